@@ -1,0 +1,1 @@
+"""One outside thing per module, each behind a small ``Protocol``."""

@@ -1,0 +1,1 @@
+"""Export formats: the run folder, JUnit."""

@@ -1,0 +1,1 @@
+"""Grid engines: pandapower (reference), power-grid-model (fast), behind one contract."""

@@ -1,0 +1,77 @@
+"""A feeder as the rest of the project sees it: names, limits, connection points, coordinates. No engine types."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ConnectionPoint:
+    """Where one participant is connected: a name, a bus (row of ``Feeder.bus_names``) and the phases used.
+
+    ``profile`` names the load profile of the case, ``p_rated_w`` and ``q_rated_var`` what it is scaled by
+    (both >= 0 for consumption, which the case states; the sign is turned by whoever reads the profile).
+    """
+
+    name: str
+    bus: int
+    phases: Literal["abc", "a", "b", "c"] = "abc"
+    p_rated_w: float = 0.0
+    q_rated_var: float = 0.0
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class CaseAsset:
+    """PV plant or battery that the case itself holds, at the connection point ``point`` (row) it belongs to."""
+
+    kind: Literal["pv", "battery"]
+    name: str
+    point: int
+    p_rated_w: float
+    capacity_wh: float = 0.0
+    efficiency: float = 1.0
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """A feeder with its nominal data; every array is indexed by bus or branch row.
+
+    ``branch_kind`` is 'line' or 'trafo'; ``rated_a`` the thermal rating in A (lines), ``rated_va`` in VA
+    (transformers), NaN where the case states none. ``xy`` is (n_bus, 2), coordinates or a computed layout.
+    ``native`` is the engine-side object (a pandapower net or a path to a .dss file); only adapters open it.
+    ``notes`` lists everything that was assumed, corrected or dropped on loading, a sentence each.
+    """
+
+    name: str
+    source: str
+    bus_names: tuple[str, ...]
+    bus_vn_v: FloatArray
+    slack_bus: int
+    branch_names: tuple[str, ...]
+    branch_kind: tuple[str, ...]
+    branch_from: IntArray
+    branch_to: IntArray
+    branch_rated_a: FloatArray
+    branch_rated_va: FloatArray
+    points: tuple[ConnectionPoint, ...]
+    assets: tuple[CaseAsset, ...]
+    xy: FloatArray
+    native: Any = field(repr=False, compare=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_bus(self) -> int:
+        """Number of buses."""
+        return len(self.bus_names)
+
+    @property
+    def n_branch(self) -> int:
+        """Number of lines and transformers."""
+        return len(self.branch_names)

@@ -1,0 +1,1 @@
+"""Modbus transport and SunSpec device profiles. The only package that knows pymodbus."""

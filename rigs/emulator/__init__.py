@@ -1,0 +1,1 @@
+"""Emulated devices, each in a process of its own behind a real socket."""

@@ -1,0 +1,156 @@
+"""The tables of a run folder: the only place that names their columns."""
+
+import pyarrow as pa
+
+INTERVALS = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("time", pa.string()),  # ISO 8601 with offset, start of the interval
+        ("price_micro_per_kwh", pa.int64()),  # null: nothing traded locally
+        ("local_cleared_wh", pa.int64()),  # sold through the local market, before the gate
+        ("local_accepted_wh", pa.int64()),
+        ("supplier_flexible_cleared_wh", pa.int64()),  # traded with the upstream grid beyond firm limits
+        ("supplier_flexible_accepted_wh", pa.int64()),
+        ("offered_sell_wh", pa.int64()),
+        ("offered_buy_wh", pa.int64()),
+        ("cut_wh", pa.int64()),  # cleared less accepted, local and upstream, buy side plus upstream sales
+        ("gate_status", pa.string()),  # off | idle | accepted | cut | blocked | inconclusive
+        ("gate_solves", pa.int64()),
+        ("gate_ms", pa.float64()),
+        ("binding", pa.string()),  # the element that bound the cut, null where nothing was cut
+        ("v_min_pu", pa.float64()),
+        ("v_min_bus", pa.string()),
+        ("v_max_pu", pa.float64()),
+        ("v_max_bus", pa.string()),
+        ("line_loading_max_percent", pa.float64()),
+        ("line_loading_max_name", pa.string()),
+        ("trafo_loading_max_percent", pa.float64()),
+        ("trafo_loading_max_name", pa.string()),
+        ("base_v_min_pu", pa.float64()),  # the same plant without trades
+        ("base_v_max_pu", pa.float64()),
+        ("base_line_loading_max_percent", pa.float64()),
+        ("base_trafo_loading_max_percent", pa.float64()),
+        ("p_slack_w", pa.float64()),  # import from upstream
+        ("loss_w", pa.float64()),
+        ("load_w", pa.float64()),  # inflexible load, >= 0
+        ("pv_w", pa.float64()),
+        ("pv_curtailed_w", pa.float64()),
+        ("battery_w", pa.float64()),  # + discharge
+        ("ev_w", pa.float64()),  # >= 0, charging
+        ("plant_converged", pa.bool_()),
+        ("plant_nan_element", pa.string()),  # first element that is NaN, null where none
+        ("money_sum_micro", pa.int64()),  # over all accounts; zero, or the run fails
+        ("step_ms", pa.float64()),  # wall-clock time of the interval
+    ]
+)
+
+TRADES = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("order_id", pa.int64()),
+        ("participant", pa.string()),
+        ("side", pa.string()),  # sell | buy
+        ("device", pa.string()),  # house | pv | battery | ev
+        ("counterparty", pa.string()),  # pool | supplier | participant
+        ("flexible", pa.bool_()),
+        ("offered_wh", pa.int64()),  # the order
+        ("cleared_wh", pa.int64()),
+        ("accepted_wh", pa.int64()),
+        ("delivered_wh", pa.int64()),  # what flowed at the connection point, of the accepted
+        ("settled_wh", pa.int64()),  # what the meter confirms of it
+        ("price_micro_per_kwh", pa.int64()),
+        ("money_micro", pa.int64()),  # signed, + the participant receives
+        ("reason", pa.string()),  # null | cut by gate | baseline diverges | ...
+        ("binding", pa.string()),
+        ("shadow_price_micro_per_unit", pa.float64()),
+    ]
+)
+
+PARTICIPANTS = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("participant", pa.string()),
+        ("p_gen_w", pa.float64()),
+        ("q_gen_var", pa.float64()),
+        ("v_pu", pa.float64()),
+        ("soc", pa.float64()),  # battery, NaN without one
+        ("ev_w", pa.float64()),
+        ("battery_w", pa.float64()),
+        ("metered_wh", pa.int64()),  # net, + into the grid
+        ("bill_micro", pa.int64()),  # what this interval cost (positive: paid)
+        ("wire", pa.bool_()),  # a number of this row came over a socket
+    ]
+)
+
+VIOLATIONS = pa.schema(
+    [
+        ("interval", pa.int64()),  # first interval
+        ("element", pa.string()),
+        ("kind", pa.string()),  # voltage_min | voltage_max | line_loading | transformer_loading
+        ("phase", pa.string()),
+        ("value", pa.float64()),  # the worst over the duration
+        ("worst_interval", pa.int64()),
+        ("limit", pa.float64()),
+        ("unit", pa.string()),
+        ("duration_s", pa.int64()),  # consecutive intervals of the same element and kind
+        ("cause", pa.string()),  # feeder | trades
+        ("status", pa.string()),  # violated (in the plant) | averted (by the gate)
+    ]
+)
+
+SHARES = pa.schema(
+    [
+        ("interval", pa.int64()),  # the worst interval of the violation
+        ("element", pa.string()),
+        ("kind", pa.string()),
+        ("status", pa.string()),  # violated | averted
+        ("participant", pa.string()),
+        ("change_p_w", pa.float64()),  # the participant's net change through its trades
+        ("share_of_change", pa.float64()),  # in the unit of the limit; negative: relief
+        ("share_of_excess", pa.float64()),
+        ("unit", pa.string()),
+        ("residual", pa.float64()),  # change minus the sum of its shares
+    ]
+)
+
+SETTLEMENT = pa.schema(
+    [
+        ("period_start_s", pa.int64()),
+        ("period_end_s", pa.int64()),
+        ("digest", pa.string()),
+        ("root", pa.string()),
+        ("transaction", pa.string()),
+        ("block_number", pa.int64()),
+        ("gas", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("positions", pa.int64()),
+        ("gross_energy_wh", pa.int64()),
+    ]
+)
+
+FEEDER_BUSES = pa.schema(
+    [("bus", pa.string()), ("x", pa.float64()), ("y", pa.float64()), ("vn_v", pa.float64())]
+)
+FEEDER_BRANCHES = pa.schema(
+    [("branch", pa.string()), ("kind", pa.string()), ("from_bus", pa.string()), ("to_bus", pa.string())]
+)
+GRID_STATES = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("v_pu", pa.list_(pa.float32())),  # order of feeder_buses.parquet
+        ("loading_percent", pa.list_(pa.float32())),  # order of feeder_branches.parquet
+    ]
+)
+
+TABLES = {
+    "intervals": INTERVALS,
+    "trades": TRADES,
+    "participants": PARTICIPANTS,
+    "violations": VIOLATIONS,
+    "shares": SHARES,
+    "settlement": SETTLEMENT,
+    "feeder_buses": FEEDER_BUSES,
+    "feeder_branches": FEEDER_BRANCHES,
+    "grid_states": GRID_STATES,
+}
