@@ -42,11 +42,15 @@ class TableBuffer:
             self.rows += rows
 
     def take(self) -> pa.Table:
-        """All pending rows as a table; the buffer is empty afterwards. Raises TableError."""
-        arrays = [self._array(field) for field in self.schema]
-        self._batches.clear()
-        self.rows = 0
-        return pa.Table.from_arrays(arrays, schema=self.schema)
+        """All pending rows as a table. The buffer is empty afterwards, also where this raises TableError:
+        rows that cannot be written must not keep a failing run from being closed.
+        """
+        try:
+            arrays = [self._array(field) for field in self.schema]
+            return pa.Table.from_arrays(arrays, schema=self.schema)
+        finally:
+            self._batches.clear()
+            self.rows = 0
 
     def _array(self, field: pa.Field) -> pa.Array:
         pieces = [batch.get(field.name) for _, batch in self._batches]
@@ -75,7 +79,10 @@ def _flat_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
     if all(isinstance(piece, np.ndarray) for piece in pieces):
         return pa.array(np.concatenate(pieces), type=arrow_type)
     parts = (piece.tolist() if isinstance(piece, np.ndarray) else piece for piece in pieces)
-    return pa.array(list(chain.from_iterable(parts)), type=arrow_type)
+    values = list(chain.from_iterable(parts))
+    if pa.types.is_integer(arrow_type):  # asked for integers, Arrow would cut 7.5 to 7 without a word
+        return pa.array(values).cast(arrow_type)
+    return pa.array(values, type=arrow_type)
 
 
 def _list_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
