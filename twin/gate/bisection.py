@@ -1,0 +1,36 @@
+"""The way back to the baseline: scale what moves power until the power flow is content."""
+
+import numpy as np
+
+from twin.gate.trial import Trial
+from twin.gate.units import Units, WattHours
+
+SECTIONS = 16
+ROUNDS = 3
+
+
+def scaled(units: Units, schedule_wh: WattHours, share: float) -> WattHours:
+    """``share`` of every unit that moves power; the others only give up what the pool's balance needs."""
+    return units.balanced(np.where(units.moves, schedule_wh * share, schedule_wh))
+
+
+def bisect(trial: Trial, schedule_wh: WattHours) -> WattHours:
+    """The largest tried share of a schedule that keeps every limit, in whole Wh; the share 0 is the baseline.
+
+    Sections instead of halves, because a batch of sixteen power flows costs little more than one. The result
+    has passed the power flow as it stands, rounding included. The baseline is taken as feasible (it is what
+    the limits were relaxed to).
+    """
+    low, high = 0.0, 1.0
+    best = scaled(trial.units, schedule_wh, 0.0)
+    for _ in range(ROUNDS):
+        shares = np.linspace(low, high, SECTIONS + 2)[1:-1]
+        tries = np.stack([scaled(trial.units, schedule_wh, float(share)) for share in shares])
+        passed = np.flatnonzero(trial.feasible(tries))
+        if len(passed):
+            last = int(passed[-1])
+            best, low = tries[last], float(shares[last])
+            high = float(shares[last + 1]) if last + 1 < SECTIONS else high
+        else:
+            high = float(shares[0])
+    return best
