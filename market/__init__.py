@@ -1,1 +1,1 @@
-"""Market core: integer units, orders, mechanisms, netting. Pure numpy and numba; no I/O, no clock, no randomness."""
+"""Market core: integer units, orders, mechanisms, netting. No I/O, no clock, no randomness."""

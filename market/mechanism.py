@@ -41,5 +41,5 @@ class Mechanism(Protocol):
     name: str
 
     def clear(self, orders: Orders, tariff: Tariff, interval: int) -> Clearing:
-        """Clear the orders for delivery in ``interval``. Raises ``market.errors.OrderError`` on invalid orders."""
+        """Clear the orders for delivery in ``interval``. Raises ``OrderError`` on invalid ones."""
         ...

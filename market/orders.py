@@ -1,4 +1,5 @@
-"""Orders and fills as structured arrays: the one vocabulary between participants, mechanisms, gate and ledger.
+"""Orders and fills as structured arrays: the one vocabulary between participants, mechanisms, gate and
+ledger.
 
 Energy is whole Wh, money whole millionths of the scenario's currency, prices millionths per kWh; all int64.
 """
@@ -27,7 +28,10 @@ ORDER_DTYPE = np.dtype(
         ("participant", np.int32),  # row in the scenario's participant table
         ("side", np.int8),  # SELL or BUY
         ("device", np.int8),  # HOUSE, PV, BATTERY or EV
-        ("flexible", np.bool_),  # True: acceptance moves power beyond the baseline; False: changes the supplier only
+        (
+            "flexible",
+            np.bool_,
+        ),  # True: acceptance moves power beyond the baseline; False: changes supplier
         ("energy_wh", np.int64),  # > 0
         ("price_micro_per_kwh", np.int64),  # limit price
         ("interval", np.int64),  # delivery interval
