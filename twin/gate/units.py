@@ -90,7 +90,8 @@ def make_units(fills: Fills, point_of: IntArray, n_points: int, interval_s: int)
     rows = point_of[fills["participant"][flexible]]
     np.add.at(effect, (rows, row_unit[flexible]), side[flexible] * (3600.0 / interval_s))
     surplus_of = np.maximum((fills["price_micro_per_kwh"] - fills["limit_micro_per_kwh"]) * side, 0)
-    weight = np.bincount(row_unit, weights=np.maximum(surplus_of, VALUE_FLOOR_MICRO_PER_KWH), minlength=n)
+    weight = np.zeros(n)
+    np.add.at(weight, row_unit, np.maximum(surplus_of, VALUE_FLOOR_MICRO_PER_KWH))
     return Units(row_unit, energy, effect, sign, weight)
 
 

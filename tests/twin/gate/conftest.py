@@ -125,7 +125,7 @@ def book():
     def make(*rows):
         fills = empty_fills(len(rows))
         for i, row in enumerate(rows):
-            participant, side, energy, party, flexible, price, limit = (
+            who, side, energy, party, flexible, price, limit = (
                 *row,
                 *(POOL, True, 0, 0)[len(row) - 3 :],
             )
