@@ -130,10 +130,22 @@ SETTLEMENT = pa.schema(
 )
 
 FEEDER_BUSES = pa.schema(
-    [("bus", pa.string()), ("x", pa.float64()), ("y", pa.float64()), ("vn_v", pa.float64())]
+    [
+        ("bus", pa.string()),
+        ("x", pa.float64()),
+        ("y", pa.float64()),
+        ("vn_v", pa.float64()),
+        ("participants", pa.list_(pa.string())),  # connection points at this bus
+    ]
 )
 FEEDER_BRANCHES = pa.schema(
-    [("branch", pa.string()), ("kind", pa.string()), ("from_bus", pa.string()), ("to_bus", pa.string())]
+    [
+        ("branch", pa.string()),
+        ("kind", pa.string()),
+        ("from_bus", pa.string()),
+        ("to_bus", pa.string()),
+        ("length_m", pa.float64()),  # null where unknown, and for transformers
+    ]
 )
 GRID_STATES = pa.schema(
     [
