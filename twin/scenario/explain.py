@@ -254,7 +254,7 @@ def _take_out(tree: Any, finding: Finding) -> None:
 
 
 def _neutral(item: Any) -> Any:
-    """Return an item that is right where the scenario has lists: an asset nobody gets, an expectation, a name."""
+    """Return an item that is right in the scenario's lists: an asset nobody gets, an expectation, a name."""
     if isinstance(item, dict) and "kpi" in item:
         return {"kpi": "x", "min": 0}
     return "x" if isinstance(item, str) else {"kind": "pv", "count": 0}

@@ -1,4 +1,4 @@
-"""Key paths: ``market.supplier`` and ``participants.assets[0].p_max_w`` as text, tuples of their parts as values."""
+"""Key paths: text such as ``participants.assets[0].p_max_w``, and the tuple of its parts."""
 
 import re
 from typing import Any

@@ -99,7 +99,7 @@ def known_keys(path: KeyPath, tree: Any) -> list[str]:
 
 
 def is_section(path: KeyPath, tree: Any = None) -> bool:
-    """Return whether the path names a section of fixed keys (items of lists are replaced whole, so are none)."""
+    """Return whether the path names a section of fixed keys (an item of a list is none)."""
     return bool(path) and isinstance(path[-1], str) and bool(known_keys(path, tree))
 
 

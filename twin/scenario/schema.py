@@ -45,7 +45,7 @@ class GridSection(Section):
     """The feeder and the engines that solve it."""
 
     source: str = Field(
-        description="'simbench:CODE', 'pandapower:FUNCTION' (a function of pandapower.networks) or a JSON file."
+        description="'simbench:CODE', 'pandapower:FUNCTION' (of pandapower.networks) or a JSON file."
     )
     engine: EngineName = Field(
         "power_grid_model", description="Engine of the gate, and of the plant by default."
