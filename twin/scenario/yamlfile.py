@@ -1,7 +1,7 @@
 """YAML files with line numbers and without surprises.
 
 PyYAML itself reads YAML 1.1, in which ``NO`` is false, ``17:30`` is 1050 and ``010`` is 8. Here a plain
-scalar is what YAML 1.2's core schema says, and whatever the two versions read differently is refused with what
+scalar is what YAML 1.2's core schema says, and what the two versions read differently is refused with what
 to write instead.
 """
 
