@@ -1,0 +1,118 @@
+"""One emulated device as a process: ``python -m rigs.emulator --control-fd N`` or ``--config FILE``."""
+
+import argparse
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from rigs.emulator.config import EmulatorConfig
+from rigs.emulator.control import ControlProtocol, handlers
+from rigs.emulator.device import EmulatedDevice
+from rigs.emulator.server import Connections, serve_tcp
+
+_WALL_TICK_S = 0.02
+
+
+def build(config: EmulatorConfig) -> EmulatedDevice:
+    """Return the device that a configuration describes."""
+    from rigs.emulator.battery import Battery
+    from rigs.emulator.pv_inverter import PvInverter
+
+    kinds: dict[str, type[Any]] = {"pv_inverter": PvInverter, "battery": Battery}
+    if config.kind not in kinds:
+        raise ValueError(f"unknown kind {config.kind!r}; known: {', '.join(sorted(kinds))}")
+    device: EmulatedDevice = kinds[config.kind](config)
+    return device
+
+
+async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
+    """Serve one device until told to stop, or until the control channel closes in lockstep."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    device = build(config)
+
+    def lost() -> None:
+        # in lockstep nobody can move time any more; on wall-clock time the device outlives its harness
+        if config.clock == "lockstep":
+            stop.set()
+
+    control: ControlProtocol | None = None
+    if control_fd is not None:
+        channel = socket.socket(fileno=control_fd)
+        _, control = await loop.create_connection(
+            lambda: ControlProtocol(handlers(device, stop.set), lost), sock=channel
+        )
+    try:
+        server, port = await serve_tcp(
+            {config.unit: device.image}, config.host, config.port, Connections(config.most_connections)
+        )
+    except OSError as error:
+        text = f"{config.role}: cannot listen on {config.host}:{config.port} ({error.strerror})"
+        if control is not None:
+            control.send({"ok": False, "error": text})
+            await asyncio.sleep(0)
+        return _fail(text) if control is None else 1
+    if control is not None:
+        control.send({"ok": True, "port": port})
+    else:
+        sys.stdout.write(json.dumps({"role": config.role, "port": port}) + "\n")
+        sys.stdout.flush()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if config.clock == "wall":
+        await _wall_clock(device, stop)
+    else:
+        await stop.wait()
+    server.close()
+    return 0
+
+
+async def _wall_clock(device: EmulatedDevice, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while not stop.is_set():
+        device.advance(loop.time() - start - device.now_s)
+        await asyncio.sleep(_WALL_TICK_S)
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return 1
+
+
+def main() -> int:
+    """Read the configuration and serve."""
+    parser = argparse.ArgumentParser(prog="python -m rigs.emulator")
+    parser.add_argument(
+        "--control-fd", type=int, help="inherited socket; its first line is the configuration"
+    )
+    parser.add_argument("--config", type=Path, help="configuration as a JSON file")
+    arguments = parser.parse_args()
+    if arguments.control_fd is not None:
+        config = _first_line(arguments.control_fd)
+    elif arguments.config is not None:
+        config = json.loads(arguments.config.read_text())
+    else:
+        parser.error("give --control-fd or --config")
+    return asyncio.run(serve(EmulatorConfig(**config), arguments.control_fd))
+
+
+def _first_line(fd: int) -> dict[str, Any]:
+    line = b""
+    with socket.socket(fileno=fd) as channel:
+        while not line.endswith(b"\n"):
+            byte = channel.recv(1)
+            if not byte:
+                raise SystemExit("the control channel closed before the configuration came")
+            line += byte
+        channel.detach()
+    config: dict[str, Any] = json.loads(line)
+    return config
+
+
+if __name__ == "__main__":
+    sys.exit(main())

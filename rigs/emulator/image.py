@@ -1,0 +1,117 @@
+"""The register image of an emulated SunSpec device: one bytearray, addressed by register or by point name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from adapters.modbus.errors import PointError
+from adapters.modbus.sunspec_model import ModelDef, PointDef, model_from_values, scaled, unscaled
+from rigs.emulator.server import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Refused
+
+Key = tuple[int, str]
+"""Model id and point path."""
+
+BASE = 40000
+_END = b"\xff\xff\x00\x00"
+
+
+class SunSpecImage:
+    """Marker, models and end marker as registers from ``base``.
+
+    A write is taken whole or refused whole: every point it touches must be writable, complete and hold an
+    allowed value. What was written can be read back at once (SunSpec DER information model, 6.5).
+    """
+
+    def __init__(self, models: Iterable[tuple[int, Mapping[str, Any] | None]], base: int = BASE) -> None:
+        self.base = base
+        self.layouts: dict[int, ModelDef] = {}
+        self._at: dict[Key, int] = {}  # byte position of every point
+        self._by_byte: dict[int, tuple[Key, PointDef]] = {}  # first byte of a point to the point
+        data = bytearray(b"SunS")
+        for model_id, groups in models:
+            layout = model_from_values(model_id, groups)
+            self.layouts[model_id] = layout
+            start = len(data)
+            for name, point in layout.points.items():
+                at = start + 2 * point.offset
+                self._at[model_id, name] = at
+                self._by_byte[at] = ((model_id, name), point)
+            data += b"".join(p.encode(None) for p in sorted(layout.points.values(), key=lambda p: p.offset))
+            self.data = data
+            self._store(model_id, "ID", model_id)
+            self._store(model_id, "L", layout.length - 2)
+        self.data = data + _END
+        self.on_write: Callable[[frozenset[Key]], None] = lambda written: None
+        self.allows: Callable[[Key, float], bool] = lambda key, value: True
+
+    def get(self, model_id: int, name: str) -> float:
+        """Return a numeric point in its unit; 0 where it is not implemented."""
+        raw = self.layouts[model_id].points[name].decode(bytes(self.data), self._at[model_id, name])
+        if not isinstance(raw, int | float):
+            return 0.0
+        return scaled(raw, self._sf(model_id, name)) if isinstance(raw, int) else raw
+
+    def put(self, model_id: int, name: str, value: float | str) -> None:
+        """Set a point in its unit. A number beyond the type's range is a mistake of the device model:
+        PointError.
+        """
+        point = self.layouts[model_id].points[name]
+        if isinstance(value, str) or point.kind.startswith("float"):
+            self._store(model_id, name, value)
+        else:
+            self._store(model_id, name, unscaled(value, self._sf(model_id, name)))
+
+    def put_all(self, model_id: int, values: Mapping[str, float | str]) -> None:
+        """Set several points; scale factors first, since the others are packed with them."""
+        for name in sorted(values, key=lambda n: not n.endswith("_SF")):
+            self.put(model_id, name, values[name])
+
+    def clear(self, model_id: int, name: str) -> None:
+        """Set a point to its sentinel: not implemented, or no number just now."""
+        self._store(model_id, name, None)
+
+    def read(self, address: int, count: int) -> bytes:
+        """Return registers; see ``RegisterStore``."""
+        first = 2 * (address - self.base)
+        if first < 0 or first + 2 * count > len(self.data):
+            raise Refused(ILLEGAL_ADDRESS)
+        return bytes(self.data[first : first + 2 * count])
+
+    def write(self, address: int, data: bytes) -> None:
+        """Take registers; see ``RegisterStore``."""
+        at = 2 * (address - self.base)
+        written: list[Key] = []
+        position = 0
+        while position < len(data):
+            found = self._by_byte.get(at + position)
+            if found is None or not found[1].writable or position + 2 * found[1].size > len(data):
+                raise Refused(ILLEGAL_ADDRESS)
+            key, point = found
+            raw = point.decode(data, position)
+            if not isinstance(raw, int | float) or (point.symbols and raw not in point.symbols):
+                raise Refused(ILLEGAL_VALUE)
+            value = scaled(raw, self._sf(*key)) if isinstance(raw, int) else raw
+            if not self.allows(key, value):
+                raise Refused(ILLEGAL_VALUE)
+            written.append(key)
+            position += 2 * point.size
+        self.data[at : at + len(data)] = data
+        self.on_write(frozenset(written))
+
+    def address(self, model_id: int, name: str) -> int:
+        """Return the register address of a point."""
+        return self.base + self._at[model_id, name] // 2
+
+    def _sf(self, model_id: int, name: str) -> int:
+        sf = self.layouts[model_id].points[name].sf
+        if isinstance(sf, str):
+            at = self._at[model_id, sf]
+            return int.from_bytes(self.data[at : at + 2], "big", signed=True)
+        return sf or 0
+
+    def _store(self, model_id: int, name: str, raw: float | str | None) -> None:
+        point = self.layouts[model_id].points[name]
+        at = self._at[model_id, name]
+        registers = point.encode(raw)
+        if len(registers) != 2 * point.size:
+            raise PointError(f"{name}: {len(registers)} bytes for {point.size} registers")
+        self.data[at : at + len(registers)] = registers

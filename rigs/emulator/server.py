@@ -1,0 +1,158 @@
+"""A small Modbus/TCP server over register images.
+
+pymodbus' server loses the second of two requests in a segment and answers unknown functions with function 0,
+so it cannot play the device under test. Source: MODBUS Application Protocol V1.1b3, MODBUS Messaging on
+TCP/IP V1.0b.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE, GATEWAY_NO_TARGET = 1, 2, 3, 4, 11
+_MBAP = struct.Struct(">HHHB")
+_MAX_READ, _MAX_WRITE = 125, 123
+_MAX_BODY = 254  # unit id and PDU
+
+
+class Refused(Exception):  # noqa: N818 - not an error of ours: it becomes an exception answer
+    """The image will not serve a request; ``code`` is the Modbus exception."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(f"Modbus exception {code}")
+
+
+class RegisterStore(Protocol):
+    """Registers behind one unit id."""
+
+    def read(self, address: int, count: int) -> bytes:
+        """Return ``2 * count`` bytes, or raise ``Refused``."""
+        ...
+
+    def write(self, address: int, data: bytes) -> None:
+        """Take whole registers, or raise ``Refused`` and change nothing."""
+        ...
+
+
+Units = Mapping[int, RegisterStore]
+
+
+def answer(units: Units, unit: int, pdu: bytes) -> bytes:
+    """Return the answer to one request, an exception answer where it cannot be served."""
+    function = pdu[0]
+    try:
+        store = units.get(unit)
+        if store is None:
+            raise Refused(GATEWAY_NO_TARGET)
+        return _serve(store, function, pdu)
+    except Refused as refused:
+        return bytes(((function | 0x80) & 0xFF, refused.code))
+
+
+def _serve(store: RegisterStore, function: int, pdu: bytes) -> bytes:
+    if function in (3, 4):
+        if len(pdu) != 5:
+            raise Refused(ILLEGAL_VALUE)
+        address, count = struct.unpack_from(">HH", pdu, 1)
+        if not 1 <= count <= _MAX_READ:
+            raise Refused(ILLEGAL_VALUE)
+        return bytes((function, 2 * count)) + store.read(address, count)
+    if function == 6:
+        if len(pdu) != 5:
+            raise Refused(ILLEGAL_VALUE)
+        store.write(int.from_bytes(pdu[1:3], "big"), pdu[3:5])
+        return pdu
+    if function == 16:
+        if len(pdu) < 6:
+            raise Refused(ILLEGAL_VALUE)
+        address, count, size = struct.unpack_from(">HHB", pdu, 1)
+        if not 1 <= count <= _MAX_WRITE or size != 2 * count or len(pdu) != 6 + size:
+            raise Refused(ILLEGAL_VALUE)
+        store.write(address, pdu[6:])
+        return pdu[:5]
+    raise Refused(ILLEGAL_FUNCTION)
+
+
+class ModbusTcpProtocol(asyncio.Protocol):
+    """One connection: frames are cut from the stream whatever the segments, and answered in order."""
+
+    def __init__(self, units: Units, connections: "Connections") -> None:
+        self._units = units
+        self._connections = connections
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or close an older one where the device serves one at a time."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.opened(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._transport is not None:
+            self._connections.closed(self._transport)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every complete request in the stream; what is no Modbus ends the connection."""
+        buffer = self._buffer
+        buffer += data
+        answers = bytearray()
+        while len(buffer) >= _MBAP.size:
+            tid, protocol, length, unit = _MBAP.unpack_from(buffer)
+            if protocol or not 2 <= length <= _MAX_BODY:
+                self._send(answers)
+                if self._transport is not None:
+                    self._transport.close()
+                buffer.clear()
+                return
+            end = 6 + length
+            if len(buffer) < end:
+                break
+            reply = answer(self._units, unit, bytes(buffer[7:end]))
+            del buffer[:end]
+            answers += _MBAP.pack(tid, 0, len(reply) + 1, unit) + reply
+        self._send(answers)
+
+    def _send(self, data: bytearray) -> None:
+        if data and self._transport is not None:
+            self._transport.write(bytes(data))
+
+
+class Connections:
+    """Who is connected. ``most`` 1 plays the inverters that serve one client: the newest wins."""
+
+    def __init__(self, most: int = 0) -> None:
+        self.most = most
+        self.open: list[asyncio.Transport] = []
+        self.seen = 0
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Book a new connection, and drop the oldest beyond the limit."""
+        self.seen += 1
+        self.open.append(transport)
+        while self.most and len(self.open) > self.most:
+            self.open.pop(0).abort()
+
+    def closed(self, transport: asyncio.Transport) -> None:
+        """Book a connection as gone."""
+        if transport in self.open:
+            self.open.remove(transport)
+
+
+async def serve_tcp(
+    units: Units,
+    host: str,
+    port: int,
+    connections: Connections,
+    wrap: Callable[[Units, Connections], asyncio.Protocol] = ModbusTcpProtocol,
+) -> tuple[asyncio.Server, int]:
+    """Listen on ``host:port`` (0: any free port). Returns the server and the port; ``OSError`` where it is
+    taken.
+    """
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: wrap(units, connections), host, port)
+    return server, server.sockets[0].getsockname()[1]
