@@ -1,0 +1,114 @@
+"""Shares add up, agree with an exhaustive Shapley value, and survive a flow that turns round."""
+
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import pytest
+
+from twin.gate.attribution import attribute
+from twin.gate.errors import GateInputError
+from twin.gate.limits import Violation
+
+N = 5
+
+
+def shapley(engine, base, traded, value):
+    """Shapley value over all 2^n coalitions of the points' changes."""
+    sets = [frozenset(c) for k in range(N + 1) for c in combinations(range(N), k)]
+    p = np.stack([np.where([j in s for j in range(N)], traded, base) for s in sets])
+    worth = dict(zip(sets, value(engine.solve(p, np.zeros_like(p))), strict=True))
+    out = np.zeros(N)
+    for s in sets:
+        for j in set(range(N)) - s:
+            weight = factorial(len(s)) * factorial(N - 1 - len(s)) / factorial(N)
+            out[j] += weight * (worth[s | {j}] - worth[s])
+    return out
+
+
+def test_shares_of_a_voltage_drop_agree_with_the_shapley_value_over_all_coalitions(sweep):
+    engine = sweep()
+    base = np.full(N, -1000.0)
+    traded = base + np.array([6000, -2000, 1000, -9000, -7000])
+    low = Violation("voltage_min", 5, "bus 5", 0.0, 0.95)
+    shares = attribute(engine, base, np.zeros(N), traded, np.zeros(N), low)
+    exact = -shapley(engine, base, traded, lambda s: s.v_pu[:, 5])
+    assert shares.share_of_change == pytest.approx(exact, abs=0.004 * shares.change)
+    assert shares.change > 0.02 and abs(shares.residual) < 1e-7
+    assert shares.share_of_change[0] < 0 and shares.share_of_change[2] < 0  # sellers relieve the drop
+    assert shares.share_of_change[4] > 0
+
+
+def test_for_an_upper_limit_a_seller_is_adverse_and_a_buyer_relieves(sweep):
+    engine = sweep()
+    high = Violation("voltage_max", 5, "bus 5", 0.0, 1.02)
+    shares = attribute(engine, np.zeros(N), np.zeros(N), np.array([0, 0, 0, -4e3, 2e4]), np.zeros(N), high)
+    assert shares.share_of_change[4] > 0 > shares.share_of_change[3]
+    assert shares.share_of_change[:3].tolist() == [0, 0, 0]
+
+
+def test_the_excess_is_shared_from_where_the_limit_is_crossed(sweep):
+    engine = sweep()
+    base, traded, zero = np.full(N, -500.0), np.array([-500, 2e3, -500, -2e4, -2e4]), np.zeros(N)
+    end = engine.solve(traded[None], zero[None]).v_pu[0, 5]
+    shares = attribute(engine, base, zero, traded, zero, Violation("voltage_min", 5, "bus 5", end, 0.95))
+    assert 0 < shares.excess < shares.change and shares.excess == pytest.approx(0.95 - end, abs=1e-9)
+    assert abs(shares.residual_of_excess) < 1e-6
+    # by brute force: the midpoint rule on the part of the path beyond the limit
+    tau = (np.arange(4000) + 0.5) / 4000
+    path = base + tau[:, None] * (traded - base)
+    beyond = engine.solve(path, np.zeros_like(path)).v_pu[:, 5] < 0.95
+    step = 50.0
+    expected = np.zeros(N)
+    for j in range(N):
+        up, down = path[beyond].copy(), path[beyond].copy()
+        up[:, j] += step
+        down[:, j] -= step
+        slope = (engine.solve(up, 0 * up).v_pu[:, 5] - engine.solve(down, 0 * up).v_pu[:, 5]) / (2 * step)
+        expected[j] = -(slope * (traded - base)[j]).sum() / 4000
+    assert shares.share_of_excess == pytest.approx(expected, abs=2e-3 * shares.excess)
+
+
+def test_a_baseline_beyond_the_limit_leaves_the_trades_only_what_they_added(sweep):
+    engine = sweep()
+    base, zero = np.full(N, -12000.0), np.zeros(N)
+    traded = base - [0, 0, 0, 0, 1000.0]
+    shares = attribute(engine, base, zero, traded, zero, Violation("voltage_min", 5, "bus 5", 0.0, 0.95))
+    assert shares.excess == pytest.approx(shares.change) and shares.excess < 0.01
+
+
+@pytest.mark.parametrize("q", [0.0, -300.0])
+def test_shares_add_up_where_the_flow_reverses(sweep, q):
+    engine = sweep()
+    base, traded = np.full(N, -2000.0), np.array([-2000, -2000, -2000, 9000, 8000.0])
+    reactive = np.full(N, q)
+    loading = Violation("line_loading", 2, "line 2", 0.0, 10.0)
+    shares = attribute(engine, base, reactive, traded, reactive, loading)
+    flow = engine.solve(np.stack((base, traded)), np.stack((reactive, reactive))).p_branch_w[:, 2]
+    assert flow[0] > 0 > flow[1]  # it does turn round
+    assert abs(shares.residual) < 1e-4 and abs(shares.residual_of_excess) < 1e-6
+    assert shares.change > 1 and shares.excess > 0.5
+
+
+def test_reactive_power_is_part_of_a_points_change(sweep):
+    engine = sweep(x_ohm=0.1)
+    base, zero = np.full(N, -1000.0), np.zeros(N)
+    q = np.array([0, 0, 0, 0, -5000.0])
+    shares = attribute(engine, base, zero, base, q, Violation("voltage_min", 5, "bus 5", 0.0, 0.95))
+    ends = engine.solve(np.stack((base, base)), np.stack((zero, q))).v_pu[:, 5]
+    assert shares.share_of_change[4] == pytest.approx(ends[0] - ends[1], abs=1e-8)
+
+
+def test_nothing_traded_is_nothing_to_share(sweep):
+    engine, zero = sweep(), np.zeros(N)
+    shares = attribute(engine, zero, zero, zero, zero, Violation("voltage_min", 5, "bus 5", 0.0, 0.95))
+    assert not shares.share_of_change.any() and engine.calls == []
+
+
+def test_a_path_without_solution_is_nan_and_no_solution_is_refused(sweep):
+    engine, zero = sweep(), np.zeros(N)
+    dead = np.array([0, 0, 0, 0, -4e5])
+    shares = attribute(engine, zero, zero, dead, zero, Violation("voltage_min", 5, "bus 5", 0.0, 0.95))
+    assert np.isnan(shares.share_of_change).all() and np.isnan(shares.residual)
+    with pytest.raises(GateInputError, match="without solution"):
+        attribute(engine, zero, zero, dead, zero, Violation("no_solution", -1, "", np.nan, np.nan))

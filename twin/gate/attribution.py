@@ -1,0 +1,203 @@
+"""Who is behind a change: Aumann-Shapley shares along the straight path from baseline to traded state.
+
+The share of point j is the integral over tau in [0, 1] of dF/ds_j times its change of power s_j (Aumann and
+Shapley 1974): shares add up to the change, relief is negative, and the order of trades does not matter.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from adapters.grid.engine import Engine, GridState
+from adapters.grid.feeder import FloatArray, IntArray
+from twin.gate.errors import GateInputError
+from twin.gate.limits import Kind
+
+SCAN = 33
+"""Points on the path where kinks and crossings of the limit are looked for."""
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
+MAX_DEPTH = 8
+CHUNK = 4096
+
+
+class Element(Protocol):
+    """What is attributed: a bus or branch row, its kind and its limit (a ``Violation`` is one)."""
+
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102
+    @property
+    def row(self) -> int: ...  # noqa: D102
+    @property
+    def limit(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares per connection point, in the unit of the limit (pu or percent), positive towards the limit.
+
+    ``change`` = traded value less baseline, turned so that positive is adverse (for ``voltage_min`` a drop).
+    ``excess``: what trades added beyond the limit; its shares are integrated where the path is beyond it.
+    ``residual`` and ``residual_of_excess``: the totals less the sums of their shares. Everything is NaN if a
+    power flow on the path has no solution.
+    """
+
+    change_p_w: FloatArray
+    share_of_change: FloatArray
+    share_of_excess: FloatArray
+    change: float
+    excess: float
+    residual: float
+    residual_of_excess: float
+    solves: int
+
+
+@dataclass
+class _Path:
+    """The value of one element along the path, adverse direction positive."""
+
+    engine: Engine
+    element: Element
+    start: FloatArray  # (2, n): P and Q
+    change: FloatArray  # (2, n)
+    tolerance: float
+    solves: int = 0
+    active: IntArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.active = np.flatnonzero((self.change != 0).any(axis=0))
+
+    def states(self, power: FloatArray) -> GridState:
+        """Solve (k, 2, n)."""
+        self.solves += len(power)
+        return self.engine.solve(np.ascontiguousarray(power[:, 0]), np.ascontiguousarray(power[:, 1]))
+
+    def at(self, tau: FloatArray) -> FloatArray:
+        """Power at points of the path, (k, 2, n)."""
+        return self.start + tau[:, None, None] * self.change
+
+    def value(self, state: GridState) -> FloatArray:
+        """The element's value in the adverse direction, (k,)."""
+        if self.element.kind in ("voltage_min", "voltage_max"):
+            sign = -1.0 if self.element.kind == "voltage_min" else 1.0
+            return sign * state.v_pu[:, self.element.row]
+        return state.loading_percent[:, self.element.row]
+
+    def events(self, tau: FloatArray) -> FloatArray:
+        """Functions of tau whose zeros are kinks, (k, 2): distance to the limit, power through the branch."""
+        state = self.states(self.at(tau))
+        value = self.value(state)
+        limit = -self.element.limit if self.element.kind == "voltage_min" else self.element.limit
+        branch = self.element.kind in ("line_loading", "transformer_loading")
+        flow = state.p_branch_w[:, self.element.row] if branch else np.ones_like(value)
+        return np.stack((value - limit, flow), axis=1)
+
+    def slopes(self, tau: FloatArray, length: FloatArray) -> FloatArray:
+        """Partial derivative along each active point's own change, (k, n_active), by central differences.
+
+        The step is the same for all points in VA and at most a twentieth of the segment that a node belongs
+        to (``length``, (k,)), so that it does not reach across a kink at the segment's end.
+        """
+        size = np.hypot(*self.change[:, self.active])
+        n = len(self.active)
+        step = np.minimum(0.005, 0.05 * length)[:, None] * (size.max() / size)
+        out = np.empty((len(tau), n))
+        shift = np.zeros((2 * n, 2, self.start.shape[1]))
+        j = np.arange(n)
+        shift[j, :, self.active] = self.change[:, self.active].T
+        shift[n + j, :, self.active] = -self.change[:, self.active].T
+        per = max(1, CHUNK // (2 * n))
+        for first in range(0, len(tau), per):
+            part = slice(first, first + per)
+            nodes, far = self.at(tau[part]), np.tile(step[part], 2)
+            power = (nodes[:, None] + shift[None] * far[:, :, None, None]).reshape(-1, *self.start.shape)
+            value = self.value(self.states(power)).reshape(len(nodes), 2, n)
+            out[part] = (value[:, 0] - value[:, 1]) / (2 * step[part])
+        return out
+
+
+def attribute(
+    engine: Engine,
+    p_base_w: FloatArray,
+    q_base_var: FloatArray,
+    p_traded_w: FloatArray,
+    q_traded_var: FloatArray,
+    element: Element,
+    tolerance: float = 1e-5,
+) -> Shares:
+    """Attribute the change of one element to the connection points.
+
+    Args:
+        engine: the model in which the change is explained; taps stay where they are.
+        p_base_w, q_base_var, p_traded_w, q_traded_var: (n_points,), positive into the grid.
+        element: what to explain; ``element.limit`` is where the excess begins.
+        tolerance: residual allowed per segment, relative to the largest change on the path.
+
+    Raises ``GateInputError`` for the kind ``no_solution``: there is no number to attribute.
+    """
+    if element.kind == "no_solution":
+        raise GateInputError("a power flow without solution has no value that could be attributed")
+    start = np.stack((p_base_w, q_base_var)).astype(np.float64)
+    change = np.stack((p_traded_w, q_traded_var)) - start
+    path = _Path(engine, element, start, change, tolerance)
+    n = start.shape[1]
+    of_change, of_excess = np.zeros(n), np.zeros(n)
+    if not len(path.active):
+        return Shares(change[0], of_change, of_excess, 0.0, 0.0, 0.0, 0.0, 0)
+    scan = np.linspace(0.0, 1.0, SCAN)
+    events = path.events(scan)
+    beyond = np.maximum(events[[0, -1], 0], 0.0)
+    total, excess = float(events[-1, 0] - events[0, 0]), float(beyond[1] - beyond[0])
+    if np.isnan(events).any():
+        nan = np.full(n, np.nan)
+        return Shares(change[0], nan, nan, total, excess, np.nan, np.nan, path.solves)
+    edges = np.concatenate(([0.0], _zeros(path, scan, events), [1.0]))
+    of_change[path.active], of_excess[path.active] = _integrate(path, edges, float(np.ptp(events[:, 0])))
+    return Shares(
+        change_p_w=change[0],
+        share_of_change=of_change,
+        share_of_excess=of_excess,
+        change=total,
+        excess=excess,
+        residual=total - float(of_change.sum()),
+        residual_of_excess=excess - float(of_excess.sum()),
+        solves=path.solves,
+    )
+
+
+def _zeros(path: _Path, scan: FloatArray, events: FloatArray) -> FloatArray:
+    """Where the limit is crossed and where the flow reverses, found to 1e-7 of the path."""
+    row, column = np.nonzero(np.signbit(events[:-1]) != np.signbit(events[1:]))
+    if not len(row):
+        return np.empty(0)
+    low, high = scan[row], scan[row + 1]
+    for _ in range(5):
+        inner = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, 18)
+        value = path.events(inner.ravel()).reshape(*inner.shape, 2)
+        value = np.take_along_axis(value, column[:, None, None], axis=2)[:, :, 0]
+        first = np.argmax(np.signbit(value[:, 1:]) != np.signbit(value[:, :1]), axis=1)
+        each = np.arange(len(row))
+        low, high = inner[each, first], inner[each, first + 1]
+    return np.unique((low + high) / 2)
+
+
+def _integrate(path: _Path, edges: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Legendre on each segment, halved while a segment's shares miss its change; (n_active,) each."""
+    of_change, of_excess = np.zeros(len(path.active)), np.zeros(len(path.active))
+    low, high = edges[:-1], edges[1:]
+    for depth in range(MAX_DEPTH):
+        ends = path.events(np.concatenate((low, high)))[:, 0].reshape(2, -1)
+        half = (high - low) / 2
+        tau = (low + half)[:, None] + half[:, None] * NODES
+        parts = path.slopes(tau.ravel(), np.repeat(2 * half, len(NODES))).reshape(*tau.shape, -1)
+        shares = np.einsum("g,sgn->sn", WEIGHTS, parts) * half[:, None]
+        missing = np.abs(ends[1] - ends[0] - shares.sum(axis=1))
+        done = (missing <= path.tolerance * max(scale, 1e-6)) | (depth == MAX_DEPTH - 1)
+        of_change += shares[done].sum(axis=0)
+        of_excess += shares[done & (ends.mean(axis=0) > 0)].sum(axis=0)
+        if done.all():
+            break
+        low, high = low[~done], high[~done]
+        middle = (low + high) / 2
+        low, high = np.concatenate((low, middle)), np.concatenate((middle, high))
+    return of_change, of_excess
