@@ -265,9 +265,11 @@ class Scenario(Section):
         if self.substep_s is not None and self.interval_s % self.substep_s:
             raise ValueError(f"substep_s ({self.substep_s}) must divide interval_s ({self.interval_s})")
         if self.variants and sum(v.judged for v in self.variants.values()) != 1:
-            raise ValueError("exactly one variant must have judged: true")
+            raise ValueError("variants need judged: true in exactly one of them")
         if self.n_intervals < 1:
-            raise ValueError(f"duration_days ({self.duration_days:.15g}) is shorter than half an interval")
+            raise ValueError(
+                f"duration_days ({self.duration_days:.15g}) must not be shorter than an interval"
+            )
         if (self.start.minute * 60 + self.start.second) % self.interval_s or self.start.microsecond:
             raise ValueError(
                 f"start ({self.start.isoformat()}) must lie on a full interval of {self.interval_s} s"

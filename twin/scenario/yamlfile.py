@@ -16,7 +16,7 @@ import yaml
 
 from twin.scenario.keypath import KeyPath, render
 from twin.scenario.problems import Problem, ScenarioError
-from twin.scenario.words import listed, nearest
+from twin.scenario.words import listed, nearest_word
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000
@@ -123,7 +123,8 @@ def _read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         folder = path.parent
         files = sorted(str(p) for p in folder.glob("*.yaml")) if folder.is_dir() else []
-        hint = nearest(str(path), files, "Did you mean {}?")
+        near = nearest_word(path.stem, [Path(f).stem for f in files])
+        hint = f"Did you mean {folder / near}.yaml?" if near is not None else ""
         if not hint and files:
             hint = f"That folder holds {listed(files[:8])}."
         problem = Problem(str(path), None, "", "there is no such file", hint=hint)

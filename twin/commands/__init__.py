@@ -1,0 +1,1 @@
+"""One file per subcommand: ``add_arguments(parser)`` and ``execute(arguments) -> exit code``."""
