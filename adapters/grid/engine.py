@@ -1,11 +1,13 @@
 """The contract of a power-flow engine: powers of shape (k, n) in, states of shape (k, ...) out."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from adapters.grid.errors import GridInputError
 from adapters.grid.feeder import Feeder, FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -24,16 +26,21 @@ class ModelError:
     tap_pos: int | None = None
 
 
+AS_PLANNED = ModelError()
+
+
 @dataclass(frozen=True)
 class GridState:
     """Solved states of k scenarios. Where ``converged`` is False every number of that row is NaN.
 
-    ``v_pu`` (k, n_bus); a bus that is de-energised by design is NaN and listed in ``Engine.dead_buses``.
-    ``loading_percent`` (k, n_branch): current over rating for lines, the larger side's apparent power over
-    rated power for transformers; NaN where the branch has no rating.
+    ``v_pu`` (k, n_bus): every bus of a feeder is energised, those that are not were left out on loading.
+    ``loading_percent`` (k, n_branch), as pandapower's default defines it. Lines: the larger of the currents at
+    both ends over the rating (with derating and parallel systems). Transformers: the larger of both windings'
+    current over its rated current, rated power over the square root of three times the winding's rated voltage.
+    NaN where the branch has no rating.
     ``p_branch_w`` (k, n_branch): active power into the branch at its from side.
-    ``p_slack_w`` (k,): power the upstream grid delivers (positive: the feeder imports).
-    ``loss_w`` (k,).
+    ``p_slack_w``, ``q_slack_var`` (k,): what the upstream grid delivers (positive: the feeder imports).
+    ``loss_w`` (k,): active power that goes into branches at one end and does not leave at the other.
     """
 
     v_pu: FloatArray
@@ -62,3 +69,24 @@ class Engine(Protocol):
         wrong shape or a non-finite input.
         """
         ...
+
+
+def check_powers(feeder: Feeder, p_gen_w: FloatArray, q_gen_var: FloatArray) -> None:
+    """Refuse powers of a wrong shape or with a value that is no finite number.
+
+    Raises:
+        GridInputError: naming the first connection point and scenario concerned.
+    """
+    n_points = len(feeder.points)
+    for name, values in (("p_gen_w", p_gen_w), ("q_gen_var", q_gen_var)):
+        if values.ndim != 2 or values.shape[1] != n_points or values.shape != p_gen_w.shape:
+            raise GridInputError(
+                f"{name} has shape {values.shape}; (k, {n_points}) is needed, as many scenarios in both."
+            )
+        # a sum is finite unless a value is not (or overflows, which no power does): one pass, no temporary
+        if not math.isfinite(values.sum()):
+            scenarios, columns = np.nonzero(~np.isfinite(values))
+            where = (
+                (int(scenarios[0]), feeder.points[columns[0]].name) if len(columns) else ("all", "their sum")
+            )
+            raise GridInputError(f"{name} is not finite: scenario {where[0]}, connection point {where[1]}.")

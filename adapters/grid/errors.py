@@ -15,7 +15,9 @@ class UnsupportedElementError(GridError):
     def __init__(self, engine: str, elements: tuple[str, ...]) -> None:
         self.engine = engine
         self.elements = elements
-        super().__init__(f"{engine} cannot model: {'; '.join(elements)}. Use engine: pandapower for this feeder.")
+        super().__init__(
+            f"{engine} cannot model: {'; '.join(elements)}. Use engine: pandapower for this feeder."
+        )
 
 
 class FeederNotSolvableError(GridError):

@@ -69,7 +69,9 @@ def _refuse(net: Any) -> None:
             f"direct-current elements are not modelled: {_listed(found)}. Replace them by loads and generators."
         )
     if not len(net.ext_grid) or not net.ext_grid.in_service.any():
-        raise GridInputError("the net has no external grid (ext_grid) in service: add the upstream connection.")
+        raise GridInputError(
+            "the net has no external grid (ext_grid) in service: add the upstream connection."
+        )
     if not len(net.bus):
         raise GridInputError("the net has no buses.")
 
@@ -81,7 +83,9 @@ def _honour_taps(net: Any, notes: list[str]) -> None:
         if "tap_changer_type" not in frame.columns:
             frame["tap_changer_type"] = None
         has_data = frame.tap_side.notna() & frame.tap_pos.notna() & frame.tap_step_percent.notna()
-        untyped = frame.tap_changer_type.isna() | (frame.tap_changer_type.astype(str).isin(["", "None", "nan"]))
+        untyped = frame.tap_changer_type.isna() | (
+            frame.tap_changer_type.astype(str).isin(["", "None", "nan"])
+        )
         frame["tap_changer_type"] = frame["tap_changer_type"].astype(object)
         for index in frame.index[has_data & untyped]:
             frame.at[index, "tap_changer_type"] = "Ratio"
@@ -133,7 +137,9 @@ def _resolve_branch_ends(net: Any, notes: list[str]) -> None:
                 continue
             columns = [c for c in BRANCH_TABLES[table] if net[table].at[row.element, c] == row.bus]
             if not columns:
-                raise GridInputError(f"switch {row.Index} is not at an end of {label(net, table, row.element)}.")
+                raise GridInputError(
+                    f"switch {row.Index} is not at an end of {label(net, table, row.element)}."
+                )
             opened.add((table, row.element, columns[0]))
     dead = set(net.bus.index[~net.bus.in_service.astype(bool)])
     for table in _tables(net, tuple(BRANCH_TABLES)):
@@ -223,7 +229,9 @@ def _drop_isolated(net: Any, notes: list[str]) -> None:
             f"isolated from every external grid: {_listed(stranded)}. Close the switch or line that should feed "
             "them, or take them out of service."
         )
-    notes.append(f"De-energised buses without load, left out: {_listed([label(net, 'bus', b) for b in dead])}.")
+    notes.append(
+        f"De-energised buses without load, left out: {_listed([label(net, 'bus', b) for b in dead])}."
+    )
     for table in _tables(net, tuple(BRANCH_TABLES)):
         net[table] = net[table][net[table][BRANCH_TABLES[table][0]].isin(alive)]
     net.bus = net.bus.drop(dead)

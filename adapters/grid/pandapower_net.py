@@ -60,7 +60,9 @@ def unique_names(names: list[str], what: str, notes: list[str]) -> tuple[str, ..
         result.append(candidate)
     doubled = [name for name, count in seen.items() if count > 1]
     if doubled:
-        notes.append(f"{len(doubled)} {what} name(s) occur more than once and got a counter, e.g. {doubled[0]}.")
+        notes.append(
+            f"{len(doubled)} {what} name(s) occur more than once and got a counter, e.g. {doubled[0]}."
+        )
     return tuple(result)
 
 
@@ -206,7 +208,9 @@ def _branches(net: Any, notes: list[str]) -> dict[str, Any]:
                 rated_va.append(_trafo_rating_va(row, table, side))
     unrated = [n for n, k, a in zip(names, kinds, rated_a, strict=True) if k == "line" and not a > 0]
     if unrated:
-        notes.append(f"{len(unrated)} line(s) without a thermal rating, their loading is unknown: {unrated[0]}...")
+        notes.append(
+            f"{len(unrated)} line(s) without a thermal rating, their loading is unknown: {unrated[0]}..."
+        )
     array = np.array(ends, dtype=np.int64).reshape(-1, 2)
     return {
         "branch_names": unique_names(names, "branch", notes),
@@ -244,7 +248,11 @@ def _coordinates(net: Any, branch_from: Any, branch_to: Any, notes: list[str]) -
         pairs = zip(branch_from.tolist(), branch_to.tolist(), strict=True)
         return tree_layout(n_bus, pairs, int(net.ext_grid.bus.iloc[0]))
     centre = xy.mean(axis=0)
-    if np.all(np.abs(xy) <= (180.0, 90.0)) and np.all(np.ptp(xy, axis=0) < 5.0) and np.abs(centre).max() > 5.0:
+    if (
+        np.all(np.abs(xy) <= (180.0, 90.0))
+        and np.all(np.ptp(xy, axis=0) < 5.0)
+        and np.abs(centre).max() > 5.0
+    ):
         scale = np.radians(1.0) * EARTH_RADIUS_M
         xy = (xy - centre) * (scale * np.cos(np.radians(centre[1])), scale)
     return xy

@@ -109,7 +109,9 @@ def _write(path: Path, net: Any) -> None:
                 compression="zstd",
                 write_page_checksum=True,
             )
-        Path(temporary).replace(path)  # atomic: a reader or another writer sees the old file or the whole new one
+        Path(temporary).replace(
+            path
+        )  # atomic: a reader or another writer sees the old file or the whole new one
     except OSError as error:
         _LOG.warning("the feeder cache cannot be written, the next run reads SimBench again: %s", error)
         if temporary:

@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,12 @@ def load_feeder(source: str, base_dir: Path) -> Feeder:
 
 def _function_net(text: str) -> Any:
     import pandapower
-    import pandapower.networks as networks
+    from pandapower import networks
 
     name, arguments = _parse_call(text)
     function = getattr(networks, name, None)
-    if not callable(function) or name.startswith("_"):
-        known = [n for n in dir(networks) if callable(getattr(networks, n)) and not n.startswith("_")]
+    known = [n for n in dir(networks) if _is_network_function(getattr(networks, n))]
+    if function is None or name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, 3, 0.4)) or "none close"
         raise GridInputError(f"pandapower.networks has no function {name!r}; nearest: {near}.")
     try:
@@ -58,6 +59,10 @@ def _function_net(text: str) -> Any:
     if not isinstance(net, pandapower.pandapowerNet):
         raise GridInputError(f"pandapower.networks.{name} returns no net but {type(net).__name__}.")
     return net
+
+
+def _is_network_function(value: Any) -> bool:
+    return inspect.isfunction(value) and value.__module__.startswith("pandapower.networks")
 
 
 def _parse_call(text: str) -> tuple[str, dict[str, Any]]:

@@ -43,7 +43,9 @@ def neighbours(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
     return adjacent
 
 
-def energised_buses(buses: Iterable[int], pairs: Iterable[tuple[int, int]], sources: Iterable[int]) -> set[int]:
+def energised_buses(
+    buses: Iterable[int], pairs: Iterable[tuple[int, int]], sources: Iterable[int]
+) -> set[int]:
     """The buses that some source reaches."""
     known = {int(bus) for bus in buses}
     adjacent = neighbours(pairs)
@@ -85,7 +87,7 @@ def tree_layout(n_bus: int, pairs: Iterable[tuple[int, int]], root: int) -> Floa
     for bus in reversed(order):
         if children[bus]:
             xy[bus] = (np.mean([xy[child, 0] for child in children[bus]]), -depth[bus])
-    for bus in np.flatnonzero(np.isnan(xy[:, 0])):
-        xy[bus] = (next_leaf, -max(depth.values()) - 1)
+    for lost in np.flatnonzero(np.isnan(xy[:, 0])):
+        xy[lost] = (next_leaf, -max(depth.values()) - 1)
         next_leaf += 1
     return xy

@@ -1,0 +1,161 @@
+"""Is this power flow right on this feeder? The engines against each other, at rest, under stress, feeding in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters.grid.engine import Engine, GridState
+from adapters.grid.errors import FeederNotSolvableError, UnsupportedElementError
+from adapters.grid.factory import make_engine
+from adapters.grid.feeder import Feeder, FloatArray
+from adapters.grid.pandapower_engine import PandapowerEngine
+
+TOLERANCE_V_PU = 1e-8
+TOLERANCE_LOADING_PERCENT = 1e-5
+T_MODEL_WARNING_PU = 1e-4
+STRESS_FACTORS = (2.0, 1.6, 1.3, 1.15)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference between two solutions, and where it is."""
+
+    value: float
+    element: str
+    state: str
+
+
+@dataclass(frozen=True)
+class EngineComparison:
+    """What comparing the engines on a feeder gave.
+
+    ``voltage`` and ``loading`` are the largest differences in pu and in percentage points between power-grid-model
+    and pandapower with the π transformer model, ``None`` where ``refused`` names elements that power-grid-model
+    cannot model, so that pandapower stands alone. ``t_model`` is the largest voltage difference between
+    pandapower's two transformer models: what the choice of model is worth. ``v_min_pu`` and ``v_max_pu`` are the
+    reference's at nominal load.
+    """
+
+    states: tuple[str, ...]
+    voltage: Difference | None
+    loading: Difference | None
+    t_model: Difference
+    refused: tuple[str, ...]
+    v_min_pu: float
+    v_max_pu: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every engine that can model the feeder is within tolerance of the reference."""
+        if self.voltage is None or self.loading is None:
+            return True
+        return self.voltage.value <= TOLERANCE_V_PU and self.loading.value <= TOLERANCE_LOADING_PERCENT
+
+    @property
+    def t_model_warning(self) -> bool:
+        """Whether the transformer model matters on this feeder."""
+        return not self.t_model.value <= T_MODEL_WARNING_PU
+
+    def sentences(self) -> tuple[str, ...]:
+        """The comparison in words, for a terminal or a report."""
+        if self.voltage is None or self.loading is None:
+            more = f" and {len(self.refused) - 8} more" if len(self.refused) > 8 else ""
+            named = "; ".join(self.refused[:8]) + more
+            first = f"power-grid-model cannot model {named}: pandapower stands alone."
+        else:
+            verb = "agree" if self.agrees else "DISAGREE"
+            first = (
+                f"power-grid-model and pandapower {verb}: at most {self.voltage.value:.1e} pu apart (bus "
+                f"{self.voltage.element}, {self.voltage.state}; tolerance {TOLERANCE_V_PU:.0e} pu) and "
+                f"{self.loading.value:.1e} percentage points of loading ({self.loading.element}, "
+                f"{self.loading.state})."
+            )
+        second = (
+            f"pandapower's T transformer model differs from the π model by {self.t_model.value:.1e} pu (bus "
+            f"{self.t_model.element}, {self.t_model.state})"
+        )
+        return first, second + (": the choice of model matters here." if self.t_model_warning else ".")
+
+
+def nominal_powers(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
+    """Powers (n_points,) into the grid at the loads' rated values, with no asset running: ``p_w``, ``q_var``."""
+    p = np.array([-point.p_rated_w for point in feeder.points], dtype=np.float64)
+    q = np.array([-point.q_rated_var for point in feeder.points], dtype=np.float64)
+    return p, q
+
+
+def compare_engines(feeder: Feeder) -> EngineComparison:
+    """Solve the feeder's nominal, a stressed and a feeding-in state in every engine and compare them.
+
+    Raises:
+        FeederNotSolvableError: the reference (pandapower) does not converge at nominal load, or holds a NaN.
+    """
+    reference = PandapowerEngine(feeder, trafo_model="pi")
+    names, p, q, expected = _states(feeder, reference)
+    t_model = PandapowerEngine(feeder, trafo_model="t").solve(p, q)
+    refused: tuple[str, ...] = ()
+    voltage = loading = None
+    try:
+        fast = make_engine(feeder, "power_grid_model").solve(p, q)
+        voltage = _largest(expected.v_pu, fast.v_pu, feeder.bus_names, names)
+        loading = _largest(expected.loading_percent, fast.loading_percent, feeder.branch_names, names)
+    except UnsupportedElementError as error:
+        refused = error.elements
+    return EngineComparison(
+        states=names,
+        voltage=voltage,
+        loading=loading,
+        t_model=_largest(expected.v_pu, t_model.v_pu, feeder.bus_names, names),
+        refused=refused,
+        v_min_pu=float(expected.v_pu[0].min()),
+        v_max_pu=float(expected.v_pu[0].max()),
+    )
+
+
+def _states(feeder: Feeder, reference: Engine) -> tuple[tuple[str, ...], FloatArray, FloatArray, GridState]:
+    p, q = nominal_powers(feeder)
+    nominal = reference.solve(p[None, :], q[None, :])
+    if not nominal.converged[0]:
+        at_rest = reference.solve(0 * p[None, :], 0 * q[None, :]).converged[0]
+        hint = (
+            "it does at no load: check the loads"
+            if at_rest
+            else "nor at no load: check impedances and topology"
+        )
+        raise FeederNotSolvableError(
+            f"{feeder.name}: the power flow does not converge at nominal load; {hint}."
+        )
+    feed_in = -0.5 * p
+    if feeder.assets:
+        feed_in = 0.1 * p
+        for asset in feeder.assets:
+            feed_in[asset.point] += asset.p_rated_w if asset.kind == "pv" else 0.0
+    candidates = [("nominal load", p, q), ("feeding in", feed_in, 0.1 * q)]
+    candidates += [(f"{factor:g} times nominal load", factor * p, factor * q) for factor in STRESS_FACTORS]
+    stacked_p, stacked_q = np.array([c[1] for c in candidates]), np.array([c[2] for c in candidates])
+    solved = reference.solve(stacked_p, stacked_q)
+    stressed = [i for i in range(2, len(candidates)) if solved.converged[i]][:1]
+    rows = [i for i in (0, 1) if solved.converged[i]] + stressed
+    state = GridState(
+        solved.v_pu[rows],
+        solved.loading_percent[rows],
+        solved.p_branch_w[rows],
+        solved.p_slack_w[rows],
+        solved.q_slack_var[rows],
+        solved.loss_w[rows],
+        solved.converged[rows],
+    )
+    return tuple(candidates[i][0] for i in rows), stacked_p[rows], stacked_q[rows], state
+
+
+def _largest(
+    expected: FloatArray, got: FloatArray, elements: tuple[str, ...], states: tuple[str, ...]
+) -> Difference:
+    """The largest difference; a number on one side only counts as infinite, so that a NaN never agrees."""
+    difference = np.abs(expected - got)
+    difference[np.isnan(expected) & np.isnan(got)] = 0.0
+    difference[np.isnan(expected) ^ np.isnan(got)] = np.inf
+    if not difference.size:
+        return Difference(0.0, "none", states[0])
+    row, column = np.unravel_index(int(np.argmax(difference)), difference.shape)
+    return Difference(float(difference[row, column]), elements[column], states[row])

@@ -1,0 +1,30 @@
+"""Engines by name."""
+
+from adapters.grid.engine import AS_PLANNED, Engine, ModelError
+from adapters.grid.errors import GridInputError
+from adapters.grid.feeder import Feeder
+
+ENGINE_NAMES = ("power_grid_model", "pandapower")
+
+
+def make_engine(feeder: Feeder, name: str, model_error: ModelError = AS_PLANNED) -> Engine:
+    """Bind the engine called ``name`` to a feeder.
+
+    Args:
+        feeder: from ``load_feeder``.
+        name: one of ``ENGINE_NAMES``.
+        model_error: how the model departs from the feeder's data.
+
+    Raises:
+        UnsupportedElementError: the engine cannot model elements of the feeder; they are named.
+        GridInputError: unknown engine, or a tap position that the feeder does not have.
+    """
+    if name == "power_grid_model":
+        from adapters.grid.pgm import PgmEngine
+
+        return PgmEngine(feeder, model_error)
+    if name == "pandapower":
+        from adapters.grid.pandapower_engine import PandapowerEngine
+
+        return PandapowerEngine(feeder, model_error)
+    raise GridInputError(f"unknown engine {name!r}; known: {', '.join(ENGINE_NAMES)}.")

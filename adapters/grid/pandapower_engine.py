@@ -1,0 +1,114 @@
+"""The pandapower engine: the reference, one Newton-Raphson power flow per scenario."""
+
+import copy
+from typing import Any, Literal
+
+import numpy as np
+
+from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
+from adapters.grid.feeder import Feeder, FloatArray
+from adapters.grid.taps import checked_tap, tapped_transformers
+
+TrafoModel = Literal["pi", "t"]
+TOLERANCE_MVA = 1e-9  # 1 mW of mismatch; pandapower's own default is 10 mW
+
+
+class PandapowerEngine:
+    """pandapower bound to a feeder, with the π transformer model or pandapower's default, T."""
+
+    name = "pandapower"
+
+    def __init__(
+        self, feeder: Feeder, model_error: ModelError = AS_PLANNED, trafo_model: TrafoModel = "pi"
+    ) -> None:
+        """Copy the feeder's net and apply the model error.
+
+        Raises:
+            GridInputError: ``model_error.tap_pos`` is outside the range of a tap.
+        """
+        self.feeder = feeder
+        self._trafo_model = trafo_model
+        self._net = _with_error(feeder.native, model_error)
+        self._unrated = ~(feeder.branch_rated_a > 0) & ~(feeder.branch_rated_va > 0)
+
+    def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
+        """See ``Engine.solve``."""
+        check_powers(self.feeder, p_gen_w, q_gen_var)
+        k, feeder = p_gen_w.shape[0], self.feeder
+        state = GridState(
+            v_pu=np.full((k, feeder.n_bus), np.nan),
+            loading_percent=np.full((k, feeder.n_branch), np.nan),
+            p_branch_w=np.full((k, feeder.n_branch), np.nan),
+            p_slack_w=np.full(k, np.nan),
+            q_slack_var=np.full(k, np.nan),
+            loss_w=np.full(k, np.nan),
+            converged=np.zeros(k, dtype=np.bool_),
+        )
+        for row in range(k):
+            if self._run(p_gen_w[row], q_gen_var[row]):
+                self._read(state, row)
+        return state
+
+    def _run(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> bool:
+        import pandapower
+
+        self._net.load["p_mw"] = -p_gen_w / 1e6
+        self._net.load["q_mvar"] = -q_gen_var / 1e6
+        try:
+            with np.errstate(all="ignore"):  # a diverging iteration overflows before it is given up
+                pandapower.runpp(
+                    self._net,
+                    algorithm="nr",
+                    init="dc",
+                    calculate_voltage_angles=True,
+                    trafo_model=self._trafo_model,
+                    trafo_loading="current",
+                    tolerance_mva=TOLERANCE_MVA,
+                    max_iteration=30,
+                    numba=False,  # compiling takes longer than all the reference solves of a run
+                )
+        except pandapower.LoadflowNotConverged:
+            return False
+        return bool(np.isfinite(self._net.res_bus.vm_pu.to_numpy()).all())
+
+    def _read(self, state: GridState, row: int) -> None:
+        net = self._net
+        state.v_pu[row] = net.res_bus.vm_pu.to_numpy()
+        branches = _branch_results(net)
+        state.loading_percent[row] = np.where(self._unrated, np.nan, branches[:, 0])
+        state.p_branch_w[row] = branches[:, 1] * 1e6
+        state.p_slack_w[row] = net.res_ext_grid.p_mw.sum() * 1e6
+        state.q_slack_var[row] = net.res_ext_grid.q_mvar.sum() * 1e6
+        state.loss_w[row] = branches[:, 2].sum() * 1e6
+        state.converged[row] = True
+
+
+def _branch_results(net: Any) -> FloatArray:
+    """Loading in percent, power into the from side in MW and loss in MW, per branch row of the feeder."""
+    blocks = [
+        net.res_line[["loading_percent", "p_from_mw", "pl_mw"]].to_numpy(dtype=np.float64),
+        net.res_trafo[["loading_percent", "p_hv_mw", "pl_mw"]].to_numpy(dtype=np.float64),
+    ]
+    for row in net.res_trafo3w.itertuples() if len(net.trafo3w) else ():
+        # the loss stands in the first of the two rows, so that sums over branches are right
+        blocks.append(np.array([[row.loading_percent, -row.p_mv_mw, row.pl_mw]]))
+        blocks.append(np.array([[row.loading_percent, -row.p_lv_mw, 0.0]]))
+    for table in ("impedance", "tcsc"):
+        if table in net and len(net[table]):
+            result = net[f"res_{table}"]
+            values = np.column_stack([np.full(len(result), np.nan), result.p_from_mw, result.pl_mw])
+            blocks.append(values.astype(np.float64))
+    return np.concatenate([block for block in blocks if len(block)] or [np.zeros((0, 3))])
+
+
+def _with_error(native: Any, error: ModelError) -> Any:
+    checked_tap(native, error)
+    net = copy.deepcopy(type(native)({k: v for k, v in native.items() if k != "profiles"}))
+    for column in ("r_ohm_per_km", "x_ohm_per_km"):
+        net.line[column] = net.line[column] * error.line_impedance_factor
+    if error.source_voltage_pu is not None:
+        net.ext_grid["vm_pu"] = error.source_voltage_pu
+    if error.tap_pos is not None:
+        for i in tapped_transformers(net):
+            net.trafo.at[i, "tap_pos"] = float(error.tap_pos)
+    return net

@@ -1,0 +1,110 @@
+"""The power-grid-model engine: fast, balanced, batches of scenarios in one call."""
+
+import numpy as np
+
+from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
+from adapters.grid.feeder import Feeder, FloatArray
+from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
+from adapters.grid.pgm_model import input_data
+from adapters.grid.taps import checked_tap
+
+# In pu between two iterations. Iterative current converges linearly, so it is asked for more than Newton.
+TOLERANCE = 1e-10
+ITERATIONS_CURRENT = 25
+ITERATIONS_NEWTON = 30
+_UPDATE = {"sym_gen": ("p_specified", "q_specified")}
+_OUTPUT = {
+    "node": ("u_pu",),
+    "line": ("loading", "p_from", "p_to"),
+    "transformer": ("i_from", "i_to", "p_from", "p_to"),
+    "source": ("p", "q"),
+}
+
+
+class PgmEngine:
+    """power-grid-model bound to a feeder. Newton-Raphson is tried again where iterative current gives up."""
+
+    name = "power_grid_model"
+
+    def __init__(self, feeder: Feeder, model_error: ModelError = AS_PLANNED) -> None:
+        """Convert the feeder.
+
+        Raises:
+            UnsupportedElementError: naming what power-grid-model cannot model.
+            GridInputError: ``model_error.tap_pos`` is outside the range of a tap.
+        """
+        self.feeder = feeder
+        net = feeder.native
+        checked_tap(net, model_error)
+        self._model = CoreModel(input_data(net, model_error), float(net.f_hz), _UPDATE, _OUTPUT)
+        self._n_line, self._n_trafo = len(net.line), len(net.trafo)
+        unrated = ~(feeder.branch_rated_a[: self._n_line] > 0)
+        self._unrated = np.flatnonzero(unrated)
+        rated_va = feeder.branch_rated_va[self._n_line :]
+        to_percent = 100.0 * np.sqrt(3.0) / rated_va
+        self._hv_percent_per_a = to_percent * net.trafo.vn_hv_kv.to_numpy(dtype=np.float64) * 1e3
+        self._lv_percent_per_a = to_percent * net.trafo.vn_lv_kv.to_numpy(dtype=np.float64) * 1e3
+
+    def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
+        """See ``Engine.solve``."""
+        check_powers(self.feeder, p_gen_w, q_gen_var)
+        k = p_gen_w.shape[0]
+        plan = self._model.plan(k)
+        update = plan.update.get("sym_gen")
+        if update is not None:
+            update["p_specified"][:] = p_gen_w
+            update["q_specified"][:] = q_gen_var
+        failed = self._model.calculate(plan, ITERATIVE_CURRENT, TOLERANCE, ITERATIONS_CURRENT)
+        if failed:
+            return self._with_newton(self._state(plan, k), failed, p_gen_w, q_gen_var)
+        return self._state(plan, k)
+
+    def _with_newton(
+        self, state: GridState, failed: list[int], p_gen_w: FloatArray, q_gen_var: FloatArray
+    ) -> GridState:
+        """Solve the failed scenarios again, each as its own batch, and mark those that fail for good."""
+        plan = self._model.plan(1)
+        update = plan.update["sym_gen"]
+        for row in failed:
+            update["p_specified"][0], update["q_specified"][0] = p_gen_w[row], q_gen_var[row]
+            again = self._model.calculate(plan, NEWTON_RAPHSON, TOLERANCE, ITERATIONS_NEWTON)
+            solved = None if again else self._state(plan, 1)
+            for name in ("v_pu", "loading_percent", "p_branch_w", "p_slack_w", "q_slack_var", "loss_w"):
+                getattr(state, name)[row] = np.nan if solved is None else getattr(solved, name)[0]
+            state.converged[row] = solved is not None and solved.converged[0]
+        return state
+
+    def _state(self, plan: BatchPlan, k: int) -> GridState:
+        output, n_line = plan.output, self._n_line
+        v_pu = output["node"]["u_pu"].copy()
+        loading = np.empty((k, n_line + self._n_trafo))
+        p_branch_w = np.empty_like(loading)
+        loss_w = np.zeros(k)
+        if n_line:
+            line = output["line"]
+            np.multiply(line["loading"], 100.0, out=loading[:, :n_line])
+            if len(self._unrated):
+                loading[:, self._unrated] = np.nan
+            p_branch_w[:, :n_line] = line["p_from"]
+            loss_w += line["p_from"].sum(axis=1)
+            loss_w += line["p_to"].sum(axis=1)
+        if self._n_trafo:
+            trafo = output["transformer"]
+            np.maximum(
+                trafo["i_from"] * self._hv_percent_per_a,
+                trafo["i_to"] * self._lv_percent_per_a,
+                out=loading[:, n_line:],
+            )
+            p_branch_w[:, n_line:] = trafo["p_from"]
+            loss_w += trafo["p_from"].sum(axis=1)
+            loss_w += trafo["p_to"].sum(axis=1)
+        source = output["source"]
+        return GridState(
+            v_pu=v_pu,
+            loading_percent=loading,
+            p_branch_w=p_branch_w,
+            p_slack_w=source["p"].sum(axis=1),
+            q_slack_var=source["q"].sum(axis=1),
+            loss_w=loss_w,
+            converged=np.isfinite(v_pu.sum(axis=1)),
+        )
