@@ -8,9 +8,9 @@ from typing import Protocol
 class SettlementBatch:
     """One netted batch, as ``market.netting`` makes it.
 
-    ``accounts`` are account ids (text; participants, ``supplier``, ``network``, ``pool``), ``deltas_micro`` what
-    each gains (their sum is exactly zero), ``root`` and ``digest`` 32 bytes that commit to the fills and to the
-    whole batch. ``batch_id`` is made from ``market_id`` and ``period_start_s``, so that a second try is seen.
+    ``accounts`` are account ids (text; participants, ``supplier``, ``network``, ``pool``), ``deltas_micro``
+    what each gains (their sum is exactly zero), ``root`` and ``digest`` 32 bytes that commit to the fills and
+    to the whole batch. A period is settled once, so that a second try is seen.
     """
 
     market_id: str
@@ -21,11 +21,17 @@ class SettlementBatch:
     gross_energy_wh: int
     root: bytes
     digest: bytes
+    readings_root: bytes = bytes(32)  # commits to the meter readings, for certificates
 
 
 @dataclass(frozen=True)
 class BatchReceipt:
-    """What the chain says of one batch. ``status`` is 'final', 'proposed' or 'rejected' (with ``reason``)."""
+    """What the chain says of one batch. ``status`` is 'final', 'proposed' or 'rejected' (with ``reason``).
+
+    ``transaction`` and ``block_number`` are those that recorded it, ``gas`` is what recording it cost,
+    ``gas_finalise`` what giving its credits cost, ``gas_setup`` the accounts and deposits it needed first.
+    ``batch_id`` is the contract's id, 32 bytes as text.
+    """
 
     digest: bytes
     transaction: str
@@ -33,6 +39,9 @@ class BatchReceipt:
     gas: int
     status: str
     reason: str = ""
+    batch_id: str = ""
+    gas_finalise: int = 0
+    gas_setup: int = 0
 
 
 class SettlementChain(Protocol):
@@ -50,6 +59,10 @@ class SettlementChain(Protocol):
 
     def balances_micro(self) -> dict[str, int]:
         """Read every account's balance from the contract, account id to signed millionths."""
+        ...
+
+    def money_sum_micro(self) -> int:
+        """Read the contract's own sum over all accounts and all money on its way: zero, always."""
         ...
 
     def close(self) -> None:

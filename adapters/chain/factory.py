@@ -1,0 +1,32 @@
+"""The one place that knows which chains there are."""
+
+from adapters.chain.errors import ChainInputError
+from adapters.chain.port import SettlementChain
+
+KINDS = ("embedded", "none")
+
+
+def open_chain(kind: str, *, market_id: str, start_s: int, in_process: bool = False) -> SettlementChain:
+    """Open a settlement chain for one market.
+
+    ``start_s`` is the simulated time at which the market begins, in the same seconds as the batches' periods;
+    contracts are deployed just before it. By default the chain is served by a process of its own: opening and
+    ``submit`` return at once, and ``drain`` waits. Raises ChainInputError for an unknown kind.
+    """
+    if kind not in KINDS:
+        raise ChainInputError(f"settlement.chain is {kind!r}; allowed: {', '.join(KINDS)}")
+    if not market_id:
+        raise ChainInputError("market_id is empty: give the market a name")
+    if not 0 <= start_s < 2**62:
+        raise ChainInputError(f"start_s is {start_s}: give seconds >= 0")
+    if kind == "none":
+        from adapters.chain.null import NullChain
+
+        return NullChain(market_id)
+    if in_process:
+        from adapters.chain.embedded import EmbeddedChain
+
+        return EmbeddedChain(market_id, start_s)
+    from adapters.chain.worker import WorkerChain
+
+    return WorkerChain(kind, market_id, start_s)

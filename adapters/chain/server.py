@@ -1,0 +1,69 @@
+"""The settlement process: reads commands from its standard input, answers on its standard output.
+
+Ends when its input ends, so that it never outlives the simulation, however that dies.
+"""
+
+import os
+import signal
+import sys
+from typing import IO, Any
+
+from adapters.chain import wire
+from adapters.chain.errors import ChainError, ChainInputError
+
+
+def main() -> int:
+    """Serve until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a library prints must not mix with the answers.
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return _serve(sys.stdin.buffer, answers)
+
+
+def _serve(commands: IO[bytes], answers: IO[bytes]) -> int:
+    chain: Any = None
+    for line in commands:
+        try:
+            message = wire.load(line)
+            if message["do"] == "open":
+                chain = _open(message)
+            else:
+                answers.write(wire.dump(_answer(chain, message)))
+        except ChainError as error:
+            answers.write(wire.dump({"error": type(error).__name__, "text": str(error)}))
+        except BrokenPipeError:
+            break
+    if chain is not None:
+        chain.close()
+    return 0
+
+
+def _open(message: dict[str, Any]) -> Any:
+    from adapters.chain.factory import open_chain
+
+    return open_chain(
+        message["kind"], market_id=message["market_id"], start_s=message["start_s"], in_process=True
+    )
+
+
+def _answer(chain: Any, message: dict[str, Any]) -> dict[str, Any]:
+    what = message["do"]
+    if chain is None:
+        raise ChainInputError("the chain was not opened")
+    value: Any = None
+    if what == "submit":
+        chain.submit(wire.batch_from_json(message["batch"]))
+    elif what == "drain":
+        value = [wire.receipt_to_json(receipt) for receipt in chain.drain()]
+    elif what == "balances":
+        value = chain.balances_micro()
+    elif what == "money_sum":
+        value = chain.money_sum_micro()
+    else:
+        raise ChainInputError(f"unknown command {what!r}")
+    return {"answer": what, "value": value}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
