@@ -8,15 +8,13 @@ import numpy as np
 from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray, IntArray
 from market.orders import POOL, Fills
-from twin.gate.bisection import bisect
+from twin.gate.cutting import Cut, DecidedBy, Weights, cut
 from twin.gate.errors import GateInputError
 from twin.gate.limits import Limits, Violation
 from twin.gate.trial import Trial
 from twin.gate.units import Units, WattHours, make_units
 
 Status = Literal["idle", "accepted", "cut", "blocked", "inconclusive"]
-DecidedBy = Literal["screen", "ac", "lp", "bisection"]
-Weights = Literal["value", "equal"]
 
 WORSENING_PU = 1e-7
 """Where the baseline breaks a limit, a trade worsens it beyond this (1e-5 percentage points of loading)."""
@@ -63,17 +61,6 @@ class GateDecision:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A schedule below the cleared one, per unit, with what explains it."""
-
-    accepted_wh: WattHours
-    decided_by: DecidedBy
-    binding: tuple[str | None, ...]
-    reason: tuple[str | None, ...]
-    shadow_price: FloatArray
-
-
-@dataclass(frozen=True)
 class TradeGate:
     """The operator's gate on its own model of the feeder.
 
@@ -116,20 +103,7 @@ class TradeGate:
             return _accept_all(problem, 2, tuple(base))
         units = make_units(problem.fills, problem.point_of, len(problem.p_base_w), problem.interval_s)
         trial = Trial(self.engine, limits, problem.p_base_w, problem.q_base_var, units, solves=2)
-        return _explained(problem, trial, self._cut(trial, state), tuple(base), self._averted(state))
-
-    def _cut(self, trial: Trial, state: GridState) -> Cut:
-        accepted = bisect(trial, trial.units.energy_wh)
-        over = trial.limits.excess(state)[1]
-        worst = trial.limits.label(int(np.argmax(over))) if state.converged[1] else None
-        n = len(accepted)
-        return Cut(
-            accepted,
-            "bisection",
-            (worst,) * n,
-            ("scaled down to a feasible schedule",) * n,
-            np.full(n, np.nan),
-        )
+        return _explained(problem, trial, cut(trial, state, self.weights), tuple(base), self._averted(state))
 
     def _averted(self, state: GridState) -> tuple[Violation, ...]:
         """What everything would have broken, without margin, beyond the baseline's own violations."""

@@ -160,7 +160,7 @@ class Limits:
         """
         if not state.converged[row]:
             return [Violation("no_solution", -1, "power flow", float("nan"), float("nan"))]
-        one = self.excess(_row(state, row))[0]
+        one = self.excess(one_row(state, row))[0]
         values = np.concatenate((state.v_pu[row], state.v_pu[row], state.loading_percent[row]))
         bounds = self.bounds
         return [
@@ -169,7 +169,8 @@ class Limits:
         ]
 
 
-def _row(state: GridState, row: int) -> GridState:
+def one_row(state: GridState, row: int) -> GridState:
+    """Scenario ``row`` alone."""
     cut = slice(row, row + 1)
     return GridState(
         v_pu=state.v_pu[cut],

@@ -1,0 +1,96 @@
+"""From a schedule that breaks limits to one that does not, with the reason for every cut."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from adapters.grid.engine import GridState
+from adapters.grid.feeder import FloatArray
+from twin.gate.bisection import SECTIONS, bisect, scaled
+from twin.gate.limits import one_row
+from twin.gate.maximal import maximal
+from twin.gate.program import ProgramError
+from twin.gate.sequential import Settled, settle
+from twin.gate.trial import Trial
+from twin.gate.units import WattHours
+
+DecidedBy = Literal["screen", "ac", "lp", "bisection"]
+Weights = Literal["value", "equal"]
+
+CUT = "cut by the gate"
+CUT_WITH_POOL = "cut with its pool, whose other side is limited"
+SCALED = "scaled down to a feasible schedule: the linear programme did not settle"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A schedule below the cleared one, per unit, with what explains it (see ``GateDecision``)."""
+
+    accepted_wh: WattHours
+    decided_by: DecidedBy
+    binding: tuple[str | None, ...]
+    reason: tuple[str | None, ...]
+    shadow_price: FloatArray
+
+
+def cut(trial: Trial, state: GridState, weights: Weights) -> Cut:
+    """Cut what ``state`` (baseline, everything) shows to be too much, to what the power flow accepts."""
+    everything = trial.units.energy_wh
+    start_wh, start = (everything, one_row(state, 1)) if state.converged[1] else _solvable(trial)
+    settled = None
+    if start is not None:
+        try:
+            settled = settle(trial, weights, start_wh, start)
+        except ProgramError:
+            settled = None
+    if settled is None or not settled.feasible:
+        accepted = bisect(trial, everything if settled is None else settled.accepted_wh)
+        return _scaled(trial, state, accepted)
+    accepted = settled.accepted_wh
+    if weights == "value":
+        accepted = maximal(trial, accepted, settled.sensitivity)
+    return _priced(trial, replace(settled, accepted_wh=accepted), weights)
+
+
+def _solvable(trial: Trial) -> tuple[WattHours, GridState | None]:
+    """The largest tried share of everything that has a solution at all."""
+    shares = np.linspace(0.0, 1.0, SECTIONS + 1)[1:-1]
+    tries = np.stack([scaled(trial.units, trial.units.energy_wh, float(share)) for share in shares])
+    state = trial.state(tries)
+    solved = np.flatnonzero(state.converged)
+    return (tries[solved[-1]], one_row(state, int(solved[-1]))) if len(solved) else (tries[0], None)
+
+
+def _scaled(trial: Trial, state: GridState, accepted: WattHours) -> Cut:
+    over = trial.limits.excess(state)[1]
+    worst = trial.limits.label(int(np.argmax(over))) if state.converged[1] else None
+    n = len(accepted)
+    return Cut(accepted, "bisection", (worst,) * n, (SCALED,) * n, np.full(n, np.nan))
+
+
+def _priced(trial: Trial, settled: Settled, weights: Weights) -> Cut:
+    """Binding limit, reason and shadow price of every unit that was cut.
+
+    A unit is bound by the limit that its own Wh would cost most; a unit whose Wh costs nothing anywhere was
+    cut for the balance of its pool, and names the limit that costs the pool most.
+    """
+    units, n = trial.units, len(settled.accepted_wh)
+    entries = np.array(sorted(settled.price), dtype=np.int64)
+    binding: list[str | None] = [None] * n
+    reason: list[str | None] = [None] * n
+    shadow = np.full(n, np.nan)
+    short = units.energy_wh - settled.accepted_wh
+    if not len(entries):
+        text = "rounded to whole Wh within the limits"
+        return Cut(settled.accepted_wh, "lp", tuple(binding), (text,) * n, shadow)
+    price = np.array([settled.price[int(e)] for e in entries])
+    cost = price[:, None] * (settled.sensitivity.excess_per_w[entries] @ units.effect_w_per_wh)
+    pool = int(np.argmax((np.maximum(cost, 0) * short).sum(axis=1)))
+    for u in np.flatnonzero(short > 0):
+        own = int(np.argmax(cost[:, u]))
+        at = own if cost[own, u] > 0 else pool
+        binding[u] = trial.limits.label(int(entries[at]))
+        reason[u] = CUT if cost[own, u] > 0 else CUT_WITH_POOL
+        shadow[u] = price[at] if weights == "value" else np.nan
+    return Cut(settled.accepted_wh, "lp", tuple(binding), tuple(reason), shadow)
