@@ -52,7 +52,7 @@ class AdmissionError(MarketError):
     """An asset registration is malformed: correct it (a refusal on the merits is data, not an error)."""
 
 
-class PoolRefusal(MarketError):
+class PoolRefusalError(MarketError):
     """A pool refuses an operation and is unchanged.
 
     ``code`` is one of ``market.amm.REFUSALS``: a router may take the next venue, a study may count the codes.

@@ -18,13 +18,13 @@ WH_PER_KWH = 1000
 
 
 def buyer_pays_up_micro(energy_wh: int, price_micro_per_kwh: int) -> int:
-    """Return what a buyer of ``energy_wh`` pays, rounded up (the pool gains by it, by less than 1 micro)."""
+    """Return what a buyer pays, rounded up (the pool gains by it, less than 1 micro)."""
     _check_range(energy_wh, price_micro_per_kwh)
     return -((-energy_wh * price_micro_per_kwh) // WH_PER_KWH)
 
 
 def seller_gets_down_micro(energy_wh: int, price_micro_per_kwh: int) -> int:
-    """Return what a seller of ``energy_wh`` gets, rounded down (the pool gains by it, by less than 1 micro)."""
+    """Return what a seller gets, rounded down (the pool gains by it, less than 1 micro)."""
     _check_range(energy_wh, price_micro_per_kwh)
     return (energy_wh * price_micro_per_kwh) // WH_PER_KWH
 
@@ -32,7 +32,7 @@ def seller_gets_down_micro(energy_wh: int, price_micro_per_kwh: int) -> int:
 def fill_money_micro(side: int, energy_wh: int, price_micro_per_kwh: int) -> int:
     """Return the signed money of one fill, positive where the participant receives.
 
-    Sellers get down, buyers pay up: seen from the participant both are the floor of side * energy * price / 1000.
+    Sellers get down, buyers pay up: for the participant both are the floor of side * energy * price / 1000.
     """
     if side == SELL:
         return seller_gets_down_micro(energy_wh, price_micro_per_kwh)

@@ -102,7 +102,7 @@ def net_positions(n_accounts: int, entries: Entries) -> tuple[npt.NDArray[np.int
 
 def entry_lines(accounts: Sequence[str], entries: Entries) -> list[bytes]:
     """Return the canonical bytes of every entry, one line each, in the order of the entries."""
-    names = [_text(a) for a in accounts]
+    names = [sha256(_text(a)).digest() for a in accounts]
     packed = np.zeros(
         entries.size,
         dtype=[
@@ -143,7 +143,7 @@ def net(
         raise SettlementError("accounts: ids must be unique")
     net_micro, gross_wh = net_positions(len(accounts), entries)
     root = merkle_root(entry_lines(accounts, entries))
-    positions = sorted((accounts[i], int(net_micro[i])) for i in np.flatnonzero(net_micro))
+    positions = sorted((accounts[i], int(net_micro[i])) for i in np.flatnonzero(net_micro).tolist())
     head = b"p2p-batch-1" + _text(market_id)
     for number in (period_start_s, period_end_s, gross_wh):
         head += number.to_bytes(8, "big", signed=True)

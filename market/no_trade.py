@@ -15,7 +15,7 @@ class NoTrade:
         self.name = "none"
 
     def clear(self, orders: Orders, tariff: Tariff, interval: int) -> Clearing:
-        """Check the orders and fill none. Raises ``OrderError`` or ``TariffError`` as every mechanism does."""
+        """Check the orders and fill none. Raises ``OrderError`` or ``TariffError``."""
         check_orders(orders, interval)
         check_tariff(tariff)
         return Clearing(fills_at(orders, np.zeros(orders.size, dtype=np.int64), 0, 0), None, 0)

@@ -34,7 +34,7 @@ def _valid(orders, earliest, latest):  # type: ignore[no-untyped-def]
         interval = orders[i]["interval"]
         if energy <= 0 or energy > MAX_ENERGY_WH or price < -MAX_PRICE or price > MAX_PRICE:
             return False, increasing
-        if (side != SELL and side != BUY) or device < 0 or device >= _DEVICES:
+        if side not in (SELL, BUY) or device < 0 or device >= _DEVICES:
             return False, increasing
         if interval < earliest or interval > latest or orders[i]["participant"] < 0 or orders[i]["time"] < 0:
             return False, increasing
@@ -47,10 +47,7 @@ def _valid(orders, earliest, latest):  # type: ignore[no-untyped-def]
 def _unique(ids):  # type: ignore[no-untyped-def]
     """Return whether no id occurs twice."""
     ordered = np.sort(ids)
-    for i in range(1, ordered.size):
-        if ordered[i] == ordered[i - 1]:
-            return False
-    return True
+    return not (ordered[1:] == ordered[:-1]).any()
 
 
 def order_problems(orders: Orders, earliest: int, latest: int | None = None) -> list[str]:

@@ -1,0 +1,53 @@
+"""Sizing of a dissipative pool: virtual reserves from a capacity and a price band, in exact rationals."""
+
+from fractions import Fraction
+from math import ceil, isqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from market import amm_kernels as k
+from market.errors import RangeError
+
+BUMPS = 64
+"""Most corrections that admission may make to the virtual reserves."""
+_ROOT_SCALE = 10**15
+
+
+def root(price_micro_per_kwh: int) -> Fraction:
+    """Return the square root of a price in micro per Wh as a fraction, rounded down at 15 decimals."""
+    return Fraction(isqrt(price_micro_per_kwh * _ROOT_SCALE**2 // 1000), _ROOT_SCALE)
+
+
+def sized_state(capacity_wh: int, energy_wh: int, low: int, high: int, fee_ppm: int) -> npt.NDArray[np.int64]:
+    """Return the state of a pool that holds ``energy_wh`` now and ``capacity_wh`` when its price is ``low``.
+
+    L = capacity / (low^-1/2 - high^-1/2), Ev = L high^-1/2, Cv = L low^1/2, C = L^2/(E+Ev) - Cv, in
+    rationals.
+
+    Raises:
+        RangeError: An empty band, energy above capacity, no fee, or reserves beyond exact arithmetic.
+    """
+    if not (0 < low < high and 0 <= energy_wh <= capacity_wh and capacity_wh > 0 and 1 <= fee_ppm < 10**6):
+        raise RangeError(
+            f"pool: got capacity {capacity_wh} Wh, energy {energy_wh} Wh, band {low} to {high}, fee "
+            f"{fee_ppm} ppm; needs 0 <= energy <= capacity, capacity > 0, low < high, 1 <= fee < 1000000"
+        )
+    root_low, root_high = root(low), root(high)
+    liquidity = capacity_wh * root_low * root_high / (root_high - root_low)
+    virtual_energy = ceil(liquidity / root_high)
+    virtual_cash = ceil(liquidity * root_low)
+    cash = max(0, ceil(liquidity**2 / (energy_wh + virtual_energy)) - virtual_cash)
+    if max(energy_wh + virtual_energy, cash + virtual_cash) > k.LARGEST_RESERVE // 4:
+        raise RangeError(f"pool: capacity {capacity_wh} Wh is too large for exact arithmetic in this band")
+    state = np.zeros(k.STATE_SIZE, dtype=np.int64)
+    state[[k.ENERGY, k.CASH, k.VIRTUAL_ENERGY, k.VIRTUAL_CASH]] = (
+        energy_wh,
+        cash,
+        virtual_energy,
+        virtual_cash,
+    )
+    state[[k.LOW, k.HIGH, k.FEE_PPM]] = low, high, fee_ppm
+    if not k.admit(state, BUMPS):
+        raise RangeError(f"pool: capacity {capacity_wh} Wh is too small for the band {low} to {high}")
+    return state
