@@ -71,15 +71,16 @@ def _once(tree: dict[str, Any]) -> tuple[Scenario | None, list[Finding]]:
 
 
 def _findings(error: ValidationError, tree: dict[str, Any]) -> Iterator[Finding]:
-    seen: set[tuple[KeyPath, str]] = set()
+    items: dict[KeyPath, list[Any]] = {}
     for item in error.errors(include_url=False):
         path, branched = _real_path(item["loc"], tree, item["type"])
-        kind = "branch" if branched else item["type"]
-        if kind == "branch" and any(p[: len(path)] == path for p, _ in seen):
-            continue
-        if (path, kind) not in seen:
-            seen.add((path, kind))
-            yield _finding(kind, path, item, tree)
+        items.setdefault(path, []).append((item, branched))
+    for path, found in items.items():
+        deeper = any(p[: len(path)] == path != p for p in items)
+        if deeper and all(branched for _, branched in found):
+            continue  # another branch of the union fits but for something inside it
+        kind = "branch" if len(found) > 1 and all(branched for _, branched in found) else found[0][0]["type"]
+        yield _finding(kind, path, found[0][0], tree)
 
 
 def _real_path(loc: tuple[str | int, ...], tree: Any, kind: str) -> tuple[KeyPath, bool]:
@@ -119,7 +120,7 @@ def _finding(kind: str, path: KeyPath, item: Any, tree: Any) -> Finding:
         return Finding(path, "is no name that a folder may have", got=repr(path[-1]), allowed=may)
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         return _no_kind(path, item, tree)
-    if kind == "timezone_aware":
+    if kind == "timezone_aware" and isinstance(item["input"], str):
         when = str(item["input"]) if "T" in str(item["input"]) else f"{item['input']}T00:00:00"
         return Finding(
             path, "has no time zone", got=got, hint=f"Write {when}+01:00 for central European winter time."
@@ -184,6 +185,7 @@ _MESSAGES = {
     "finite_number": "must be a finite number",
     "literal_error": "is none of the known words",
     "string_pattern_mismatch": "does not have the right form",
+    "timezone_aware": "must be a date and time",
     "datetime_type": "must be a date and time",
     "datetime_parsing": "must be a date and time",
     "datetime_from_date_parsing": "must be a date and time",

@@ -81,8 +81,16 @@ def _below(node: Node, part: str | int) -> Node | None:
             return _resolve(choice["items"])
         if isinstance(part, str) and part in choice.get("properties", {}):
             return _resolve(choice["properties"][part])
-        if isinstance(part, str) and isinstance(choice.get("additionalProperties"), dict):
-            return _resolve(choice["additionalProperties"])
+        if isinstance(part, str) and (named := _named(choice)) is not None:
+            return _resolve(named)
+    return None
+
+
+def _named(node: Node) -> Node | None:
+    """Return the schema of the values of a section with free names."""
+    for named in [*node.get("patternProperties", {}).values(), node.get("additionalProperties")]:
+        if isinstance(named, dict):
+            return named
     return None
 
 
@@ -175,9 +183,9 @@ def _subsections(path: str, field: Node) -> list[tuple[str, Node]]:
     for choice in _choices(field):
         if "properties" in choice:
             found.append((path, choice))
-        for sort, suffix in (("items", "[]"), ("additionalProperties", ".<name>")):
-            if isinstance(choice.get(sort), dict):
-                inner = _resolve(choice[sort])
+        for below, suffix in ((choice.get("items"), "[]"), (_named(choice), ".<name>")):
+            if isinstance(below, dict):
+                inner = _resolve(below)
                 kinds = inner.get("discriminator", {}).get("mapping", {})
                 for kind, ref in kinds.items():
                     found.append((f"{path}{suffix} ({kind})", _resolve({"$ref": ref})))

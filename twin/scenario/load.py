@@ -176,4 +176,5 @@ def _own_key(path: KeyPath, overrides: Mapping[KeyPath, str]) -> KeyPath:
     for own, key in overrides.items():
         if own[: len(path)] == path:
             return (key,)
-    return ()
+    siblings = (key for own, key in overrides.items() if path and own[:-1] == path[:-1])
+    return tuple(siblings)[:1]

@@ -63,8 +63,10 @@ def _variant_aware(path: KeyPath) -> KeyPath:
 def _put(tree: dict[str, Any], path: KeyPath, value: Any) -> Refused | None:
     node: Any = tree
     for n, part in enumerate(path[:-1]):
-        if isinstance(node, dict) and node.get(str(part)) is None:
-            node[str(part)] = {}
+        if isinstance(node, dict) and isinstance(part, str) and node.get(part) is None:
+            if isinstance(path[n + 1], int):
+                return Refused(path, f"{render(path[: n + 1])} has no items")
+            node[part] = {}
         node, problem = _step(node, part, path[: n + 1])
         if problem is not None:
             return problem

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from twin.scenario.assets import Asset, BatterySection, EvSection, Placement, PvSection
 from twin.scenario.fields import EngineName, Hour, Percent, Price, Section, Watt, duplicates
@@ -30,6 +31,13 @@ __all__ = [
 
 ItemName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 """Names that become file and folder names."""
+
+
+def _no_timestamp(value: Any) -> Any:
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
+    if isinstance(value, (int, float)):
+        raise PydanticCustomError("datetime_type", "a number is no date")
+    return value
 
 
 class PlantSection(Section):
@@ -228,7 +236,7 @@ class Scenario(Section):
     name: ItemName = Field(description="Short name: lower-case letters, digits, - and _.")
     title: str = Field("", description="Headline of the report.")
     description: str = Field("", description="What the scenario shows, in a few sentences.")
-    start: AwareDatetime = Field(
+    start: Annotated[AwareDatetime, BeforeValidator(_no_timestamp)] = Field(
         strict=False, description="Local time of the start, with its time zone, at a full interval."
     )
     duration_days: float = Field(gt=0, le=3660, description="Length of the run; rounded to whole intervals.")
