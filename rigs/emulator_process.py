@@ -19,7 +19,8 @@ _END_S = 5.0
 
 
 class EmulatorProcess:
-    """One emulated device in a process of its own, in its own session so that Ctrl-C does not reach it first."""
+    """One emulated device in a process of its own, in its own session so that Ctrl-C does not reach it
+    first."""
 
     def __init__(self, config: EmulatorConfig) -> None:
         self.config = config

@@ -14,7 +14,8 @@ _MODES = 0  # model 702, CtrlModes
 
 
 class Battery(EmulatedDevice):
-    """Runs at its set point (positive discharges) while enabled, else idles; keeps its own state of charge."""
+    """Runs at its set point (positive discharges) while enabled, else idles; keeps its own state of
+    charge."""
 
     def __init__(self, config: EmulatorConfig) -> None:
         image = SunSpecImage([(1, None), (701, None), (702, None), (704, None), (713, None)])

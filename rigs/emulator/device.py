@@ -73,7 +73,8 @@ class EmulatedDevice(ABC):
         self.retarget()
 
     def advance(self, duration_s: float) -> None:
-        """Let time pass, then publish what the device's own meter saw: power is the mean over ``duration_s``."""
+        """Let time pass, then publish what the device's own meter saw: power is the mean over
+        ``duration_s``."""
         if duration_s > 0:
             self.env.run(until=self.env.now + duration_s)
         self.settle()

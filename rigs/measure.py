@@ -1,0 +1,106 @@
+"""What a SunSpec device's registers say about the step just ended, as one reading with its quality."""
+
+import math
+from dataclasses import dataclass, field
+
+from adapters.modbus.errors import PointError
+from adapters.modbus.sunspec import BlockPlan, SunSpecDevice, Value
+
+_ACC32 = 1 << 32
+_NAMES_701 = ("W", "Var", "TotWhInj", "TotWhAbs", "InvSt")
+_NAMES_103 = ("W", "VAr", "WH", "St")
+_FAULT_103, _FAULT_701 = 7.0, 6.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Power in W and var (NaN: the device gave none), counters in Wh, state of charge 0..1 or NaN."""
+
+    p_gen_w: float
+    q_gen_var: float
+    export_wh: float
+    import_wh: float
+    soc: float
+    trouble: str = ""  # why it must not be trusted, empty where it may
+
+
+@dataclass
+class SunSpecMeter:
+    """Reads power, counters and state of charge in as few requests as possible."""
+
+    device: SunSpecDevice
+    _plans: list[tuple[int, BlockPlan]] = field(default_factory=list, repr=False)
+    _counted: dict[str, float] = field(default_factory=dict, repr=False)
+    _turns: int = field(default=0, repr=False)
+
+    def plan(self) -> None:
+        """Plan the reads; again after every discovery.
+
+        Raises:
+            PointError: the device measures nothing that we know.
+        """
+        device, self._plans = self.device, []
+        for model_id in (701, 103, 101, 102):
+            if device.has(model_id):
+                names = (
+                    ("W", "Var", "TotWhInj", "TotWhAbs", "InvSt")
+                    if model_id == 701
+                    else ("W", "VAr", "WH", "St")
+                )
+                self._plans += [(model_id, p) for p in device.plan(model_id, names)]
+                break
+        else:
+            raise PointError(f"{device.port.name} unit {device.unit}: none of the models 701, 101-103")
+        if device.has(713):
+            self._plans += [(713, p) for p in device.plan(713, ("SoC",))]
+
+    async def read(self) -> Reading:
+        """Read everything once. Raises as the port does."""
+        values: dict[str, Value] = {}
+        for _, plan in self._plans:
+            values.update(await self.device.read_block(plan))
+        if self._plans[0][0] == 701:
+            return self._reading(values, "Var", "TotWhInj", "InvSt", _FAULT_701)
+        return self._reading(values, "VAr", "WH", "St", _FAULT_103)
+
+    def _reading(
+        self, values: dict[str, Value], reactive: str, exported: str, state: str, fault: float
+    ) -> Reading:
+        trouble = [
+            f"{name} holds no number"
+            for name in ("W", exported, *(("TotWhAbs",) if exported == "TotWhInj" else ()))
+            if not isinstance(values[name], float)
+        ]
+        if values.get(state) == fault:
+            trouble.append(f"{state} says fault")
+        export_wh, import_wh = _number(values[exported]), _number(values.get("TotWhAbs", 0.0))
+        if exported == "WH":
+            export_wh = self._unwrap(export_wh)
+        for name, wh in (("export", export_wh), ("import", import_wh)):
+            if wh < self._counted.get(name, 0.0):
+                trouble.append(f"the {name} counter went back from {self._counted[name]:.0f} to {wh:.0f} Wh")
+            if not math.isnan(wh):
+                self._counted[name] = wh
+        q_var = _number(values[reactive])
+        soc = _number(values.get("SoC")) / 100
+        if "SoC" in values and not 0 <= soc <= 1:
+            trouble.append("SoC holds no number in 0..100 %")
+        return Reading(
+            _number(values["W"]),
+            0.0 if math.isnan(q_var) else q_var,
+            export_wh,
+            import_wh,
+            soc,
+            "; ".join(trouble),
+        )
+
+    def _unwrap(self, wh: float) -> float:
+        """Continue a 32-bit counter over its end."""
+        last_wh = self._counted.get("export", 0.0)
+        if wh + self._turns * _ACC32 < last_wh - _ACC32 / 2:
+            self._turns += 1
+        return wh + self._turns * _ACC32
+
+
+def _number(value: Value) -> float:
+    return value if isinstance(value, float) else math.nan

@@ -1,0 +1,40 @@
+"""Devices in memory: the same equations as the emulated ones, without a wire."""
+
+from dataclasses import dataclass
+
+from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
+
+
+@dataclass
+class MemoryDevice:
+    """An ideal PV inverter or battery: reaches its set point at once, integrates exactly over a step."""
+
+    spec: RoleSpec
+    energy_wh: float = 0.0
+    export_wh: float = 0.0
+    import_wh: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.energy_wh = self.spec.capacity_wh * self.spec.soc_initial
+
+    def step(self, step_s: float, command: Command, ambient: Ambient) -> Sample:
+        """Advance by ``step_s`` and return the mean power and the counters (unrounded)."""
+        hours = step_s / 3600
+        if self.spec.kind == "battery":
+            p_w = self._battery_w(command.p_set_w, hours)
+        else:
+            p_w = max(0.0, min(ambient.p_available_w, command.p_set_w, self.spec.p_max_w))
+        self.export_wh += max(p_w, 0.0) * hours
+        self.import_wh += max(-p_w, 0.0) * hours
+        soc = self.energy_wh / self.spec.capacity_wh if self.spec.capacity_wh else float("nan")
+        return Sample(p_w, 0.0, self.export_wh, self.import_wh, soc, Quality.GOOD, 0.0, wire=False)
+
+    def _battery_w(self, p_set_w: float, hours: float) -> float:
+        eta = self.spec.efficiency
+        p_w = min(max(p_set_w, -self.spec.p_max_w), self.spec.p_max_w)
+        most_w = self.energy_wh * eta / hours
+        least_w = -(self.spec.capacity_wh - self.energy_wh) / (eta * hours)
+        p_w = min(max(p_w, least_w), most_w)
+        energy_wh = self.energy_wh - p_w * hours * (eta if p_w < 0 else 1 / eta)
+        self.energy_wh = min(max(energy_wh, 0.0), self.spec.capacity_wh)
+        return p_w
