@@ -1,0 +1,175 @@
+"""Who is behind: shares of every violation and of the worst moments, computed after the run in the plant's model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters.grid.engine import Engine
+from twin.extremes import LINE, MEASURES, TRAFO, V_MAX, V_MIN, Moment
+from twin.gate.attribution import Shares, attribute
+from twin.gate.limits import Kind
+from twin.recorder import Recorder
+from twin.violations import Episode, Snapshot
+
+MOST_EPISODES = 200
+"""Episodes attributed per status; the worst are taken, and the results say how many were left out."""
+TOP = 5
+
+KINDS: dict[int, Kind] = {
+    V_MIN: "voltage_min",
+    V_MAX: "voltage_max",
+    LINE: "line_loading",
+    TRAFO: "transformer_loading",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The element of an attribution."""
+
+    kind: Kind
+    row: int
+    limit: float
+
+
+@dataclass(frozen=True)
+class AttributedEpisode:
+    """An episode with its shares (None where it was left out)."""
+
+    episode: Episode
+    status: str
+    shares: Shares | None
+
+
+def shares_of(engine: Engine, snapshot: Snapshot, subject: Subject) -> Shares:
+    """Shares of one element's change at one moment."""
+    s = snapshot
+    return attribute(engine, s.p_base_w, s.q_base_var, s.p_traded_w, s.q_traded_var, subject)
+
+
+def attribute_episodes(plant: Engine, gate: Engine, recorder: Recorder) -> list[AttributedEpisode]:
+    """Attribute the worst moment of each episode that trades caused: violated in the plant, averted in the gate."""
+    done: list[AttributedEpisode] = []
+    both = (("violated", recorder.violated, plant), ("averted", recorder.averted, gate))
+    for status, log, engine in both:
+        episodes = list(log.all())
+        ranked = sorted((e for e in episodes if e.by_trades), key=_severity, reverse=True)[:MOST_EPISODES]
+        chosen = {id(e) for e in ranked}
+        for e in episodes:
+            subject = Subject(e.kind, e.row, e.limit)
+            shares = shares_of(engine, e.snapshot, subject) if id(e) in chosen else None
+            done.append(AttributedEpisode(e, status, shares))
+    return done
+
+
+def _severity(episode: Episode) -> float:
+    """Excess in comparable terms: one percent of loading weighs as much as 0.001 pu of voltage."""
+    return episode.worst_excess * (1000 if episode.unit == "pu" else 1)
+
+
+def violation_rows(done: list[AttributedEpisode], step_s: int, interval_s: int) -> dict[str, list[Any]]:
+    """Rows of violations.parquet."""
+    rows: dict[str, list[Any]] = {}
+    for item in done:
+        e = item.episode
+        # what the gate averted is counted in intervals, what the plant shows in steps
+        unit_s = step_s if item.status == "violated" else interval_s
+        row = {
+            "interval": e.first_step * unit_s // interval_s,
+            "element": e.element,
+            "kind": e.kind,
+            "phase": "abc",
+            "value": e.worst_value,
+            "worst_interval": e.worst_step * unit_s // interval_s,
+            "limit": e.limit,
+            "unit": e.unit,
+            "duration_s": e.steps * unit_s,
+            "cause": "trades" if e.by_trades else "feeder",
+            "status": item.status,
+        }
+        for key, value in row.items():
+            rows.setdefault(key, []).append(value)
+    return rows
+
+
+def share_rows(
+    done: list[AttributedEpisode], names: tuple[str, ...], step_s: int, interval_s: int
+) -> dict[str, list[Any]]:
+    """Rows of shares.parquet: every participant whose power its trades changed."""
+    rows: dict[str, list[Any]] = {}
+    for item in done:
+        if item.shares is None:
+            continue
+        e, shares = item.episode, item.shares
+        unit_s = step_s if item.status == "violated" else interval_s
+        for i in np.flatnonzero(shares.change_p_w):
+            row = {
+                "interval": e.worst_step * unit_s // interval_s,
+                "element": e.element,
+                "kind": e.kind,
+                "status": item.status,
+                "participant": names[i],
+                "change_p_w": shares.change_p_w[i],
+                "share_of_change": shares.share_of_change[i],
+                "share_of_excess": shares.share_of_excess[i],
+                "unit": e.unit,
+                "residual": shares.residual,
+            }
+            for key, value in row.items():
+                rows.setdefault(key, []).append(value)
+    return rows
+
+
+def responsible(shares: Shares, names: tuple[str, ...], unit: str) -> list[dict[str, Any]]:
+    """The participants with the largest adverse shares of a change."""
+    order = np.argsort(-shares.share_of_change, kind="stable")[:TOP]
+    return [
+        {"participant": names[i], "share": float(shares.share_of_change[i]), "unit": unit}
+        for i in order
+        if shares.share_of_change[i] > 0
+    ]
+
+
+def worst_moment(
+    recorder: Recorder, measures: tuple[int, ...], limits: dict[int, float]
+) -> tuple[int, Moment] | None:
+    """The measure and moment nearest to (or farthest beyond) its limit, relative to that limit's room."""
+    best: tuple[float, int, Moment] | None = None
+    for measure in measures:
+        moment = recorder.watch.worst[measure]
+        if moment is None:
+            continue
+        limit = limits[measure]
+        room = abs(1 - limit) if measure in (V_MIN, V_MAX) else limit
+        margin = moment.reading.value - limit if measure == V_MIN else limit - moment.reading.value
+        score = margin / max(room, 1e-3)
+        if best is None or score < best[0]:
+            best = (score, measure, moment)
+    return None if best is None else (best[1], best[2])
+
+
+def describe_moment(
+    engine: Engine, recorder: Recorder, measure: int, moment: Moment, limit: float, names: tuple[str, ...]
+) -> dict[str, Any]:
+    """A worst bus or branch as verdict.json names it, but for its time."""
+    kind, voltage = KINDS[measure], measure in (V_MIN, V_MAX)
+    row = moment.reading.row
+    shares = shares_of(engine, moment.snapshot, Subject(kind, row, limit))
+    lasting = [
+        e
+        for e in recorder.violated.all()
+        if e.kind == kind and e.row == row and e.first_step <= moment.step <= e.last_step
+    ]
+    record: dict[str, Any] = {
+        "name": recorder.element(measure, row),
+        "kind": kind,
+        "measure": MEASURES[measure],
+        "limit": limit,
+        "without_trades": moment.reading.base,
+        "step": moment.step,
+        "duration_s": lasting[0].steps * recorder.step_s if lasting else 0,
+        "responsible": responsible(shares, names, "pu" if voltage else "percent"),
+    }
+    record["v_pu" if voltage else "loading_percent"] = moment.reading.value
+    return record

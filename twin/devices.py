@@ -1,0 +1,162 @@
+"""All devices of the run: the native fleet, with any role served by a bench instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from adapters.grid.feeder import FloatArray
+from rigs.device import Ambient, Bench, Command, Quality, RoleSpec, Sample
+from twin.fleet import FleetState, Flows, Garage, SetPoints, advance, dispatch
+from twin.participants import BoolArray, Participants
+from twin.profiles import Profiles
+
+
+@dataclass(frozen=True)
+class DeviceStep:
+    """One step of all devices: what flows, what would flow without trades from the same state, and the meters.
+
+    ``metered_wh`` (n,) is net energy of the step as the meters say, positive into the grid; ``wire`` marks the
+    participants of whom a number came over a socket, ``bad`` those whose reading could not be trusted.
+    """
+
+    step: int
+    flows: Flows
+    base: Flows
+    metered_wh: FloatArray
+    wire: BoolArray
+    bad: BoolArray
+    state: FleetState
+
+
+def role_specs(people: Participants, roles: list[str]) -> tuple[list[RoleSpec], list[str]]:
+    """Nameplates of the roles a bench serves, and the roles that no participant has (or not with that asset)."""
+    rows = {name: row for row, name in enumerate(people.names)}
+    specs: list[RoleSpec] = []
+    unknown: list[str] = []
+    for role in roles:
+        name, _, kind = role.rpartition(".")
+        row = rows.get(name, -1)
+        if row >= 0 and kind == "battery" and people.battery_wh[row] > 0:
+            specs.append(
+                RoleSpec(
+                    role,
+                    "battery",
+                    float(people.battery_p_w[row]),
+                    float(people.battery_wh[row]),
+                    float(people.soc_initial[row]),
+                    float(people.battery_efficiency[row]),
+                )
+            )
+        elif row >= 0 and kind == "pv" and people.pv_rated_w[row] > 0:
+            specs.append(RoleSpec(role, "pv_inverter", float(people.pv_rated_w[row])))
+        else:
+            unknown.append(role)
+    return specs, unknown
+
+
+class Devices:
+    """Steps all devices. Roles of the bench are commanded and read over it; all others are native."""
+
+    def __init__(
+        self,
+        people: Participants,
+        profiles: Profiles,
+        step_s: int,
+        bench: Bench | None = None,
+        on_sample: Callable[[int, str, Sample], None] | None = None,
+    ) -> None:
+        """Bind the devices.
+
+        Args:
+            people: the participant table.
+            profiles: the actual load and PV.
+            step_s: length of a step.
+            bench: an open bench, or None.
+            on_sample: called with (step, role, sample) for every reading of a bench device.
+        """
+        self._people = people
+        self.n = people.n
+        self._profiles = profiles
+        self._step_s = step_s
+        self._bench = bench
+        self._on_sample = on_sample
+        self.garage = Garage(people)
+        self.state = self.garage.update(self.garage.initial(people))
+        self._roles = self._role_rows(bench.roles if bench else ())
+        self._counters: dict[str, float] = {}
+        self._never = np.zeros(people.n, dtype=np.bool_)
+
+    def _role_rows(self, roles: tuple[str, ...]) -> list[tuple[str, str, int]]:
+        rows = {name: row for row, name in enumerate(self._people.names)}
+        return [(role, role.rpartition(".")[2], rows[role.rpartition(".")[0]]) for role in roles]
+
+    def step(self, step: int, points: SetPoints) -> DeviceStep:
+        """Advance all devices by one step under the set points."""
+        load_w, load_var, pv_w = (
+            f(step) for f in (self._profiles.load_w, self._profiles.load_var, self._profiles.pv_w)
+        )
+        state = self.state
+        args = (load_w, load_var, pv_w, self._step_s)
+        flows = dispatch(self._people, state, points, *args)
+        base = dispatch(self._people, state, points.without_trades(), *args)
+        metered = flows.p_gen_w * (self._step_s / 3600.0)
+        wire = bad = self._never
+        soc = None
+        if self._bench is not None:
+            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w)
+        after = advance(self._people, state, flows, self._step_s)
+        if soc is not None:
+            after = replace(after, soc=np.where(np.isnan(soc), after.soc, soc))
+        self.state = self.garage.update(after)
+        return DeviceStep(step, flows, base, metered, wire, bad, self.state)
+
+    def _over_bench(
+        self, step: int, flows: Flows, sun_w: FloatArray
+    ) -> tuple[Flows, FloatArray, FloatArray, BoolArray, BoolArray]:
+        """Replace the bench's devices by what they did: command, advance, read."""
+        assert self._bench is not None
+        commands, ambient = self._commands(flows, sun_w)
+        samples = self._bench.step(step * self._step_s, self._step_s, commands, ambient)
+        battery, pv = flows.battery_w.copy(), flows.pv_w.copy()
+        wire, bad = self._never.copy(), self._never.copy()
+        soc = np.full(self._people.n, np.nan)
+        counted = np.zeros(self._people.n)  # energy by register, of the devices that have one
+        for role, kind, row in self._roles:
+            sample = samples[role]
+            if self._on_sample is not None:
+                self._on_sample(step, role, sample)
+            wire[row] |= sample.wire
+            if sample.quality is not Quality.GOOD:
+                bad[row] = True
+                continue
+            column = battery if kind == "battery" else pv
+            column[row] = sample.p_gen_w
+            if kind == "battery":
+                soc[row] = sample.soc
+            counted[row] += self._counted_wh(role, sample) - column[row] * (self._step_s / 3600.0)
+        p = pv - flows.load_w - flows.ev_w + battery
+        done = replace(
+            flows, p_gen_w=p, pv_w=pv, battery_w=battery, pv_curtailed_w=np.maximum(sun_w - pv, 0.0)
+        )
+        return done, p * (self._step_s / 3600.0) + counted, soc, wire, bad
+
+    def _counted_wh(self, role: str, sample: Sample) -> float:
+        """Net energy of the step by the device's own counters."""
+        now = sample.energy_export_wh - sample.energy_import_wh
+        before = self._counters.get(role, 0.0)
+        self._counters[role] = now
+        return now - before
+
+    def _commands(self, flows: Flows, sun_w: FloatArray) -> tuple[dict[str, Command], dict[str, Ambient]]:
+        commands: dict[str, Command] = {}
+        ambient: dict[str, Ambient] = {}
+        for role, kind, row in self._roles:
+            if kind == "battery":
+                commands[role] = Command(float(flows.battery_w[row]))
+            else:
+                # an inverter that is not curtailed gets its rating as limit, as a lab would leave it
+                limited = flows.pv_curtailed_w[row] > 0
+                commands[role] = Command(float(flows.pv_w[row] if limited else self._people.pv_rated_w[row]))
+                ambient[role] = Ambient(p_available_w=float(sun_w[row]))
+        return commands, ambient

@@ -1,0 +1,115 @@
+"""Judges a finished variant: KPIs, checks, attribution, and the tables that only exist afterwards."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from adapters.chain.port import BatchReceipt
+from twin.attributed import attribute_episodes, describe_moment, share_rows, violation_rows, worst_moment
+from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
+from twin.kpis import kpis
+from twin.organs import Organs
+from twin.prepare import PreparedRun
+from twin.verdict import (
+    Check,
+    Evidence,
+    as_record,
+    make_checks,
+    not_assessed,
+    overall,
+    sentence,
+    smallest_margin,
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What judging gave: the contents of kpis.json and verdict.json, and rows of tables."""
+
+    kpis: dict[str, Any]
+    verdict: dict[str, Any]
+    tables: dict[str, dict[str, list[Any]]]
+
+
+def judge(
+    run: PreparedRun, organs: Organs, receipts: list[BatchReceipt], chain_agrees: bool | None
+) -> Judgement:
+    """Judge a finished variant.
+
+    Args:
+        run: the prepared variant.
+        organs: its organs, after the run.
+        receipts: the chain's receipts.
+        chain_agrees: whether the chain's balances equal the ledger's; None where nothing is settled on a chain.
+    """
+    s, recorder = run.scenario, organs.recorder
+    numbers = kpis(run, recorder, organs.devices.garage, receipts)
+    done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
+    checks = make_checks(Evidence(run, recorder, numbers, chain_agrees))
+    outcome = overall(checks)
+    verdict = {
+        "verdict": outcome,
+        "sentence": sentence(run, outcome, checks),
+        "judge": s.judge,
+        "checks": [as_record(check) for check in checks],
+        "not_assessed": not_assessed(s, checks),
+        "smallest_margin": _margin(run, organs, smallest_margin(checks, s.limits)),
+        "worst_bus": _worst(run, organs, (V_MIN, V_MAX)),
+        "worst_branch": _worst(run, organs, (LINE, TRAFO)),
+        "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done),
+    }
+    tables = {
+        "violations": violation_rows(done, s.step_s, s.interval_s),
+        "shares": share_rows(done, run.people.names, s.step_s, s.interval_s),
+    }
+    return Judgement(numbers, verdict, tables)
+
+
+def _limits(run: PreparedRun) -> dict[int, float]:
+    limits = run.scenario.limits
+    return {
+        V_MIN: limits.voltage_min_pu,
+        V_MAX: limits.voltage_max_pu,
+        LINE: limits.line_loading_percent,
+        TRAFO: limits.transformer_loading_percent,
+    }
+
+
+def _time(run: PreparedRun, step: int) -> str:
+    return (run.scenario.start + timedelta(seconds=step * run.scenario.step_s)).isoformat()
+
+
+def _worst(run: PreparedRun, organs: Organs, measures: tuple[int, ...]) -> dict[str, Any] | None:
+    found = worst_moment(organs.recorder, measures, _limits(run))
+    if found is None:
+        return None
+    measure, moment = found
+    record = describe_moment(
+        organs.plant_engine, organs.recorder, measure, moment, _limits(run)[measure], run.people.names
+    )
+    step = record.pop("step")
+    record["interval"] = step * run.scenario.step_s // run.scenario.interval_s
+    record["time"] = _time(run, step)
+    return record
+
+
+def _margin(run: PreparedRun, organs: Organs, check: Check | None) -> dict[str, Any] | None:
+    if check is None:
+        return None
+    measures = {
+        "voltage_min": V_MIN,
+        "voltage_max": V_MAX,
+        "line_loading": LINE,
+        "transformer_loading": TRAFO,
+    }
+    who, _, name = check.name.partition(".")
+    watch = organs.recorder.watch
+    moment = (watch.worst if who == "trades" else watch.worst_base)[measures[name]]
+    time = None if moment is None else _time(run, moment.step)
+    return {
+        "name": check.name,
+        "margin": check.margin,
+        "unit": check.unit,
+        "element": check.element,
+        "time": time,
+    }

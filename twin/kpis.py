@@ -1,0 +1,99 @@
+"""The KPIs: flat name to number, units in the names. Only what is reproducible; timing is in the manifest."""
+
+from typing import Any
+
+import numpy as np
+
+from adapters.chain.port import BatchReceipt
+from twin.fleet import Garage
+from twin.prepare import PreparedRun
+from twin.recorder import Recorder
+
+
+def kpis(
+    run: PreparedRun, recorder: Recorder, garage: Garage, receipts: list[BatchReceipt]
+) -> dict[str, Any]:
+    """All KPIs of a finished variant; a number that cannot be had is None."""
+    n = recorder.totals.numbers
+    out: dict[str, Any] = {
+        **_energy(n),
+        **_market(n),
+        "ev_sessions_count": garage.left,
+        "ev_short_count": garage.left_short,
+        "ev_short_wh": round(garage.short_wh, 3),
+        "energy_not_served_wh": round(garage.short_wh, 3),
+        **_grid(recorder),
+        **_money(recorder),
+        "batches_count": len(receipts),
+        "gas_total": sum(receipt.gas for receipt in receipts),
+        "intervals_count": recorder.last_interval + 1,
+        "inconclusive_count": len(recorder.unsolved) + int(n.get("gate_inconclusive", 0)),
+        "engine_difference_pu": _number(run.comparison.voltage.value if run.comparison.voltage else None),
+        "t_model_difference_pu": _number(run.comparison.t_model.value),
+        "wire_samples_count": int(n.get("wire_samples", 0)),
+        "bad_samples_count": int(n.get("bad_samples", 0)),
+        "forecast_mae_w": _number(n.get("forecast_error_w", 0) / max(1, recorder.last_interval + 1)),
+    }
+    return out
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _energy(n: dict[str, float]) -> dict[str, Any]:
+    consumption = n.get("load_wh", 0) + n.get("ev_wh", 0)
+    pv, imported, exported = n.get("pv_wh", 0), n.get("import_wh", 0), n.get("export_wh", 0)
+    sufficiency = 100 * (1 - imported / consumption) if consumption > 0 else None
+    return {
+        "load_wh": n.get("load_wh", 0),
+        "ev_wh": n.get("ev_wh", 0),
+        "pv_wh": pv,
+        "pv_curtailed_wh": n.get("pv_curtailed_wh", 0),
+        "import_wh": imported,
+        "export_wh": exported,
+        "loss_wh": n.get("loss_wh", 0),
+        "self_sufficiency_percent": None if sufficiency is None else max(0.0, sufficiency),
+        "self_consumption_percent": 100 * max(0.0, 1 - exported / pv) if pv > 0 else None,
+    }
+
+
+def _market(n: dict[str, float]) -> dict[str, Any]:
+    traded = int(n.get("local_accepted_wh", 0))
+    return {
+        "local_cleared_wh": int(n.get("local_cleared_wh", 0)),
+        "local_traded_wh": traded,
+        "supplier_flexible_wh": int(n.get("supplier_flexible_accepted_wh", 0)),
+        "cut_wh": int(n.get("cut_wh", 0)),
+        "delivered_wh": int(n.get("delivered_wh", 0)),
+        "settled_wh": int(n.get("settled_wh", 0)),
+        "not_delivered_wh": int(n.get("accepted_wh", 0) - n.get("delivered_wh", 0)),
+        "local_price_mean_micro_per_kwh": int(n.get("price_times_wh", 0)) // traded if traded else None,
+        "gate_cut_intervals_count": int(n.get("gate_cut", 0) + n.get("gate_blocked", 0)),
+    }
+
+
+def _grid(recorder: Recorder) -> dict[str, Any]:
+    totals, step_s = recorder.totals.extremes, recorder.step_s
+    violated, averted = list(recorder.violated.all()), list(recorder.averted.all())
+    keys = ("v_min_pu", "v_max_pu", "line_loading_max_percent", "transformer_loading_max_percent")
+    return {
+        **{key: _number(totals.get(key)) for key in keys},
+        "violations_count": len(violated),
+        "violated_by_trades_count": sum(episode.by_trades for episode in violated),
+        "violated_s": sum(episode.steps for episode in violated) * step_s,
+        "averted_count": len(averted),
+    }
+
+
+def _money(recorder: Recorder) -> dict[str, Any]:
+    totals = recorder.totals
+    bills, saved = np.asarray(totals.bills_micro), np.asarray(totals.saved_micro)
+    return {
+        "bills_total_micro": int(bills.sum()),
+        "bill_mean_micro": int(bills.sum()) // max(1, bills.size),
+        "bill_saving_total_micro": int(saved.sum()),
+        "participants_worse_off_count": int((saved < 0).sum()),
+        "supplier_income_micro": int(totals.numbers.get("supplier_micro", 0)),
+        "money_sum_micro": int(totals.numbers.get("money_sum_micro", 0)),
+    }

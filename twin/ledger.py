@@ -1,0 +1,133 @@
+"""The ledger: metered energy, trades and money of every interval in whole Wh and whole millionths.
+
+Local trades are paid at their price for the accepted energy. What the meter shows beyond a participant's traded
+position is settled with the supplier at retail or feed-in price. Every amount has a counter-entry, so the sum over
+all accounts is exactly zero after each interval.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters.grid.feeder import FloatArray, IntArray
+from market.mechanism import Tariff
+from market.money import WH_PER_KWH, fills_money_micro
+from market.orders import SELL, SUPPLIER, Fills
+from twin.trading import Session
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The account of one interval.
+
+    ``metered_wh`` (n,) net energy, positive into the grid; ``bill_micro`` (n,) what the interval cost each
+    participant (positive: paid); ``supplier_micro`` and ``pool_micro`` what those accounts gain;
+    ``delivered_wh`` and ``settled_wh`` per fill: how much of the accepted energy flowed, and the meter confirms.
+    """
+
+    metered_wh: IntArray
+    supplied_wh: IntArray  # what no local trade covers, + fed in; (n,)
+    supplied_micro: IntArray  # the money for it, + received; (n,)
+    saved_micro: IntArray  # against having everything with the supplier, for the same metered energy; (n,)
+    bill_micro: IntArray
+    supplier_micro: int
+    pool_micro: int
+    money_micro: IntArray  # per fill, signed, + the participant receives
+    delivered_wh: IntArray
+    settled_wh: IntArray
+
+    @property
+    def sum_micro(self) -> int:
+        """Sum of all money of the interval; zero, or the books are wrong."""
+        return -int(self.bill_micro.sum()) + self.supplier_micro + self.pool_micro
+
+
+class Meters:
+    """Turns float energy into whole Wh; the part below 1 Wh is carried to the next interval."""
+
+    def __init__(self, n: int) -> None:
+        self._carry = np.zeros(n)
+
+    def read_wh(self, energy_wh: FloatArray) -> IntArray:
+        """Whole Wh of this interval; (n,)."""
+        total = self._carry + energy_wh
+        whole = np.floor(total)
+        self._carry = total - whole
+        return whole.astype(np.int64)
+
+
+def covered_wh(fills: Fills, accepted_wh: IntArray, energy_wh: IntArray) -> IntArray:
+    """How much of each accepted fill the energy at the connection point covers, (m,).
+
+    A participant's sales are covered by its net export, its purchases by its net import, in the order of the
+    fills with the inflexible first.
+    """
+    if len(fills) == 0:
+        return np.zeros(0, dtype=np.int64)
+    order = np.lexsort((np.arange(len(fills)), fills["flexible"], fills["side"], fills["participant"]))
+    person, side, accepted = fills["participant"][order], fills["side"][order], accepted_wh[order]
+    total = np.cumsum(accepted)
+    first = np.flatnonzero(np.r_[True, (person[1:] != person[:-1]) | (side[1:] != side[:-1])])
+    before = np.repeat(total[first] - accepted[first], np.diff(np.r_[first, len(order)]))
+    available = np.maximum(energy_wh[person] * side, 0) - (total - accepted - before)
+    covered = np.empty(len(fills), dtype=np.int64)
+    covered[order] = np.clip(available, 0, accepted)
+    return covered
+
+
+class Ledger:
+    """Books intervals; keeps the fractions of a Wh that the meters carry over."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._meters = Meters(n)
+        self._true = Meters(n)
+
+    def book(
+        self, session: Session, accepted_wh: IntArray, flowed_wh: FloatArray, metered_wh: FloatArray
+    ) -> Entry:
+        """Book one interval.
+
+        Args:
+            session: the market session of the interval.
+            accepted_wh: accepted energy per fill, whole Wh; (m,).
+            flowed_wh: net energy that flowed at each connection point, float; (n,), positive into the grid.
+            metered_wh: the same as the meters say (differs where a reading came over a wire); (n,).
+        """
+        fills = session.fills
+        local = fills["counterparty"] != SUPPLIER
+        money = fills_money_micro(fills, accepted_wh)
+        metered = self._meters.read_wh(metered_wh)
+        flowed = self._true.read_wh(flowed_wh)
+        traded = np.zeros(self._n, dtype=np.int64)
+        np.add.at(traded, fills["participant"][local], (accepted_wh * fills["side"])[local])
+        income = np.zeros(self._n, dtype=np.int64)
+        np.add.at(income, fills["participant"][local], money[local])
+        rest = supplier_money_down_micro(metered - traded, session.tariff)
+        return Entry(
+            metered_wh=metered,
+            supplied_wh=metered - traded,
+            supplied_micro=rest,
+            saved_micro=income + rest - supplier_money_down_micro(metered, session.tariff),
+            bill_micro=-(income + rest),
+            supplier_micro=-int(rest.sum()),
+            pool_micro=-int(money[local].sum()),
+            money_micro=money,
+            delivered_wh=covered_wh(fills, accepted_wh, flowed),
+            settled_wh=covered_wh(fills, accepted_wh, metered),
+        )
+
+
+def supplier_money_down_micro(energy_wh: IntArray, tariff: Tariff) -> IntArray:
+    """Money for energy that no local trade covers: retail for import, feed-in for export; (n,), + received.
+
+    Rounded down as the participant sees it (it pays up, it gets down): the supplier cannot lose by rounding,
+    and gains less than one millionth per participant and interval.
+    """
+    price = np.where(energy_wh < 0, tariff.retail_micro_per_kwh, tariff.feed_in_micro_per_kwh)
+    return np.asarray(energy_wh * price // WH_PER_KWH)
+
+
+def sales_wh(fills: Fills, energy_wh: IntArray) -> int:
+    """Energy sold through the local market, of the given amounts per fill."""
+    return int(energy_wh[(fills["counterparty"] != SUPPLIER) & (fills["side"] == SELL)].sum())

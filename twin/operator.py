@@ -1,0 +1,82 @@
+"""The feeder operator: decides which trades may flow. Coordination 'none' lets all pass; they are still judged."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from adapters.grid.engine import Engine
+from adapters.grid.feeder import FloatArray
+from twin.gate.gate import GateDecision, GateProblem, TradeGate
+from twin.gate.limits import Limits
+from twin.scenario.schema import CoordinationSection
+from twin.trading import Accepted, Session, accepted_set_points
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What leaves the operator: accepted energies and set points, the gate's decision (None: no gate), its time."""
+
+    accepted: Accepted
+    decision: GateDecision | None
+    problem: GateProblem | None
+    wall_ms: float
+
+
+class Operator(Protocol):
+    """Decides one interval."""
+
+    def decide(self, session: Session) -> Decided:
+        """Return what of the session's fills may flow."""
+        ...
+
+
+class LetPass:
+    """Coordination 'none'."""
+
+    def __init__(self, interval_s: int) -> None:
+        self._interval_s = interval_s
+
+    def decide(self, session: Session) -> Decided:
+        """Accept everything."""
+        accepted = session.fills["energy_wh"].copy()
+        return Decided(accepted_set_points(session, accepted, self._interval_s), None, None, 0.0)
+
+
+class GateKeeper:
+    """Coordination 'gate'."""
+
+    def __init__(self, engine: Engine, limits: Limits, section: CoordinationSection, interval_s: int) -> None:
+        self._gate = TradeGate(engine, limits, section.margin_v_pu, section.margin_loading_percent)
+        self._interval_s = interval_s
+        self._point_of = np.arange(len(engine.feeder.points))
+
+    def decide(self, session: Session) -> Decided:
+        """Pass the session through the trade gate."""
+        started = time.perf_counter()
+        intent = session.intent
+        problem = GateProblem(
+            intent.p_base_w, intent.q_base_var, self._point_of, session.fills, self._interval_s
+        )
+        decision = self._gate.decide(problem)
+        accepted = accepted_set_points(session, decision.accepted_wh, self._interval_s)
+        return Decided(accepted, decision, problem, (time.perf_counter() - started) * 1e3)
+
+
+def make_operator(section: CoordinationSection, engine: Engine, limits: Limits, interval_s: int) -> Operator:
+    """Return the operator of a scenario's coordination mode."""
+    if section.mode == "none":
+        return LetPass(interval_s)
+    return GateKeeper(engine, limits, section, interval_s)
+
+
+Mode = Literal["none", "gate"]
+
+
+def traded_p_w(problem: GateProblem, energy_wh: FloatArray) -> FloatArray:
+    """Power at the connection points with the given energies accepted; (n_points,)."""
+    fills = problem.fills
+    power = energy_wh * fills["flexible"] * fills["side"] * (3600.0 / problem.interval_s)
+    points = problem.point_of[fills["participant"]]
+    return problem.p_base_w + np.bincount(points, power, minlength=len(problem.p_base_w))

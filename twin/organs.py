@@ -1,0 +1,101 @@
+"""The organs of one variant: the domain objects behind the simulators, built and wired to each other's data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.chain.port import SettlementChain
+from adapters.export.run_folder import RunFolder
+from adapters.grid.engine import Engine
+from adapters.grid.factory import make_engine
+from market.registry import make_mechanism
+from rigs.device import Bench, Quality, Sample
+from twin.agents import Agents
+from twin.bookkeeper import Bookkeeper
+from twin.chronicle import Chronicle, StopRequest
+from twin.devices import Devices
+from twin.gate.limits import Limits
+from twin.ledger import Ledger
+from twin.operator import Operator, make_operator
+from twin.plant import Plant
+from twin.prepare import PreparedRun
+from twin.profiles import Forecaster, Profiles
+from twin.progress import ProgressSink
+from twin.recorder import Recorder
+from twin.settlement import Settlement
+from twin.tariff import SupplierTariff
+from twin.trading import TradingDesk
+from twin.world import WorldOrgans
+
+
+@dataclass
+class Organs:
+    """One variant's organs."""
+
+    run: PreparedRun
+    agents: Agents
+    forecaster: Forecaster
+    desk: TradingDesk
+    operator: Operator
+    devices: Devices
+    plant: Plant
+    plant_engine: Engine
+    gate_engine: Engine
+    bookkeeper: Bookkeeper
+    settlement: Settlement
+    recorder: Recorder
+    samples: dict[str, dict[str, Any]]
+
+    def world(self, progress: ProgressSink, stop: StopRequest) -> WorldOrgans:
+        """What stands behind each simulator of the world."""
+        chronicle = Chronicle(self.recorder, self.run.scenario, progress, stop)
+        by_kind = {
+            "participants": (self.agents, self.forecaster),
+            "market": self.desk,
+            "gate": self.operator,
+            "devices": self.devices,
+            "plant": self.plant,
+            "ledger": self.bookkeeper,
+            "recorder": chronicle,
+        }
+        return WorldOrgans(by_kind, self.devices.state)
+
+    def role_records(self) -> list[dict[str, Any]]:
+        """What was seen of each bench role, for the manifest."""
+        return [{"role": role, **record} for role, record in sorted(self.samples.items())]
+
+
+def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Bench | None) -> Organs:
+    """Build all organs of a prepared variant."""
+    s, feeder, people = run.scenario, run.feeder, run.people
+    gate_engine = make_engine(feeder, run.gate_engine)
+    plant_engine = make_engine(feeder, run.plant_engine, run.model_error)
+    limits = Limits.from_section(feeder, s.limits, getattr(plant_engine, "dead_buses", ()))
+    tariff = SupplierTariff(s.market.supplier, run.day_start_s)
+    profiles = Profiles(run.table, s, people)
+    local = None if s.market.mechanism == "none" else make_mechanism(s.market.mechanism, s.market.parameters)
+    samples: dict[str, dict[str, Any]] = {}
+
+    def on_sample(step: int, role: str, sample: Sample) -> None:
+        record = samples.setdefault(
+            role, {"driver": "wire" if sample.wire else "memory", "wire_samples": 0, "bad_samples": 0}
+        )
+        record["wire_samples"] += int(sample.wire)
+        record["bad_samples"] += int(sample.quality is not Quality.GOOD)
+
+    start_s = int(s.start.timestamp())
+    settlement = Settlement(people, chain, f"{s.name}/{run.name}", s.settlement.batch_s, start_s)
+    return Organs(
+        run=run,
+        agents=Agents(people, tariff, s.interval_s, run.day_start_s),
+        forecaster=Forecaster(profiles, s, people),
+        desk=TradingDesk(local, tariff, s.interval_s),
+        operator=make_operator(s.coordination, gate_engine, limits, s.interval_s),
+        devices=Devices(people, profiles, s.step_s, bench, on_sample),
+        plant=Plant(plant_engine),
+        plant_engine=plant_engine,
+        gate_engine=gate_engine,
+        bookkeeper=Bookkeeper(Ledger(people.n), settlement, s.interval_s, s.step_s),
+        settlement=settlement,
+        recorder=Recorder(folder, s, feeder, limits, people),
+        samples=samples,
+    )

@@ -1,0 +1,275 @@
+"""From a loaded scenario to everything a run needs: feeder, profiles, participants, limits. Runs nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.grid.engine import ModelError
+from adapters.grid.errors import FeederNotSolvableError, GridError, UnsupportedElementError
+from adapters.grid.feeder import Feeder
+from twin.participants import Participants
+from twin.placement import place
+from twin.profiles import ProfileError, Profiles, Table, read_user_table
+from twin.scenario.load import LoadedScenario
+from twin.scenario.problems import Problem, ScenarioError
+from twin.scenario.schema import Scenario
+from twin.streams import stream
+
+if TYPE_CHECKING:
+    from adapters.grid.compare import EngineComparison
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """One variant, ready to run. ``gate_engine`` and ``plant_engine`` are the engines that will really be used."""
+
+    name: str
+    scenario: Scenario
+    feeder: Feeder
+    comparison: "EngineComparison"
+    table: Table
+    people: Participants
+    gate_engine: str
+    plant_engine: str
+    model_error: ModelError
+    bench: Path | None
+    notes: tuple[str, ...]
+
+    @property
+    def day_start_s(self) -> int:
+        """Second of the (local) day at simulation second 0."""
+        return second_of_day(self.scenario.start)
+
+
+@dataclass(frozen=True)
+class PreparedScenario:
+    """All variants of a scenario, ready to run."""
+
+    loaded: LoadedScenario
+    runs: dict[str, PreparedRun]
+
+
+def second_of_day(moment: datetime) -> int:
+    """Seconds since local midnight."""
+    return moment.hour * 3600 + moment.minute * 60 + moment.second
+
+
+class _Preparation:
+    """Collects problems over all variants; loads each feeder and each profile source once."""
+
+    def __init__(self, loaded: LoadedScenario, bench: Path | None) -> None:
+        self.loaded = loaded
+        self.bench = bench
+        self.problems: list[Problem] = []
+        self._feeders: dict[str, tuple[Feeder, EngineComparison] | None] = {}
+        self._tables: dict[tuple[str, str], Table | None] = {}
+
+    def complain(self, key_path: str, message: str, got: str = "", allowed: str = "", hint: str = "") -> None:
+        problem = self.loaded.problem(key_path, message, got, allowed, hint)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def feeder(self, source: str) -> "tuple[Feeder, EngineComparison] | None":
+        """Load a feeder and solve it in both engines; None (with a problem noted) where that fails."""
+        if source not in self._feeders:
+            self._feeders[source] = self._load_feeder(source)
+        return self._feeders[source]
+
+    def _load_feeder(self, source: str) -> "tuple[Feeder, EngineComparison] | None":
+        from adapters.grid.compare import compare_engines
+        from adapters.grid.source import load_feeder
+
+        try:
+            feeder = load_feeder(source, self.loaded.path.parent)
+            return feeder, compare_engines(feeder)
+        except FeederNotSolvableError as error:
+            self.complain("grid.source", "the feeder cannot be solved at the start", source, hint=str(error))
+        except GridError as error:
+            self.complain("grid.source", str(error), source)
+        return None
+
+    def table(self, scenario: Scenario, feeder: Feeder) -> Table | None:
+        """The profile table of a scenario."""
+        key = (scenario.profiles.source, feeder.source)
+        if key not in self._tables:
+            self._tables[key] = self._load_table(scenario.profiles.source, feeder)
+        return self._tables[key]
+
+    def _load_table(self, source: str, feeder: Feeder) -> Table | None:
+        if source == "grid":
+            from adapters.grid.profiles import case_profiles
+
+            table: Table | None = case_profiles(feeder)
+            if table is None:
+                self.complain(
+                    "profiles.source",
+                    "this feeder has no profiles of its own",
+                    "grid",
+                    "a CSV or Parquet file",
+                    "See docs/how-to for the columns of a profile file.",
+                )
+            return table
+        path = self.loaded.path.parent / source
+        if not path.is_file():
+            self.complain("profiles.source", "no such file", source, "'grid', or a CSV or Parquet file")
+            return None
+        try:
+            return read_user_table(path)
+        except ProfileError as error:
+            for line in str(error).splitlines():
+                self.complain("profiles.source", line)
+            return None
+
+    def variant(self, name: str, scenario: Scenario) -> PreparedRun | None:
+        """Prepare one variant; None where a problem was found."""
+        before = len(self.problems)
+        _check_mechanism(scenario, self.complain)
+        loaded = self.feeder(scenario.grid.source)
+        if loaded is None:
+            return None
+        feeder, comparison = loaded
+        table = self.table(scenario, feeder)
+        if table is None:
+            return None
+        self._check_steps(scenario, table)
+        feeder = with_profiles(feeder, table, scenario.seed)
+        loads = {n: i for i, n in enumerate(table.names)}
+        pvs = {n: i for i, n in enumerate(table.pv_names)}
+        people = place(scenario, feeder, loads, pvs, self.complain)
+        self._check_people(people)
+        if len(self.problems) > before:
+            return None
+        self._check_coverage(scenario, table, people)
+        model_error = ModelError(
+            scenario.grid.plant.line_impedance_factor,
+            scenario.grid.plant.source_voltage_pu,
+            scenario.grid.plant.tap_pos,
+        )
+        gate, plant, notes = self._engines(scenario, feeder, model_error)
+        bench = self._bench_path(scenario)
+        if bench is not None:
+            self._check_bench(bench, people)
+        return PreparedRun(
+            name, scenario, feeder, comparison, table, people, gate, plant, model_error, bench, notes
+        )
+
+    def _check_steps(self, scenario: Scenario, table: Table) -> None:
+        if scenario.step_s % table.step_s and table.step_s % scenario.step_s:
+            self.complain(
+                "substep_s" if scenario.substep_s else "interval_s",
+                "must be a multiple or a divisor of the profiles' step",
+                f"{scenario.step_s} s",
+                f"{table.step_s} s",
+            )
+
+    def _check_people(self, people: Participants) -> None:
+        if people.n == 0:
+            self.complain("grid.source", "the feeder has no connection points (loads): nobody can trade")
+        elif not people.trades.any():
+            self.complain(
+                "participants.include", "nobody takes part: an empty community cannot trade", "[]", "all"
+            )
+
+    def _check_coverage(self, scenario: Scenario, table: Table, people: Participants) -> None:
+        try:
+            Profiles(table, scenario, people)
+        except ProfileError as error:
+            self.complain("profiles.source", str(error))
+
+    def _engines(
+        self, scenario: Scenario, feeder: Feeder, error: ModelError
+    ) -> tuple[str, str, tuple[str, ...]]:
+        """The engines that can model the feeder; pandapower stands in, and a note says so."""
+        from adapters.grid.factory import make_engine
+
+        wanted = (scenario.grid.engine, scenario.grid.plant.engine or scenario.grid.engine)
+        notes: list[str] = []
+        used: list[str] = []
+        for role, name, deviation in (("gate", wanted[0], ModelError()), ("plant", wanted[1], error)):
+            try:
+                make_engine(feeder, name, deviation)
+                used.append(name)
+            except UnsupportedElementError as unsupported:
+                notes.append(f"{role}: {unsupported} pandapower is used instead.")
+                used.append("pandapower")
+            except GridError as wrong:
+                self.complain("grid.plant" if role == "plant" else "grid.engine", str(wrong))
+                used.append(name)
+        return used[0], used[1], tuple(notes)
+
+    def _bench_path(self, scenario: Scenario) -> Path | None:
+        if self.bench is not None:
+            return self.bench
+        return self.loaded.path.parent / scenario.devices.bench if scenario.devices.bench else None
+
+    def _check_bench(self, path: Path, people: Participants) -> None:
+        from rigs.open_bench import bench_roles, check_bench
+
+        from twin.devices import role_specs
+
+        if not path.is_file():
+            self.complain("devices.bench", "no such bench file", str(path))
+            return
+        roles, problems = bench_roles(path)
+        specs, unknown = role_specs(people, roles)
+        for role in unknown:
+            self.complain(
+                "devices.bench",
+                f"bench {path.name} serves a role that no participant has",
+                role,
+                "<participant>.battery or <participant>.pv of a participant with that asset",
+            )
+        for problem in problems or check_bench(path, specs):
+            self.complain("devices.bench", problem)
+
+
+def _check_mechanism(scenario: Scenario, complain: Callable[..., None]) -> None:
+    from market.errors import MarketError
+    from market.registry import make_mechanism
+
+    try:
+        make_mechanism(scenario.market.mechanism, scenario.market.parameters)
+    except MarketError as error:
+        for problem in error.problems:
+            complain("market.mechanism", problem, scenario.market.mechanism)
+
+
+def with_profiles(feeder: Feeder, table: Table, seed: int) -> Feeder:
+    """Give every connection point a load profile: its own by name, that of the case, or one drawn by the seed."""
+    points = []
+    drawn = 0
+    for point in feeder.points:
+        if point.name in table.names:
+            profile = point.name
+        elif point.profile in table.names:
+            profile = point.profile or ""
+        else:
+            profile = table.names[int(stream(seed, point.name, "profile").integers(len(table.names)))]
+            drawn += 1
+        points.append(replace(point, profile=profile))
+    notes = feeder.notes
+    if drawn:
+        notes = (
+            *notes,
+            f"{drawn} connection points have no profile of their own; one was drawn with the seed.",
+        )
+    return replace(feeder, points=tuple(points), notes=notes)
+
+
+def prepare(loaded: LoadedScenario, bench: Path | None = None) -> PreparedScenario:
+    """Prepare all variants of a scenario. Opens no socket and starts no process.
+
+    Args:
+        loaded: from ``load_scenario``.
+        bench: a bench file that replaces the scenario's own.
+
+    Raises:
+        ScenarioError: with every problem that needs the feeder, the profiles or the bench to be seen.
+    """
+    work = _Preparation(loaded, bench)
+    runs = {name: work.variant(name, scenario) for name, scenario in loaded.runs().items()}
+    if work.problems:
+        raise ScenarioError(work.problems)
+    return PreparedScenario(loaded, {name: run for name, run in runs.items() if run is not None})

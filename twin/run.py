@@ -1,0 +1,266 @@
+"""A run: every variant through the world, into its folder, judged afterwards on what was recorded."""
+
+import hashlib
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.chain.errors import ChainError
+from adapters.chain.port import BatchReceipt
+from adapters.export.errors import FolderExistsError
+from adapters.export.run_folder import RunFolder
+from rigs.errors import RigError
+from twin.chronicle import StopRequest
+from twin.errors import AbortedError, WrongInputError
+from twin.prepare import PreparedRun, PreparedScenario, prepare
+from twin.progress import ProgressSink, silent
+from twin.results import RunResult
+from twin.scenario.load import LoadedScenario
+from twin.tables import TABLES
+from twin.versions import git_commit, versions
+
+SCHEMA_VERSION = 1
+
+
+class IncompleteRunError(AbortedError):
+    """The world ended before the last interval: an outside part died. Worth another try."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A variant and the folder it is written to."""
+
+    prepared: PreparedRun
+    path: Path
+
+
+def run(
+    loaded: LoadedScenario,
+    out: Path | None = None,
+    *,
+    bench: Path | None = None,
+    variants: Sequence[str] | None = None,
+    replace: bool = False,
+    progress: ProgressSink = silent,
+) -> RunResult:
+    """Run a scenario with all its variants (or those named) and write its run folder.
+
+    Args:
+        loaded: from ``load_scenario``.
+        out: the run folder; by default ``runs/<name>-<UTC time>``.
+        bench: a bench file that replaces the scenario's own.
+        variants: names of the variants to run; the judged one is always among them.
+        replace: replace an earlier run in ``out``.
+        progress: who is told how far the run is.
+
+    Returns:
+        The results; also of a run that was stopped or that an outside part ended (verdict 'aborted').
+
+    Raises:
+        ScenarioError: wrong input that needs the feeder to be seen; nothing was run.
+        WrongInputError: the folder may not be used.
+    """
+    started = time.monotonic()
+    prepared = prepare(loaded, bench)
+    names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
+    folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    try:
+        places = [
+            _Place(prepared.runs[n], folder if n == loaded.judged else folder / "variants" / n) for n in names
+        ]
+        places.sort(key=lambda p: p.path != folder)  # the top folder must exist before its sub-folders
+        open_folders = {
+            p.prepared.name: RunFolder.create(
+                p.path,
+                _manifest(prepared, names, p.prepared),
+                schemas=TABLES,
+                replace=replace and p.path == folder,
+            )
+            for p in places
+        }
+    except FolderExistsError as error:
+        raise WrongInputError(str(error)) from None
+    stop = StopRequest()
+    failure = ""
+    with _stop_on_signal(stop):
+        for name in names:
+            failure = failure or _run_one(prepared.runs[name], open_folders[name], progress, stop)
+            if failure and open_folders[name].manifest["status"] == "running":
+                open_folders[name].finish("failed", _ended(started, failure))
+        for name in names:
+            if open_folders[name].manifest["status"] == "running":
+                open_folders[name].finish("finished", _ended(started, ""))
+    if loaded.base.outputs.report:
+        from twin.report.render import write_report
+
+        write_report(folder)
+    return RunResult(folder)
+
+
+def _ended(started: float, failure: str) -> dict[str, Any]:
+    update: dict[str, Any] = {
+        "ended_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": round(time.monotonic() - started, 3),
+    }
+    return {**update, "failure": failure} if failure else update
+
+
+def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) -> dict[str, Any]:
+    loaded = prepared.loaded
+    resolved = run.scenario.model_dump(mode="json")
+    canonical = json.dumps(resolved, sort_keys=True, separators=(",", ":")).encode()
+    several = bool(loaded.variants)
+    entries = [
+        {
+            "name": n,
+            "title": loaded.base.variants[n].title or n,
+            "judged": n == loaded.judged,
+            "folder": "." if n == loaded.judged else f"variants/{n}",
+        }
+        for n in names
+    ]
+    s, comparison = run.scenario, run.comparison
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": s.name,
+        "title": s.title,
+        "description": s.description,
+        "scenario_file": loaded.path.name,
+        "scenario": resolved,
+        "scenario_sha256": hashlib.sha256(canonical).hexdigest(),
+        "seed": s.seed,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "command": " ".join(["twin", *sys.argv[1:]]) if Path(sys.argv[0]).name == "twin" else None,
+        "variants": entries if several else [],
+        "variant": run.name,
+        "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "start": s.start.isoformat(),
+        "interval_s": s.interval_s,
+        "step_s": s.step_s,
+        "currency": s.currency,
+        "forecast": s.participants.forecast.kind,
+        "feeder": {
+            "source": run.feeder.source, "n_bus": run.feeder.n_bus, "n_branch": run.feeder.n_branch,
+            "n_points": len(run.feeder.points), "notes": list(run.feeder.notes),
+        },
+        "engines": {
+            "gate": run.gate_engine, "plant": run.plant_engine, "notes": list(run.notes),
+            "agreement": {"agrees": comparison.agrees, "sentences": list(comparison.sentences())},
+        },
+    }  # fmt: skip
+
+
+def _run_one(run: PreparedRun, folder: RunFolder, progress: ProgressSink, stop: StopRequest) -> str:
+    """Run one variant; returns why it ended early, or an empty text."""
+    progress.start(run.name, run.scenario.n_intervals)
+    try:
+        with ExitStack() as opened:
+            _Variant(run, folder, opened).go(progress, stop)
+    except (AbortedError, RigError, ChainError) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        progress.finish()
+    return ""
+
+
+class _Variant:
+    """One variant from its organs to its verdict."""
+
+    def __init__(self, run: PreparedRun, folder: RunFolder, opened: ExitStack) -> None:
+        """Build the organs; what must be closed again is entered into ``opened``."""
+        from adapters.chain.factory import open_chain
+        from twin.organs import build
+
+        s = run.scenario
+        self.run, self.folder = run, folder
+        # the chain's process starts first: it imports its libraries while the simulation runs
+        self.chain = open_chain(
+            s.settlement.chain, market_id=f"{s.name}/{run.name}", start_s=int(s.start.timestamp())
+        )
+        opened.callback(self.chain.close)
+        self.bench = self._open_bench(opened)
+        self.organs = build(run, folder, self.chain, self.bench)
+
+    def _open_bench(self, opened: ExitStack) -> Any:
+        if self.run.bench is None:
+            return None
+        from rigs.bench import bench_roles
+
+        from rigs.open_bench import open_bench
+        from twin.devices import role_specs
+
+        roles, _ = bench_roles(self.run.bench)
+        specs, _ = role_specs(self.run.people, roles)
+        return opened.enter_context(open_bench(self.run.bench, specs, seed=self.run.scenario.seed))
+
+    def go(self, progress: ProgressSink, stop: StopRequest) -> None:
+        """Simulate, settle, judge, write."""
+        from twin.world import run_world
+
+        s, organs = self.run.scenario, self.organs
+        until_s = s.n_intervals * s.interval_s
+        run_world(organs.world(progress, stop), s.interval_s, s.step_s, until_s)
+        last = organs.recorder.last_interval
+        if last != s.n_intervals - 1:
+            raise IncompleteRunError(f"the run ended after interval {last}, asked for {s.n_intervals - 1}")
+        start_s = int(s.start.timestamp())
+        receipts, agrees = organs.settlement.finish(start_s + until_s)
+        self._write_settlement(receipts)
+        self._judge(receipts, None if s.settlement.chain == "none" else agrees)
+
+    def _write_settlement(self, receipts: list[BatchReceipt]) -> None:
+        batches = {batch.digest: batch for batch in self.organs.settlement.batches}
+        for receipt in receipts:
+            batch = batches[receipt.digest]
+            row = {
+                "period_start_s": batch.period_start_s,
+                "period_end_s": batch.period_end_s,
+                "digest": batch.digest.hex(),
+                "root": batch.root.hex(),
+                "transaction": receipt.transaction,
+                "block_number": receipt.block_number,
+                "gas": receipt.gas,
+                "status": receipt.status,
+                "reason": receipt.reason or None,
+                "positions": len(batch.accounts),
+                "gross_energy_wh": batch.gross_energy_wh,
+            }
+            self.folder.append("settlement", {key: [value] for key, value in row.items()})
+
+    def _judge(self, receipts: list[BatchReceipt], agrees: bool | None) -> None:
+        from twin.judge import judge
+
+        judgement = judge(self.run, self.organs, receipts, agrees)
+        for table, rows in judgement.tables.items():
+            if rows:
+                self.folder.append(table, rows)
+        self.folder.write_json("kpis.json", judgement.kpis)
+        self.folder.write_json("verdict.json", judgement.verdict)
+        self.folder.manifest["devices"] = {"roles": self.organs.role_records()}
+
+
+@contextmanager
+def _stop_on_signal(stop: StopRequest) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a stop request: mosaik swallows a KeyboardInterrupt without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _frame: Any) -> None:
+        stop.reason = f"stopped by {signal.Signals(number).name}"
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

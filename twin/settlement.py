@@ -1,0 +1,105 @@
+"""Settlement: the ledger's entries of a period become one netted batch on a chain."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adapters.chain.port import BatchReceipt, SettlementBatch, SettlementChain
+from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, Entries, net
+from market.orders import SUPPLIER
+from twin.ledger import Entry
+from twin.participants import Participants
+from twin.trading import Session
+
+SUPPLIER_ACCOUNT = "supplier"
+POOL_ACCOUNT = "pool"
+
+
+@dataclass
+class _Period:
+    """What was booked since the last batch."""
+
+    start_s: int
+    trades: list[Entries] = field(default_factory=list)
+    supplied_wh: np.ndarray | None = None
+    supplied_micro: np.ndarray | None = None
+    supplier_micro: int = 0
+    pool_micro: int = 0
+
+
+class Settlement:
+    """Collects the ledger's entries and hands one batch per period to the chain.
+
+    Local trades are entries of their own; energy with the supplier is one entry per participant and period.
+    """
+
+    def __init__(
+        self, people: Participants, chain: SettlementChain, market_id: str, batch_s: int, start_s: int
+    ) -> None:
+        self._accounts = (*people.names, SUPPLIER_ACCOUNT, POOL_ACCOUNT)
+        self._n = people.n
+        self._chain = chain
+        self._market_id = market_id
+        self._batch_s = batch_s
+        self._period = self._new(start_s)
+        self._start_s = start_s
+        self.balances_micro = np.zeros(people.n + 2, dtype=np.int64)
+        self.batches: list[SettlementBatch] = []
+
+    def _new(self, start_s: int) -> _Period:
+        zeros = np.zeros(self._n, dtype=np.int64)
+        return _Period(start_s, supplied_wh=zeros, supplied_micro=zeros.copy())
+
+    def book(self, session: Session, accepted_wh: np.ndarray, entry: Entry, end_s: int) -> None:
+        """Add an interval that ends at simulation second ``end_s``; closes the period where it is over."""
+        end_s += self._start_s
+        fills, period = session.fills, self._period
+        mine = np.flatnonzero((fills["counterparty"] != SUPPLIER) & (accepted_wh > 0))
+        rows = np.zeros(len(mine), dtype=ENTRY_DTYPE)
+        rows["account"] = fills["participant"][mine]
+        rows["kind"] = TRADE
+        rows["interval"] = fills["interval"][mine]
+        rows["reference"] = fills["order_id"][mine]
+        rows["energy_wh"] = (accepted_wh * fills["side"])[mine]
+        rows["money_micro"] = entry.money_micro[mine]
+        period.trades.append(rows)
+        period.supplied_wh = period.supplied_wh + entry.supplied_wh
+        period.supplied_micro = period.supplied_micro + entry.supplied_micro
+        period.supplier_micro += entry.supplier_micro
+        period.pool_micro += entry.pool_micro
+        self.balances_micro[: self._n] -= entry.bill_micro
+        self.balances_micro[self._n :] += (entry.supplier_micro, entry.pool_micro)
+        if end_s - period.start_s >= self._batch_s:
+            self.close(end_s)
+
+    def close(self, end_s: int) -> None:
+        """Net what was booked and submit it; nothing where nothing was booked."""
+        period, n = self._period, self._n
+        self._period = self._new(end_s)
+        if not period.trades:
+            return
+        rest = np.zeros(n + 2, dtype=ENTRY_DTYPE)
+        rest["account"] = np.arange(n + 2)
+        rest["kind"][:n] = SUPPLY
+        rest["energy_wh"][:n] = period.supplied_wh
+        rest["money_micro"][:n] = period.supplied_micro
+        rest["kind"][n:] = SUPPLY, ROUNDING
+        rest["money_micro"][n:] = period.supplier_micro, period.pool_micro
+        entries = np.concatenate((*period.trades, rest))
+        made = net(self._accounts, entries, self._market_id, period.start_s, end_s)
+        batch = SettlementBatch(**vars(made))
+        self.batches.append(batch)
+        self._chain.submit(batch)
+
+    def finish(self, end_s: int) -> tuple[list[BatchReceipt], bool]:
+        """Close the last period, wait for the chain, and compare its balances with the books.
+
+        Returns:
+            The receipts in order, and whether the chain's balances equal the ledger's to the last unit.
+        """
+        if end_s > self._period.start_s:
+            self.close(end_s)
+        receipts = self._chain.drain()
+        chain = self._chain.balances_micro()
+        books = {a: int(b) for a, b in zip(self._accounts, self.balances_micro, strict=True) if b}
+        return receipts, {a: b for a, b in chain.items() if b} == books

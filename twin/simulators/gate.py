@@ -1,0 +1,16 @@
+"""mosaik shell of the operator: fills in, accepted energy and set points out."""
+
+from typing import Any
+
+from twin.simulators.shell import Shell
+
+
+class Simulator(Shell):
+    """Organ: an ``Operator``."""
+
+    MODEL = "Gate"
+    ATTRS = ("session", "decided")
+
+    def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
+        """Decide which trades may flow."""
+        return {"decided": self.organ.decide(given["session"])}

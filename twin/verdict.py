@@ -1,0 +1,302 @@
+"""The verdict: checks made after the run on what was recorded. A verdict is about the plant, never the gate."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
+from twin.prepare import PreparedRun
+from twin.recorder import Recorder
+from twin.scenario.schema import LimitsSection, Scenario
+from twin.violations import Episode
+
+Outcome = Literal["pass", "fail", "inconclusive", "not_assessed"]
+WORST_FIRST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
+
+GRID_CHECKS = (
+    ("voltage_min", V_MIN, "pu", "voltage_min_pu"),
+    ("voltage_max", V_MAX, "pu", "voltage_max_pu"),
+    ("line_loading", LINE, "percent", "line_loading_percent"),
+    ("transformer_loading", TRAFO, "percent", "transformer_loading_percent"),
+)
+
+NOT_ASSESSED = (
+    ("protection and fault levels", "short-circuit power and relay settings are not modelled"),
+    (
+        "EN 50160 voltage quality",
+        "needs means of 10 minutes or less over at least a week; flicker, harmonics and dips are not modelled",
+    ),
+    (
+        "voltage unbalance",
+        "the power flow is balanced: single-phase connections are spread over three phases",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check. ``margin`` is how far the value stays inside the limit (negative: beyond), in ``unit``.
+
+    ``judged`` says whether it counts for the verdict; ``first_interval`` and ``count`` are of what was found wrong.
+    """
+
+    name: str
+    verdict: Outcome
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    margin: float | None = None
+    element: str | None = None
+    first_interval: int | None = None
+    count: int = 0
+    judged: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the checks are made on."""
+
+    run: PreparedRun
+    recorder: Recorder
+    kpis: dict[str, Any]
+    chain_agrees: bool | None  # None: nothing was settled on a chain
+
+
+def make_checks(evidence: Evidence) -> list[Check]:
+    """All checks of a finished variant."""
+    return [
+        _power_flow(evidence),
+        *_grid_checks(evidence),
+        _gate(evidence),
+        _engines(evidence),
+        _devices(evidence),
+        _money(evidence),
+        *_expectations(evidence),
+    ]
+
+
+def overall(checks: list[Check]) -> Outcome:
+    """The worst of the judged checks; but an unsolved power flow makes everything inconclusive.
+
+    What was not solved may be worse than any violation that was seen, and a model that fails once cannot be
+    trusted to have been right before.
+    """
+    if any(check.name == "power_flow" and check.verdict != "pass" for check in checks):
+        return "inconclusive"
+    assessed = {check.verdict for check in checks if check.judged}
+    return next((outcome for outcome in WORST_FIRST if outcome in assessed), "inconclusive")
+
+
+def _interval(evidence: Evidence, step: int) -> int:
+    return step * evidence.run.scenario.step_s // evidence.run.scenario.interval_s
+
+
+def _power_flow(evidence: Evidence) -> Check:
+    lost = evidence.recorder.unsolved
+    if not lost:
+        return Check(
+            "power_flow", "pass", 0, 0, "steps", detail="every step was solved, with and without trades"
+        )
+    first = lost[0]
+    detail = (
+        f"first in interval {_interval(evidence, first.step)}: {first.element} did not converge or is NaN"
+    )
+    return Check(
+        "power_flow",
+        "inconclusive",
+        len(lost),
+        0,
+        "steps",
+        element=first.element,
+        first_interval=_interval(evidence, first.step),
+        count=len(lost),
+        detail=detail,
+    )
+
+
+def _grid_checks(evidence: Evidence) -> Iterator[Check]:
+    judge = evidence.run.scenario.judge
+    for name, measure, unit, key in GRID_CHECKS:
+        limit = float(getattr(evidence.run.scenario.limits, key))
+        for who in ("trades", "feeder"):
+            yield _grid_check(evidence, who, name, measure, unit, limit, judge in (who, "both"))
+
+
+def _grid_check(
+    evidence: Evidence, who: str, name: str, measure: int, unit: str, limit: float, judged: bool
+) -> Check:
+    """``trades``: what trades made or worsened; ``feeder``: the same plant without trades."""
+    recorder, title = evidence.recorder, f"{who}.{name}"
+    moment = (recorder.watch.worst if who == "trades" else recorder.watch.worst_base)[measure]
+    if moment is None:
+        return Check(
+            title, "not_assessed", None, limit, unit, judged=False, detail="nothing with a limit, or unsolved"
+        )
+    value = moment.reading.value if who == "trades" else moment.reading.base
+    margin = value - limit if measure == V_MIN else limit - value
+    element = recorder.element(measure, moment.reading.row if who == "trades" else moment.reading.base_row)
+    found: list[Episode] = [e for e in recorder.violated.all() if e.kind == name and e.by_trades]
+    detail = ""
+    if who == "trades":
+        failed, first, count = bool(found), found[0].first_step if found else None, len(found)
+        if not failed and not margin >= 0:
+            detail = "the feeder breaks this limit without trades as well, and trades do not worsen it"
+    else:
+        failed, first, count = not margin >= 0, moment.step, recorder.base_violated[measure]
+    return Check(
+        title,
+        "fail" if failed else "pass",
+        value,
+        limit,
+        unit,
+        margin,
+        element,
+        _interval(evidence, first) if failed and first is not None else None,
+        count if failed else 0,
+        judged,
+        detail,
+    )
+
+
+def _gate(evidence: Evidence) -> Check:
+    count = int(evidence.recorder.totals.numbers.get("gate_inconclusive", 0))
+    if evidence.run.scenario.coordination.mode == "none":
+        return Check("gate", "not_assessed", judged=False, detail="no gate: coordination is none")
+    if count:
+        return Check(
+            "gate",
+            "inconclusive",
+            count,
+            0,
+            "intervals",
+            count=count,
+            detail="the gate's own model could not be solved there; it let no trade pass",
+        )
+    return Check("gate", "pass", 0, 0, "intervals", detail="what left the gate has passed an AC power flow")
+
+
+def _engines(evidence: Evidence) -> Check:
+    from adapters.grid.compare import TOLERANCE_V_PU
+
+    comparison = evidence.run.comparison
+    detail = " ".join(comparison.sentences())
+    if comparison.voltage is None:
+        return Check("engine_agreement", "not_assessed", judged=False, detail=detail)
+    value, tolerance = comparison.voltage.value, TOLERANCE_V_PU
+    outcome: Outcome = "pass" if comparison.agrees else "inconclusive"
+    where = comparison.voltage.element
+    return Check("engine_agreement", outcome, value, tolerance, "pu", tolerance - value, where, detail=detail)
+
+
+def _devices(evidence: Evidence) -> Check:
+    wire, bad = evidence.kpis["wire_samples_count"], evidence.kpis["bad_samples_count"]
+    if evidence.run.bench is None:
+        return Check(
+            "device_data", "not_assessed", judged=False, detail="no bench: all devices are in memory"
+        )
+    return Check(
+        "device_data",
+        "inconclusive" if bad or not wire else "pass",
+        bad,
+        0,
+        "samples",
+        count=bad,
+        detail=f"{wire} participant samples came over a wire",
+    )
+
+
+def _money(evidence: Evidence) -> Check:
+    total = evidence.kpis["money_sum_micro"]
+    if total:
+        return Check("money", "fail", total, 0, "micro", detail="the ledger does not sum to zero")
+    if evidence.chain_agrees is None:
+        return Check(
+            "money", "pass", 0, 0, "micro", 0.0, detail="the ledger sums to zero; not settled on a chain"
+        )
+    if not evidence.chain_agrees:
+        return Check("money", "fail", 0, 0, "micro", detail="the chain's balances differ from the ledger's")
+    return Check(
+        "money", "pass", 0, 0, "micro", 0.0, detail="ledger and chain sum to zero and agree per account"
+    )
+
+
+def _expectations(evidence: Evidence) -> Iterator[Check]:
+    for wish in evidence.run.scenario.expectations:
+        value = evidence.kpis.get(wish.kpi)
+        name = f"expect.{wish.kpi}"
+        if value is None:
+            yield Check(name, "inconclusive", detail="the run has no number for this KPI")
+            continue
+        low = -np.inf if wish.min is None else wish.min
+        high = np.inf if wish.max is None else wish.max
+        inside = low <= value <= high
+        nearer = wish.min if value - low < high - value else wish.max
+        margin = float(min(value - low, high - value))
+        yield Check(name, "pass" if inside else "fail", value, nearer, "", margin, count=int(not inside))
+
+
+def not_assessed(scenario: Scenario, checks: list[Check]) -> list[dict[str, str]]:
+    """What the verdict does not speak about, and why."""
+    rows = [{"name": name, "why": why} for name, why in NOT_ASSESSED]
+    rows += [{"name": c.name, "why": c.detail} for c in checks if c.verdict == "not_assessed"]
+    if scenario.participants.forecast.kind == "perfect":
+        rows.append(
+            {"name": "forecast errors", "why": "forecast: perfect, so gate and plant agree by construction"}
+        )
+    return rows
+
+
+def smallest_margin(checks: list[Check], limits: LimitsSection) -> Check | None:
+    """The judged grid check with the least margin relative to what its limit leaves from nominal."""
+    spans = {
+        "voltage_min": max(abs(1 - limits.voltage_min_pu), 1e-3),
+        "voltage_max": max(abs(limits.voltage_max_pu - 1), 1e-3),
+        "line_loading": limits.line_loading_percent,
+        "transformer_loading": limits.transformer_loading_percent,
+    }
+    judged = [c for c in checks if c.judged and c.margin is not None and c.name.partition(".")[2] in spans]
+    return min(judged, key=lambda c: (c.margin or 0.0) / spans[c.name.partition(".")[2]], default=None)
+
+
+def sentence(run: PreparedRun, outcome: Outcome, checks: list[Check]) -> str:
+    """The verdict in one sentence."""
+    title = run.scenario.title or run.scenario.name
+    what = {"trades": "the trades", "feeder": "the feeder without trades", "both": "feeder and trades"}
+    who = what[run.scenario.judge]
+    if outcome == "pass":
+        closest = smallest_margin(checks, run.scenario.limits)
+        if closest is None or closest.margin is None:
+            return f"Pass: {who} of “{title}” keep every limit that was assessed."
+        margin = (
+            f"{closest.margin:.4f} pu" if closest.unit == "pu" else f"{closest.margin:.1f} percentage points"
+        )
+        kind = closest.name.partition(".")[2].replace("_", " ")
+        return f"Pass: {who} of “{title}” keep every assessed limit; the closest is {kind} at {closest.element}, by {margin}."
+    failed = [c for c in checks if c.judged and c.verdict == outcome]
+    if outcome == "inconclusive":
+        failed = [c for c in checks if c.verdict == "inconclusive"]
+        return f"Inconclusive: {'; '.join(f'{c.name}: {c.detail}' for c in failed) or 'nothing could be assessed'}."
+    return f"Fail: {who} of “{title}” break {_listed(failed)}."
+
+
+def _listed(failed: list[Check]) -> str:
+    parts = []
+    for check in failed:
+        if check.unit in ("pu", "percent") and check.value is not None:
+            unit = "pu" if check.unit == "pu" else "%"
+            digits = 3 if unit == "pu" else 0
+            kind = check.name.partition(".")[2].replace("_", " ")
+            parts.append(
+                f"{kind} ({check.value:.{digits}f} {unit}, limit {check.limit:g} {unit}, at {check.element})"
+            )
+        else:
+            parts.append(f"{check.name} ({check.value}, allowed {check.limit})")
+    return ", ".join(parts)
+
+
+def as_record(check: Check) -> dict[str, Any]:
+    """A check as it stands in verdict.json."""
+    return asdict(check)

@@ -1,0 +1,124 @@
+"""Keeps violations as they happen: consecutive steps of one element and kind become one record."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters.grid.feeder import FloatArray
+from twin.gate.limits import Kind
+
+WORSE_PU = 1e-6
+"""A trade that worsens a violated limit by less than this (pu; a hundredfold in percent) did not cause it: the
+engines agree to 1e-8, so it is well above noise and far below anything a meter shows."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Powers at the connection points at one moment, without and with trades; kept once for all elements."""
+
+    p_base_w: FloatArray
+    q_base_var: FloatArray
+    p_traded_w: FloatArray
+    q_traded_var: FloatArray
+
+
+@dataclass
+class Episode:
+    """One element beyond one limit over consecutive steps."""
+
+    kind: Kind
+    row: int
+    element: str
+    limit: float
+    first_step: int
+    last_step: int
+    worst_step: int
+    worst_value: float
+    worst_excess: float
+    by_trades: bool
+    by_trades_steps: int
+    snapshot: Snapshot
+
+    @property
+    def steps(self) -> int:
+        """How many steps it lasted."""
+        return self.last_step - self.first_step + 1
+
+    @property
+    def unit(self) -> str:
+        """Unit of value and limit."""
+        return "pu" if self.kind.startswith("voltage") else "percent"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One element beyond its limit in one step; ``excess`` is how far, ``by_trades`` whether trades did it."""
+
+    kind: Kind
+    row: int
+    element: str
+    value: float
+    limit: float
+    excess: float
+    by_trades: bool
+
+
+class EpisodeLog:
+    """Joins sightings of consecutive steps into episodes."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], Episode] = {}
+        self.closed: list[Episode] = []
+
+    def see(self, step: int, sightings: list[Sighting], snapshot: Snapshot) -> None:
+        """Record one step's sightings (possibly none)."""
+        if not sightings and not self._open:
+            return
+        for sighting in sightings:
+            self._one(step, sighting, snapshot)
+        ended = [key for key, episode in self._open.items() if episode.last_step < step]
+        self.closed.extend(self._open.pop(key) for key in ended)
+
+    def _one(self, step: int, s: Sighting, snapshot: Snapshot) -> None:
+        episode = self._open.get((s.kind, s.row))
+        if episode is None:
+            self._open[(s.kind, s.row)] = Episode(
+                s.kind,
+                s.row,
+                s.element,
+                s.limit,
+                step,
+                step,
+                step,
+                s.value,
+                s.excess,
+                s.by_trades,
+                int(s.by_trades),
+                snapshot,
+            )
+            return
+        episode.last_step = step
+        episode.by_trades_steps += int(s.by_trades)
+        # the worst step is sought among those that trades caused, once there is one
+        worse = (s.by_trades, s.excess) > (episode.by_trades, episode.worst_excess)
+        episode.by_trades |= s.by_trades
+        if worse:
+            episode.worst_step, episode.worst_value, episode.worst_excess = step, s.value, s.excess
+            episode.snapshot = snapshot
+
+    def all(self) -> Iterator[Episode]:
+        """All episodes, the open ones included, in order of their first step."""
+        yield from sorted((*self.closed, *self._open.values()), key=lambda e: (e.first_step, e.kind, e.row))
+
+
+def caused_by_trades(excess_with: float, excess_without: float, kind: str) -> bool:
+    """Whether trades made or worsened a violation: compared with the same plant without trades."""
+    tolerance = WORSE_PU if kind.startswith("voltage") else 100 * WORSE_PU
+    return not excess_with <= max(excess_without, 0.0) + tolerance
+
+
+def finite_max(values: FloatArray) -> float:
+    """Largest of the values that are numbers; NaN if there is none."""
+    kept = values[np.isfinite(values)]
+    return float(kept.max()) if len(kept) else float("nan")

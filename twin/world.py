@@ -1,0 +1,67 @@
+"""The wiring: the only place that knows mosaik's world and draws wires.
+
+Forward is one line; the one back edge (device state) is time-shifted and ends at the participants.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twin.fleet import FleetState
+
+KINDS = ("participants", "market", "gate", "devices", "plant", "ledger", "recorder")
+
+WIRES = (
+    ("participants", "market", "intent"),
+    ("market", "gate", "session"),
+    ("gate", "devices", "decided"),
+    ("devices", "plant", "flows"),
+    ("gate", "ledger", "decided"),
+    ("devices", "ledger", "flows"),
+    ("plant", "recorder", "solved"),
+    ("gate", "recorder", "decided"),
+    ("ledger", "recorder", "entry"),
+)
+
+
+@dataclass(frozen=True)
+class WorldOrgans:
+    """The domain object behind each simulator, by kind, and the devices' first state."""
+
+    by_kind: dict[str, Any]
+    initial_state: FleetState
+
+
+Attach = Callable[[Any, dict[str, Any]], None]
+"""Called with mosaik's world and our entities by kind before the run, to attach simulators of third parties."""
+
+
+def run_world(
+    organs: WorldOrgans, interval_s: int, step_s: int, until_s: int, attach: Attach | None = None
+) -> None:
+    """Build the world and run it to ``until_s``.
+
+    Returning normally does not prove that the run is complete (a remote simulator that dies ends a mosaik run
+    silently): the caller compares the last recorded interval with the last one asked for.
+    """
+    import mosaik
+
+    config = {kind: {"python": f"twin.simulators.{kind}:Simulator"} for kind in KINDS}
+    with mosaik.World(config, skip_greetings=True, configure_logging=False) as world:
+        entities = {}
+        for kind in KINDS:
+            own_s = interval_s if kind in ("participants", "market", "gate") else step_s
+            factory = world.start(kind, sim_id=kind, organ=organs.by_kind[kind], step_s=own_s)
+            entities[kind] = getattr(factory, kind.capitalize())()
+        for source, target, attribute in WIRES:
+            world.connect(entities[source], entities[target], attribute)
+        world.connect(
+            entities["devices"],
+            entities["participants"],
+            "state",
+            time_shifted=True,
+            initial_data={"state": organs.initial_state},
+        )
+        if attach is not None:
+            attach(world, entities)
+        world.run(until=until_s, print_progress=False)
