@@ -36,30 +36,29 @@ class Cut:
 
 def cut(trial: Trial, state: GridState, weights: Weights) -> Cut:
     """Cut what ``state`` (baseline, everything) shows to be too much, to what the power flow accepts."""
-    everything = trial.units.energy_wh
-    start_wh, start = (everything, one_row(state, 1)) if state.converged[1] else _solvable(trial)
-    settled = None
-    if start is not None:
-        try:
-            settled = settle(trial, weights, start_wh, start)
-        except ProgramError:
-            settled = None
-    if settled is None or not settled.feasible:
-        accepted = bisect(trial, everything if settled is None else settled.accepted_wh)
-        return _scaled(trial, state, accepted)
+    try:
+        settled = settle(trial, weights, *_start(trial))
+    except ProgramError:
+        return _scaled(trial, state, bisect(trial, trial.units.energy_wh))
+    if not settled.feasible:
+        return _scaled(trial, state, bisect(trial, settled.accepted_wh))
     accepted = settled.accepted_wh
     if weights == "value":
         accepted = maximal(trial, accepted, settled.sensitivity)
     return _priced(trial, replace(settled, accepted_wh=accepted), weights)
 
 
-def _solvable(trial: Trial) -> tuple[WattHours, GridState | None]:
-    """The largest tried share of everything that has a solution at all."""
-    shares = np.linspace(0.0, 1.0, SECTIONS + 1)[1:-1]
+def _start(trial: Trial) -> tuple[WattHours, GridState]:
+    """Where to linearise first: the largest tried share of everything that keeps the limits, or the least.
+
+    Everything itself can be far beyond the limits, where the feeder's slopes say little about its edge.
+    """
+    shares = np.linspace(0.0, 1.0, SECTIONS + 1)[:-1]
     tries = np.stack([scaled(trial.units, trial.units.energy_wh, float(share)) for share in shares])
     state = trial.state(tries)
-    solved = np.flatnonzero(state.converged)
-    return (tries[solved[-1]], one_row(state, int(solved[-1]))) if len(solved) else (tries[0], None)
+    passed = np.flatnonzero(trial.limits.within(state))
+    last = int(passed[-1]) if len(passed) else 0
+    return tries[last], one_row(state, last)
 
 
 def _scaled(trial: Trial, state: GridState, accepted: WattHours) -> Cut:

@@ -1,15 +1,41 @@
 """The last pass: raise what still fits, so that no order was cut without need."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from adapters.grid.feeder import FloatArray
+from adapters.grid.feeder import FloatArray, IntArray
 from twin.gate.sensitivity import Sensitivity
 from twin.gate.trial import Trial
 from twin.gate.units import Units, WattHours
 
 PASSES = 40
+FIRST = 12
+"""Steps that are tried first, by the value that the linear model promises; the rest only if none of them fits."""
 WORTH_TRYING_WH = 0.2
 """A pair of pool orders is put to the power flow if the linear model leaves it at least this much."""
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Ways to accept one Wh more: units ``a`` and, for a pair of pool orders, ``b`` (else -1)."""
+
+    a: IntArray
+    b: IntArray
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def sum(self, units: FloatArray) -> FloatArray:
+        """Sum of a per-unit quantity (..., n_units) over the units of each step, (..., k)."""
+        return units[..., self.a] + np.where(self.b >= 0, units[..., self.b], 0)
+
+    def least(self, left: WattHours) -> FloatArray:
+        """Smallest of a per-unit quantity over the units of each step, (k,)."""
+        return np.minimum(left[self.a], np.where(self.b >= 0, left[self.b], left[self.a]))
+
+    def pick(self, keep: IntArray) -> "_Steps":
+        return _Steps(self.a[keep], self.b[keep])
 
 
 def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHours:
@@ -18,50 +44,58 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
     At the end no order outside the pool could have one Wh more, nor any pair of a pool sale and a pool
     purchase that the linear model does not rule out already.
     """
-    units = trial.units
-    state = trial.state(accepted_wh)
-    excess = trial.limits.excess(state)[0]
+    units, accepted = trial.units, accepted_wh.copy()
+    excess = trial.limits.excess(trial.state(accepted))[0]
     for _ in range(PASSES):
-        steps = _steps(units, accepted_wh)
-        room = _room(units, steps, excess, sens)
-        left = (units.energy_wh - accepted_wh).astype(np.float64)
-        cap = np.array([left[u != 0].min() for u in steps]) if len(steps) else np.empty(0)
-        pooled = np.array([abs(u).sum() > 1 for u in steps], dtype=bool)
-        keep = ~pooled | (room >= WORTH_TRYING_WH)
-        steps, room, cap = steps[keep], room[keep], cap[keep]
-        if not len(steps):
-            break
-        amount = np.maximum(np.floor(np.minimum(room, cap)), 1.0)
-        gain = (steps @ units.weight) * amount
-        tries = np.concatenate((accepted_wh + steps * amount[:, None].astype(np.int64), accepted_wh + steps))
-        worth = np.concatenate((gain, steps @ units.weight))
-        states = trial.state(tries)
-        passed = np.flatnonzero(trial.limits.within(states))
-        if not len(passed):
-            break
-        best = passed[np.argmax(worth[passed])]
-        accepted_wh = tries[best]
-        excess = trial.limits.excess(states)[best]
-    return accepted_wh
+        steps = _steps(units, accepted)
+        effect = steps.sum(units.effect_w_per_wh)
+        room = _room(effect, excess, sens)
+        keep = np.flatnonzero((steps.b < 0) | (room >= WORTH_TRYING_WH))
+        steps, effect, room = steps.pick(keep), effect[:, keep], room[keep]
+        amount = np.maximum(np.floor(np.minimum(room, steps.least(units.energy_wh - accepted))), 1.0)
+        gain = steps.sum(units.weight)
+        order = np.argsort(-gain * amount, kind="stable")
+        for part in (order[:FIRST], order[FIRST:]):
+            best = _try(trial, accepted, effect[:, part], amount[part], gain[part])
+            if best is not None:
+                break
+        else:
+            return accepted
+        step, wh, excess = part[best[0]], best[1], best[2]
+        accepted[steps.a[step]] += wh
+        if steps.b[step] >= 0:
+            accepted[steps.b[step]] += wh
+    return accepted
 
 
-def _steps(units: Units, accepted_wh: WattHours) -> WattHours:
-    """What could have one Wh more, (k, n_units) of 0 and 1: units outside the pool, and pool pairs."""
-    n = len(accepted_wh)
-    short = accepted_wh < units.energy_wh
+def _try(
+    trial: Trial, accepted: WattHours, effect: FloatArray, amount: FloatArray, gain: FloatArray
+) -> tuple[int, int, FloatArray] | None:
+    """Put steps to the power flow, with their amount and with one Wh; the best that fits, and its excess."""
+    if not len(amount):
+        return None
+    wh = np.concatenate((amount, np.ones(len(amount))))
+    power = trial.p_base_w + trial.units.power_w(accepted) + np.tile(effect, 2).T * wh[:, None]
+    states = trial.solve(power)
+    passed = np.flatnonzero(trial.limits.within(states))
+    if not len(passed):
+        return None
+    best = passed[np.argmax((np.tile(gain, 2) * wh)[passed])]
+    return int(best) % len(amount), int(wh[best]), trial.limits.excess(states)[best]
+
+
+def _steps(units: Units, accepted: WattHours) -> _Steps:
+    short = accepted < units.energy_wh
     single = np.flatnonzero(short & (units.pool_sign == 0) & units.moves)
     sales = _one_of_a_kind(units, np.flatnonzero(short & (units.pool_sign > 0)))
     buys = _one_of_a_kind(units, np.flatnonzero(short & (units.pool_sign < 0)))
-    pair_s, pair_b = np.repeat(sales, len(buys)), np.tile(buys, len(sales))
-    steps = np.zeros((len(single) + len(pair_s), n), dtype=np.int64)
-    steps[np.arange(len(single)), single] = 1
-    row = len(single) + np.arange(len(pair_s))
-    steps[row, pair_s] = 1
-    steps[row, pair_b] = 1
-    return steps
+    return _Steps(
+        np.concatenate((single, np.repeat(sales, len(buys)))),
+        np.concatenate((np.full(len(single), -1, dtype=np.int64), np.tile(buys, len(sales)))),
+    )
 
 
-def _one_of_a_kind(units: Units, chosen: WattHours) -> WattHours:
+def _one_of_a_kind(units: Units, chosen: IntArray) -> IntArray:
     """Of units with the same effect on the feeder the most valuable, the earliest among equals."""
     best: dict[bytes, int] = {}
     for u in chosen[np.argsort(-units.weight[chosen], kind="stable")]:
@@ -69,11 +103,11 @@ def _one_of_a_kind(units: Units, chosen: WattHours) -> WattHours:
     return np.array(sorted(best.values()), dtype=np.int64)
 
 
-def _room(units: Units, steps: WattHours, excess: FloatArray, sens: Sensitivity) -> FloatArray:
+def _room(effect: FloatArray, excess: FloatArray, sens: Sensitivity) -> FloatArray:
     """Wh that each step could grow by in the linear model."""
-    slope = sens.excess_per_w @ (units.effect_w_per_wh @ steps.T)
     watched = np.isfinite(excess)
-    with np.errstate(divide="ignore"):
-        room = np.where(slope > 1e-15, -excess[:, None] / np.where(slope > 1e-15, slope, 1.0), np.inf)
-    least: FloatArray = room[watched].min(axis=0, initial=np.inf)
+    slope = sens.excess_per_w[watched] @ effect
+    rising = slope > 1e-15
+    room = np.where(rising, -excess[watched, None] / np.where(rising, slope, 1.0), np.inf)
+    least: FloatArray = room.min(axis=0, initial=1e18)
     return np.maximum(least, 0.0)

@@ -49,6 +49,7 @@ class Program:
     duals: dict[Any, float] = field(default_factory=dict)
     _index: list[int] = field(default_factory=list)
     _highs: Any = None
+    _unit: float = 1.0
 
     def __post_init__(self) -> None:
         import highspy
@@ -74,10 +75,13 @@ class Program:
         self._add(np.append(balance, 0.0), 0.0, 0.0)
 
     def cost(self) -> FloatArray:
-        """Value of each unit in millionths of the currency, and 0 for the common fraction t."""
+        """Value of each unit, relative to the greatest, and 0 for the common fraction t."""
         n = len(self.units.energy_wh)
         preference = 1 + TIE * (1 - np.arange(n) / max(n, 1))
-        return np.append(self.units.weight * preference * self.units.energy_wh / 1000, 0.0)
+        value = self.units.weight * preference * self.units.energy_wh
+        # Largest coefficient 1: HiGHS judges optimality by absolute tolerances.
+        self._unit = float(value.max(initial=0.0)) or 1.0
+        return np.append(value / self._unit, 0.0)
 
     def add(self, row: Row) -> None:
         """Add a limit row."""
@@ -92,13 +96,19 @@ class Program:
     def value(self, cutter: Cutter) -> FloatArray:
         """Fractions of greatest value. Fills ``duals`` by row key, in millionths per unit of the row."""
         y = self._solve(cutter)
-        dual = self._highs.getSolution().row_dual
-        pairs = zip(self.rows, self._index, strict=True)
-        self.duals = {row.key: float(dual[index]) / row.scale for row, index in pairs}
+        self.duals = self._prices()
         return y
 
+    def _prices(self) -> dict[Any, float]:
+        dual = self._highs.getSolution().row_dual
+        pairs = zip(self.rows, self._index, strict=True)
+        return {row.key: float(dual[index]) * self._unit / 1000 / row.scale for row, index in pairs}
+
     def equal(self, cutter: Cutter, moving: BoolArray) -> FloatArray:
-        """Equal relative cut: raise the common fraction; who is held up stays, the others go on."""
+        """Equal relative cut: raise the common fraction; who is held up stays, the others go on.
+
+        ``duals`` then tell which limits bound, but are not money.
+        """
         n = len(self.units.energy_wh)
         free = [int(u) for u in np.flatnonzero(moving & (self.units.energy_wh > 0))]
         held = np.zeros(n + 1)
@@ -107,11 +117,13 @@ class Program:
         for u in free:
             self._highs.addRow(0.0, self._inf, 2, np.array([u, n], dtype=np.int32), np.array([1.0, -1.0]))
         rows = {u: first + i for i, u in enumerate(free)}
+        prices: dict[Any, float] = {}
         for _ in range(LEVELS):
             self._highs.changeColsCost(n + 1, everything, np.append(np.zeros(n), 1.0))
             y = self._solve(cutter)
             solution = self._highs.getSolution()
             t, dual = float(solution.col_value[n]), np.asarray(solution.row_dual)
+            prices |= {key: price for key, price in self._prices().items() if price > 0}
             stuck = [u for u in rows if abs(dual[rows[u]]) > 1e-9 and y[u] <= t + 1e-9]
             for u in stuck:
                 held[u] = t
@@ -123,7 +135,9 @@ class Program:
             held[u] = t
         self._highs.changeColsCost(n + 1, everything, self.cost())
         self._highs.changeColsBounds(n + 1, everything, np.maximum(held - 1e-9, 0), np.ones(n + 1))
-        return self.value(cutter)
+        y = self.value(cutter)
+        self.duals |= {key: price for key, price in prices.items() if not self.duals.get(key, 0.0) > 0}
+        return y
 
     def _solve(self, cutter: Cutter) -> FloatArray:
         """Solve, add what the solution breaks, until it breaks nothing."""

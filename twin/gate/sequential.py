@@ -117,11 +117,22 @@ def settle(
         state = trial.state(accepted)
         if bool(trial.limits.within(state)[0]):
             return Settled(accepted, True, price, sens, done)
-        if not state.converged[0]:
-            break
-        at = accepted
+        if state.converged[0]:
+            at = accepted
+        else:
+            at, state = _half_way(trial, at, accepted)
         linear.reserve *= 1.5
     return Settled(accepted, False, price, sens, done)
+
+
+def _half_way(trial: Trial, at: WattHours, beyond: WattHours) -> tuple[WattHours, GridState]:
+    """From a schedule with a solution towards one without, half of the way as often as it takes."""
+    for _ in range(20):
+        beyond = trial.units.balanced((at + beyond) / 2)
+        state = trial.state(beyond)
+        if state.converged[0]:
+            return beyond, state
+    return at, trial.state(at)
 
 
 def _by_entry(duals: dict[Any, float]) -> dict[int, float]:
