@@ -1,4 +1,4 @@
-"""Is this power flow right on this feeder? The engines against each other, at rest, under stress, feeding in."""
+"""Is this power flow right on this feeder? The engines compared at nominal load, stressed and feeding in."""
 
 from dataclasses import dataclass
 
@@ -29,11 +29,11 @@ class Difference:
 class EngineComparison:
     """What comparing the engines on a feeder gave.
 
-    ``voltage`` and ``loading`` are the largest differences in pu and in percentage points between power-grid-model
-    and pandapower with the π transformer model, ``None`` where ``refused`` names elements that power-grid-model
-    cannot model, so that pandapower stands alone. ``t_model`` is the largest voltage difference between
-    pandapower's two transformer models: what the choice of model is worth. ``v_min_pu`` and ``v_max_pu`` are the
-    reference's at nominal load.
+    ``voltage`` and ``loading`` are the largest differences in pu and in percentage points between
+    power-grid-model and pandapower with the π transformer model, ``None`` where ``refused`` names elements
+    that power-grid-model cannot model, so that pandapower stands alone. ``t_model`` is the largest voltage
+    difference between pandapower's two transformer models: what the choice of model is worth. ``v_min_pu``
+    and ``v_max_pu`` are the reference's at nominal load.
     """
 
     states: tuple[str, ...]
@@ -78,7 +78,7 @@ class EngineComparison:
 
 
 def nominal_powers(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
-    """Powers (n_points,) into the grid at the loads' rated values, with no asset running: ``p_w``, ``q_var``."""
+    """Powers (n_points,) into the grid, in W and var, at the loads' rated values with no asset running."""
     p = np.array([-point.p_rated_w for point in feeder.points], dtype=np.float64)
     q = np.array([-point.q_rated_var for point in feeder.points], dtype=np.float64)
     return p, q

@@ -34,10 +34,10 @@ class GridState:
     """Solved states of k scenarios. Where ``converged`` is False every number of that row is NaN.
 
     ``v_pu`` (k, n_bus): every bus of a feeder is energised, those that are not were left out on loading.
-    ``loading_percent`` (k, n_branch), as pandapower's default defines it. Lines: the larger of the currents at
-    both ends over the rating (with derating and parallel systems). Transformers: the larger of both windings'
-    current over its rated current, rated power over the square root of three times the winding's rated voltage.
-    NaN where the branch has no rating.
+    ``loading_percent`` (k, n_branch), as pandapower's default defines it. Lines: the larger of the currents
+    at both ends over the rating (with derating and parallel systems). Transformers: the larger of both
+    windings' current over its rated current, rated power over the square root of three times the winding's
+    rated voltage. NaN where the branch has no rating.
     ``p_branch_w`` (k, n_branch): active power into the branch at its from side.
     ``p_slack_w``, ``q_slack_var`` (k,): what the upstream grid delivers (positive: the feeder imports).
     ``loss_w`` (k,): active power that goes into branches at one end and does not leave at the other.
@@ -53,7 +53,7 @@ class GridState:
 
 
 class Engine(Protocol):
-    """A power-flow engine bound to one feeder (and one model error). Deterministic; keeps no state between calls."""
+    """A power-flow engine bound to one feeder and one model error. Deterministic; no state between calls."""
 
     name: str
     feeder: Feeder

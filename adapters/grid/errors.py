@@ -10,7 +10,7 @@ class GridInputError(GridError):
 
 
 class UnsupportedElementError(GridError):
-    """This engine cannot model an element of the feeder: use another engine. ``elements`` lists them by name."""
+    """This engine cannot model elements of the feeder, use another. ``elements`` lists them by name."""
 
     def __init__(self, engine: str, elements: tuple[str, ...]) -> None:
         self.engine = engine

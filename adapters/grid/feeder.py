@@ -1,4 +1,4 @@
-"""A feeder as the rest of the project sees it: names, limits, connection points, coordinates. No engine types."""
+"""A feeder as the project sees it: names, limits, connection points, coordinates. No engine types."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,7 +28,7 @@ class ConnectionPoint:
 
 @dataclass(frozen=True)
 class CaseAsset:
-    """PV plant or battery that the case itself holds, at the connection point ``point`` (row) it belongs to."""
+    """PV plant or battery that the case itself holds, at the connection point ``point`` (row)."""
 
     kind: Literal["pv", "battery"]
     name: str

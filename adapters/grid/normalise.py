@@ -1,7 +1,7 @@
 """A pandapower net reduced to what is energised: taps honoured, switches resolved, rows numbered from zero.
 
-pandapower and power-grid-model read the same reduced net, so that they cannot disagree about topology. That the
-reduction itself changes nothing is tested against ``pandapower.runpp`` on the net as it came.
+pandapower and power-grid-model read the same reduced net, so that they cannot disagree about topology. That
+the reduction itself changes nothing is tested against ``pandapower.runpp`` on the net as it came.
 """
 
 from typing import Any
@@ -38,7 +38,8 @@ def normalise(net: Any) -> tuple[str, ...]:
     """Reduce ``net`` in place and return what was assumed or changed, a sentence each.
 
     Raises:
-        GridInputError: no external grid, an element that no engine here models, or an isolated bus that carries
+        GridInputError: no external grid, an element that no engine here models, or an isolated bus that
+        carries
             a load or a generator (all named).
     """
     notes: list[str] = []
@@ -66,7 +67,7 @@ def _refuse(net: Any) -> None:
     found = [label(net, table, i) for table in _tables(net, REFUSED_TABLES) for i in net[table].index]
     if found:
         raise GridInputError(
-            f"direct-current elements are not modelled: {_listed(found)}. Replace them by loads and generators."
+            f"direct-current elements are not modelled: {_listed(found)}. Replace them by loads."
         )
     if not len(net.ext_grid) or not net.ext_grid.in_service.any():
         raise GridInputError(
@@ -92,8 +93,8 @@ def _honour_taps(net: Any, notes: list[str]) -> None:
             step = float(frame.at[index, "tap_step_percent"])
             off_neutral = float(frame.at[index, "tap_pos"]) - float(frame.at[index, "tap_neutral"] or 0.0)
             notes.append(
-                f"Transformer {label(net, table, index)}: the case states tap {frame.at[index, 'tap_pos']:g} but "
-                f"no tap type, which pandapower would ignore; taken as a ratio tap on the "
+                f"Transformer {label(net, table, index)}: the case states tap {frame.at[index, 'tap_pos']:g} "
+                f"but no tap type, which pandapower would ignore; taken as a ratio tap on the "
                 f"{frame.at[index, 'tap_side']} side ({off_neutral * step:+g} % of its winding)."
             )
 
@@ -226,8 +227,8 @@ def _drop_isolated(net: Any, notes: list[str]) -> None:
     ]
     if stranded:
         raise GridInputError(
-            f"isolated from every external grid: {_listed(stranded)}. Close the switch or line that should feed "
-            "them, or take them out of service."
+            f"isolated from every external grid: {_listed(stranded)}. Close the switch or line that "
+            "should feed them, or take them out of service."
         )
     notes.append(
         f"De-energised buses without load, left out: {_listed([label(net, 'bus', b) for b in dead])}."

@@ -8,6 +8,7 @@ import numpy as np
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.taps import checked_tap, tapped_transformers
+from adapters.grid.topology import potentials
 
 TrafoModel = Literal["pi", "t"]
 TOLERANCE_MVA = 1e-9  # 1 mW of mismatch; pandapower's own default is 10 mW
@@ -29,6 +30,7 @@ class PandapowerEngine:
         self.feeder = feeder
         self._trafo_model = trafo_model
         self._net = _with_error(feeder.native, model_error)
+        self._start = _start_values(self._net)
         self._unrated = ~(feeder.branch_rated_a > 0) & ~(feeder.branch_rated_va > 0)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
@@ -59,7 +61,7 @@ class PandapowerEngine:
                 pandapower.runpp(
                     self._net,
                     algorithm="nr",
-                    init="dc",
+                    **self._start,
                     calculate_voltage_angles=True,
                     trafo_model=self._trafo_model,
                     trafo_loading="current",
@@ -99,6 +101,21 @@ def _branch_results(net: Any) -> FloatArray:
             values = np.column_stack([np.full(len(result), np.nan), result.p_from_mw, result.pl_mw])
             blocks.append(values.astype(np.float64))
     return np.concatenate([block for block in blocks if len(block)] or [np.zeros((0, 3))])
+
+
+def _start_values(net: Any) -> dict[str, Any]:
+    """Start from nominal voltage and the angles that the transformers' vector groups give.
+
+    pandapower's own start, a DC power flow, divides by the reactance, which a short cable may not have.
+    """
+    if len(net.trafo3w):
+        return {"init": "dc"}
+    shifts = [(int(a), int(b), 0.0) for a, b in zip(net.line.from_bus, net.line.to_bus, strict=True)]
+    shifts += [
+        (int(t.hv_bus), int(t.lv_bus), -float(np.nan_to_num(t.shift_degree))) for t in net.trafo.itertuples()
+    ]
+    sources = dict(zip(net.ext_grid.bus.tolist(), net.ext_grid.va_degree.fillna(0.0), strict=True))
+    return {"init_vm_pu": "flat", "init_va_degree": potentials(len(net.bus), shifts, sources)}
 
 
 def _with_error(native: Any, error: ModelError) -> Any:

@@ -18,8 +18,8 @@ FIXED_TABLES = ("gen", "shunt", "ward", "xward", "motor", "asymmetric_load", "as
 def feeder_from_net(net: Any, name: str, source: str) -> Feeder:
     """Build a feeder from a pandapower net, which is changed in place and becomes ``Feeder.native``.
 
-    In the native net, load row i is connection point i, and sgens and storages are gone: what they inject is part
-    of the powers that an engine is given. Its elements are numbered from zero.
+    In the native net, load row i is connection point i, and sgens and storages are gone: what they inject is
+    part of the powers that an engine is given. Its elements are numbered from zero.
 
     Raises:
         GridInputError: as ``normalise`` does, and for values that cannot be read.
@@ -98,7 +98,7 @@ def _load_points(net: Any, notes: list[str]) -> list[ConnectionPoint]:
 
 
 def _point_at(points: list[ConnectionPoint], bus: int, profile: str | None, owner: str) -> int:
-    """The point of an asset: the load of its bus whose profile it names, else the first, else a new empty one."""
+    """The point of an asset: the load of its bus whose profile it names, else the first, else a new one."""
     here = [i for i, point in enumerate(points) if point.bus == bus]
     for i in here:
         if profile and points[i].profile and profile.endswith(str(points[i].profile)):
@@ -190,7 +190,7 @@ def _note_fixed(net: Any, notes: list[str]) -> None:
 
 
 def _branches(net: Any, notes: list[str]) -> dict[str, Any]:
-    """Branch rows in the order lines, transformers, three-winding (two rows each), impedances, series devices."""
+    """Branch rows: lines, transformers, three-winding (two rows each), impedances, series compensators."""
     names: list[str] = []
     kinds: list[Literal["line", "trafo"]] = []
     ends: list[tuple[int, int]] = []
@@ -234,7 +234,7 @@ def _trafo_rating_va(row: Any, table: str, side: str) -> float:
 
 
 def _coordinates(net: Any, branch_from: Any, branch_to: Any, notes: list[str]) -> FloatArray:
-    """Coordinates in metres where the case has longitude and latitude, as given otherwise, or a computed tree."""
+    """Metres where the case has longitude and latitude, else as given, or a computed tree."""
     n_bus = len(net.bus)
     xy = np.full((n_bus, 2), np.nan)
     for i, text in enumerate(net.bus["geo"] if "geo" in net.bus.columns else ()):

@@ -50,10 +50,12 @@ class PgmEngine:
         check_powers(self.feeder, p_gen_w, q_gen_var)
         k = p_gen_w.shape[0]
         plan = self._model.plan(k)
-        update = plan.update.get("sym_gen")
-        if update is not None:
-            update["p_specified"][:] = p_gen_w
-            update["q_specified"][:] = q_gen_var
+        if k == 0:
+            return self._state(plan, k)
+        update = plan.update["sym_gen"]
+        update["p_specified"][:] = p_gen_w if p_gen_w.size else 0.0
+        update["q_specified"][:] = q_gen_var if q_gen_var.size else 0.0
+        plan.output["node"]["u_pu"].fill(np.nan)  # what the core did not write must not pass for a result
         failed = self._model.calculate(plan, ITERATIVE_CURRENT, TOLERANCE, ITERATIONS_CURRENT)
         if failed:
             return self._with_newton(self._state(plan, k), failed, p_gen_w, q_gen_var)

@@ -1,8 +1,8 @@
 """power-grid-model's C interface, called with buffers that are set up once.
 
-The Python front end of power-grid-model builds its data sets anew at every call, which costs about 200 us, five
-times as long as solving two scenarios of a street. The C interface (``power_grid_model_c.h``, documented and
-versioned with the package) lets us keep them. Its library is the one that the package itself has loaded.
+The Python front end of power-grid-model builds its data sets anew at every call, which costs about 200 us,
+five times as long as solving two scenarios of a street. The C interface (``power_grid_model_c.h``, documented
+and versioned with the package) lets us keep them. Its library is the one that the package itself has loaded.
 """
 
 import ctypes

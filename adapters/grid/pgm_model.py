@@ -1,7 +1,8 @@
 """A reduced pandapower net as power-grid-model input arrays.
 
 Our own conversion: the one of power-grid-model-io leaves the source's short-circuit power at a finite default
-(0.0003 pu on Baran-Wu's feeder) and does not know storages. Formulas: power-grid-model user manual, "Components".
+(0.0003 pu on Baran-Wu's feeder) and does not know storages. Formulas: power-grid-model user manual,
+"Components".
 """
 
 from typing import Any
@@ -181,8 +182,10 @@ def _sources(net: Any, error: ModelError) -> Any:
 
 
 def _generators(net: Any) -> Any:
-    rows = _rows("sym_gen", len(net.load))
-    rows["node"], rows["status"] = net.load.bus.to_numpy(), 1
+    # a feeder without connection points gets an idle generator, so that a batch has something to set
+    buses = net.load.bus.to_numpy() if len(net.load) else net.ext_grid.bus.to_numpy()[:1]
+    rows = _rows("sym_gen", len(buses))
+    rows["node"], rows["status"] = buses, 1
     rows["type"] = 0  # constant power
     rows["p_specified"], rows["q_specified"] = 0.0, 0.0
     return rows

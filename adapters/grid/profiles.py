@@ -1,7 +1,7 @@
 """The profiles that a case brings along, as arrays per unit of what they scale."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,8 +21,8 @@ class ProfileTable:
     and rated reactive power (SimBench scales them separately), positive for consumption.
     ``pv`` (n_steps, n_pv_names): generation relative to a plant's rated power, positive into the grid.
     Row i describes the ``step_s`` seconds from ``start`` plus i steps of elapsed time. ``start`` is the naive
-    local time of ``zone``. SimBench's stamps are German local time: they skip an hour in March and repeat one in
-    October, so a clock time has to be turned into elapsed time before it is looked up (``row_at``).
+    local time of ``zone``. SimBench's stamps are German local time: they skip an hour in March and repeat one
+    in October, so a clock time has to be turned into elapsed time before it is looked up (``row_at``).
     """
 
     names: tuple[str, ...]
@@ -36,8 +36,8 @@ class ProfileTable:
 
     def row_at(self, when: datetime) -> int:
         """The row that describes the time-zone aware ``when``; outside 0..n_steps-1 where there is none."""
-        start = self.start.replace(tzinfo=ZoneInfo(self.zone))
-        return int((when - start).total_seconds() // self.step_s)  # both aware: elapsed, not clock time
+        start = self.start.replace(tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+        return int((when.astimezone(UTC) - start).total_seconds() // self.step_s)
 
     @property
     def n_steps(self) -> int:

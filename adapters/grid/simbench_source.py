@@ -18,11 +18,11 @@ _TABLES = ("load", "renewables", "storage", "powerplants")
 
 
 def simbench_net(code: str, cache_dir: Path | None = None) -> Any:
-    """The pandapower net of a SimBench code, with ``net.profiles`` and ``net.loadcases`` as simbench gives it.
+    """The pandapower net of a SimBench code, with ``net.profiles`` as simbench gives it.
 
-    The cache is one Parquet file per code and version of simbench, pandapower and pandas, with checksums over the
-    net and over every page. A file that is missing, damaged or from other versions is made anew; if it cannot be
-    written the net is read from simbench every time.
+    The cache is one Parquet file per code and version of simbench, pandapower and pandas, with checksums over
+    the net and over every page. A file that is missing, damaged or from other versions is made anew; if it
+    cannot be written the net is read from simbench every time.
 
     Args:
         code: a SimBench code such as ``1-LV-rural2--2-sw``.

@@ -1,4 +1,4 @@
-"""Where a feeder comes from: a SimBench code, a function of ``pandapower.networks``, a pandapower JSON file."""
+"""Where a feeder comes from: a SimBench code, a ``pandapower.networks`` function, a pandapower JSON file."""
 
 import ast
 import difflib
@@ -22,12 +22,13 @@ def load_feeder(source: str, base_dir: Path) -> Feeder:
 
     Args:
         source: ``simbench:CODE`` (for example ``simbench:1-LV-rural2--2-sw``), ``pandapower:FUNCTION`` (of
-            ``pandapower.networks``, keyword arguments allowed: ``create_cigre_network_mv(with_der="all")``) or a
-            pandapower JSON file, relative to ``base_dir``.
+            ``pandapower.networks``, keyword arguments allowed: ``create_cigre_network_mv(with_der="all")``)
+            or a pandapower JSON file, relative to ``base_dir``.
         base_dir: folder that a relative file name starts from.
 
     Raises:
-        GridInputError: unknown code, function or file, with the nearest known names; a net without an external
+        GridInputError: unknown code, function or file, with the nearest known names; a net without an
+        external
             grid; isolated loads; anything else that is named in its text.
     """
     kind, _, rest = source.partition(":")

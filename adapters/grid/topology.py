@@ -1,7 +1,7 @@
 """Graph helpers over integer buses: joining, what is energised, and a tree layout for drawing."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -59,8 +59,29 @@ def energised_buses(
     return seen
 
 
+def potentials(n: int, steps: Iterable[tuple[int, int, float]], sources: Mapping[int, float]) -> FloatArray:
+    """Values (n,): those of the sources, changed by ``step`` along every edge (a, b, step)."""
+    adjacent: dict[int, list[tuple[int, float]]] = {}
+    for a, b, step in steps:
+        adjacent.setdefault(a, []).append((b, step))
+        adjacent.setdefault(b, []).append((a, -step))
+    values = np.zeros(n)
+    queue = deque(sources)
+    seen = set(queue)
+    for source, value in sources.items():
+        values[source] = value
+    while queue:
+        bus = queue.popleft()
+        for other, step in adjacent.get(bus, []):
+            if other not in seen:
+                seen.add(other)
+                values[other] = values[bus] + step
+                queue.append(other)
+    return values
+
+
 def tree_layout(n_bus: int, pairs: Iterable[tuple[int, int]], root: int) -> FloatArray:
-    """Coordinates (n_bus, 2) of a tidy tree: the root at the top, leaves side by side, loops cut where they close.
+    """Coordinates (n_bus, 2) of a tidy tree: root on top, leaves side by side, loops cut open.
 
     Buses that the root does not reach are set beside each other below the tree.
     """
