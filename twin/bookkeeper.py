@@ -1,10 +1,19 @@
 """Between the devices' steps and the ledger's intervals."""
 
+from dataclasses import dataclass
+
 from adapters.grid.feeder import FloatArray
-from twin.devices import DeviceStep
 from twin.ledger import Entry, Ledger
-from twin.operator import Decided
+from twin.plant import PlantStep
 from twin.settlement import Settlement
+
+
+@dataclass(frozen=True)
+class Booked:
+    """A solved step and, with the last one of an interval, the interval's account."""
+
+    solved: PlantStep
+    entry: Entry | None
 
 
 class Bookkeeper:
@@ -18,8 +27,9 @@ class Bookkeeper:
         self._flowed: FloatArray | None = None
         self._metered: FloatArray | None = None
 
-    def step(self, time_s: int, decided: Decided, devices: DeviceStep) -> Entry | None:
-        """Take one step of the devices; the entry comes with the last step of an interval."""
+    def step(self, time_s: int, solved: PlantStep) -> Booked:
+        """Take one step; the entry comes with the last step of an interval."""
+        devices = solved.devices
         flowed, metered = devices.flows.p_gen_w * (self._step_s / 3600.0), devices.metered_wh
         if self._flowed is None or self._metered is None:
             self._flowed, self._metered = flowed, metered
@@ -27,9 +37,9 @@ class Bookkeeper:
             self._flowed, self._metered = self._flowed + flowed, self._metered + metered
         end_s = time_s + self._step_s
         if end_s % self._interval_s:
-            return None
-        accepted = decided.accepted
+            return Booked(solved, None)
+        accepted = devices.decided.accepted
         entry = self._ledger.book(accepted.session, accepted.accepted_wh, self._flowed, self._metered)
         self._settlement.book(accepted.session, accepted.accepted_wh, entry, end_s)
         self._flowed = self._metered = None
-        return entry
+        return Booked(solved, entry)

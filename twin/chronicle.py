@@ -3,10 +3,8 @@
 import time
 from dataclasses import dataclass
 
+from twin.bookkeeper import Booked
 from twin.errors import AbortedError
-from twin.ledger import Entry
-from twin.operator import Decided
-from twin.plant import PlantStep
 from twin.progress import ProgressSink
 from twin.recorder import Recorder
 from twin.scenario.schema import Scenario
@@ -35,13 +33,14 @@ class Chronicle:
         self._stop = stop
         self._since = time.perf_counter()
 
-    def step(self, solved: PlantStep, decided: Decided, entry: Entry | None) -> None:
+    def step(self, booked: Booked) -> None:
         """Record one step. Raises RunStoppedError where a stop was asked for."""
-        self._recorder.step(solved)
-        if entry is not None:
+        self._recorder.step(booked.solved)
+        if booked.entry is not None:
             interval = self._recorder.last_interval + 1
             now = time.perf_counter()
-            self._recorder.interval(interval, decided, entry, (now - self._since) * 1e3)
+            decided = booked.solved.devices.decided
+            self._recorder.interval(interval, decided, booked.entry, (now - self._since) * 1e3)
             self._since = now
             if interval % 4 == 3 or interval + 1 == self._scenario.n_intervals:
                 self._progress.advance(interval + 1, self._scenario.at(interval + 1).isoformat())

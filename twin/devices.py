@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from adapters.grid.feeder import FloatArray
+from adapters.grid.feeder import FloatArray, IntArray
 from rigs.device import Ambient, Bench, Command, Quality, RoleSpec, Sample
-from twin.fleet import FleetState, Flows, Garage, SetPoints, advance, dispatch
+from twin.fleet import FleetState, Flows, Garage, advance, dispatch
+from twin.operator import Decided
 from twin.participants import BoolArray, Participants
 from twin.profiles import Profiles
 
@@ -18,9 +19,11 @@ class DeviceStep:
 
     ``metered_wh`` (n,) is net energy of the step as the meters say, positive into the grid; ``wire`` marks the
     participants of whom a number came over a socket, ``bad`` those whose reading could not be trusted.
+    ``decided`` is the operator's decision that the step carries out.
     """
 
     step: int
+    decided: Decided
     flows: Flows
     base: Flows
     metered_wh: FloatArray
@@ -29,18 +32,14 @@ class DeviceStep:
     state: FleetState
 
 
-def role_specs(people: Participants, roles: list[str]) -> tuple[list[RoleSpec], list[str]]:
-    """Nameplates of the roles a bench serves, and the roles that no participant has (or not with that asset)."""
-    rows = {name: row for row, name in enumerate(people.names)}
+def role_specs(people: Participants) -> list[RoleSpec]:
+    """Nameplates of every role that a bench may serve: '<participant>.battery' and '<participant>.pv'."""
     specs: list[RoleSpec] = []
-    unknown: list[str] = []
-    for role in roles:
-        name, _, kind = role.rpartition(".")
-        row = rows.get(name, -1)
-        if row >= 0 and kind == "battery" and people.battery_wh[row] > 0:
+    for row, name in enumerate(people.names):
+        if people.battery_wh[row] > 0:
             specs.append(
                 RoleSpec(
-                    role,
+                    f"{name}.battery",
                     "battery",
                     float(people.battery_p_w[row]),
                     float(people.battery_wh[row]),
@@ -48,11 +47,9 @@ def role_specs(people: Participants, roles: list[str]) -> tuple[list[RoleSpec], 
                     float(people.battery_efficiency[row]),
                 )
             )
-        elif row >= 0 and kind == "pv" and people.pv_rated_w[row] > 0:
-            specs.append(RoleSpec(role, "pv_inverter", float(people.pv_rated_w[row])))
-        else:
-            unknown.append(role)
-    return specs, unknown
+        if people.pv_rated_w[row] > 0:
+            specs.append(RoleSpec(f"{name}.pv", "pv_inverter", float(people.pv_rated_w[row])))
+    return specs
 
 
 class Devices:
@@ -63,6 +60,7 @@ class Devices:
         people: Participants,
         profiles: Profiles,
         step_s: int,
+        bus_of: IntArray,
         bench: Bench | None = None,
         on_sample: Callable[[int, str, Sample], None] | None = None,
     ) -> None:
@@ -72,6 +70,7 @@ class Devices:
             people: the participant table.
             profiles: the actual load and PV.
             step_s: length of a step.
+            bus_of: (n,) bus row of each participant.
             bench: an open bench, or None.
             on_sample: called with (step, role, sample) for every reading of a bench device.
         """
@@ -79,6 +78,7 @@ class Devices:
         self.n = people.n
         self._profiles = profiles
         self._step_s = step_s
+        self._bus_of = bus_of
         self._bench = bench
         self._on_sample = on_sample
         self.garage = Garage(people)
@@ -91,12 +91,15 @@ class Devices:
         rows = {name: row for row, name in enumerate(self._people.names)}
         return [(role, role.rpartition(".")[2], rows[role.rpartition(".")[0]]) for role in roles]
 
-    def step(self, step: int, points: SetPoints) -> DeviceStep:
-        """Advance all devices by one step under the set points."""
+    def step(self, step: int, decided: Decided, v_pu: FloatArray | None = None) -> DeviceStep:
+        """Advance all devices by one step under the decision's set points.
+
+        ``v_pu`` (n_bus,) are the plant's voltages of the step before, for a bench that is coupled to them.
+        """
         load_w, load_var, pv_w = (
             f(step) for f in (self._profiles.load_w, self._profiles.load_var, self._profiles.pv_w)
         )
-        state = self.state
+        state, points = self.state, decided.accepted.set_points
         args = (load_w, load_var, pv_w, self._step_s)
         flows = dispatch(self._people, state, points, *args)
         base = dispatch(self._people, state, points.without_trades(), *args)
@@ -104,19 +107,19 @@ class Devices:
         wire = bad = self._never
         soc = None
         if self._bench is not None:
-            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w)
+            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w, v_pu)
         after = advance(self._people, state, flows, self._step_s)
         if soc is not None:
             after = replace(after, soc=np.where(np.isnan(soc), after.soc, soc))
         self.state = self.garage.update(after)
-        return DeviceStep(step, flows, base, metered, wire, bad, self.state)
+        return DeviceStep(step, decided, flows, base, metered, wire, bad, self.state)
 
     def _over_bench(
-        self, step: int, flows: Flows, sun_w: FloatArray
+        self, step: int, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None
     ) -> tuple[Flows, FloatArray, FloatArray, BoolArray, BoolArray]:
         """Replace the bench's devices by what they did: command, advance, read."""
         assert self._bench is not None
-        commands, ambient = self._commands(flows, sun_w)
+        commands, ambient = self._commands(flows, sun_w, v_pu)
         samples = self._bench.step(step * self._step_s, self._step_s, commands, ambient)
         battery, pv = flows.battery_w.copy(), flows.pv_w.copy()
         wire, bad = self._never.copy(), self._never.copy()
@@ -148,15 +151,18 @@ class Devices:
         self._counters[role] = now
         return now - before
 
-    def _commands(self, flows: Flows, sun_w: FloatArray) -> tuple[dict[str, Command], dict[str, Ambient]]:
+    def _commands(
+        self, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None
+    ) -> tuple[dict[str, Command], dict[str, Ambient]]:
         commands: dict[str, Command] = {}
         ambient: dict[str, Ambient] = {}
         for role, kind, row in self._roles:
+            v = 1.0 if v_pu is None else float(v_pu[self._bus_of[row]])
+            ambient[role] = Ambient(p_available_w=float(sun_w[row]), v_pu=v)
             if kind == "battery":
                 commands[role] = Command(float(flows.battery_w[row]))
-            else:
-                # an inverter that is not curtailed gets its rating as limit, as a lab would leave it
-                limited = flows.pv_curtailed_w[row] > 0
-                commands[role] = Command(float(flows.pv_w[row] if limited else self._people.pv_rated_w[row]))
-                ambient[role] = Ambient(p_available_w=float(sun_w[row]))
+                continue
+            # an inverter that is not curtailed gets its rating as limit, as a lab would leave it
+            limited = flows.pv_curtailed_w[row] > 0
+            commands[role] = Command(float(flows.pv_w[row] if limited else self._people.pv_rated_w[row]))
         return commands, ambient

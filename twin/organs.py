@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from adapters.chain.port import SettlementChain
 from adapters.export.run_folder import RunFolder
 from adapters.grid.engine import Engine
@@ -57,7 +59,9 @@ class Organs:
             "ledger": self.bookkeeper,
             "recorder": chronicle,
         }
-        return WorldOrgans(by_kind, self.devices.state)
+        coupled = self.run.coupling == "quasi_static"
+        v_pu = np.ones(self.run.feeder.n_bus) if coupled else None
+        return WorldOrgans(by_kind, self.devices.state, v_pu)
 
     def role_records(self) -> list[dict[str, Any]]:
         """What was seen of each bench role, for the manifest."""
@@ -74,6 +78,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
     profiles = Profiles(run.table, s, people)
     local = None if s.market.mechanism == "none" else make_mechanism(s.market.mechanism, s.market.parameters)
     samples: dict[str, dict[str, Any]] = {}
+    bus_of = np.array([point.bus for point in feeder.points], dtype=np.int64)
 
     def on_sample(step: int, role: str, sample: Sample) -> None:
         record = samples.setdefault(
@@ -90,7 +95,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         forecaster=Forecaster(profiles, s, people),
         desk=TradingDesk(local, tariff, s.interval_s),
         operator=make_operator(s.coordination, gate_engine, limits, s.interval_s),
-        devices=Devices(people, profiles, s.step_s, bench, on_sample),
+        devices=Devices(people, profiles, s.step_s, bus_of, bench, on_sample),
         plant=Plant(plant_engine),
         plant_engine=plant_engine,
         gate_engine=gate_engine,

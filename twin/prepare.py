@@ -35,6 +35,7 @@ class PreparedRun:
     plant_engine: str
     model_error: ModelError
     bench: Path | None
+    coupling: str
     notes: tuple[str, ...]
 
     @property
@@ -149,10 +150,20 @@ class _Preparation:
         )
         gate, plant, notes = self._engines(scenario, feeder, model_error)
         bench = self._bench_path(scenario)
-        if bench is not None:
-            self._check_bench(bench, people)
+        coupling = "none" if bench is None else self._read_bench(bench, people)
         return PreparedRun(
-            name, scenario, feeder, comparison, table, people, gate, plant, model_error, bench, notes
+            name,
+            scenario,
+            feeder,
+            comparison,
+            table,
+            people,
+            gate,
+            plant,
+            model_error,
+            bench,
+            coupling,
+            notes,
         )
 
     def _check_steps(self, scenario: Scenario, table: Table) -> None:
@@ -204,25 +215,20 @@ class _Preparation:
             return self.bench
         return self.loaded.path.parent / scenario.devices.bench if scenario.devices.bench else None
 
-    def _check_bench(self, path: Path, people: Participants) -> None:
-        from rigs.open_bench import bench_roles, check_bench
-
+    def _read_bench(self, path: Path, people: Participants) -> str:
+        """Check a bench file against the participants; returns how its devices are coupled to the plant."""
+        from rigs.bench_file import load_bench
+        from rigs.open_bench import check_bench
         from twin.devices import role_specs
 
         if not path.is_file():
             self.complain("devices.bench", "no such bench file", str(path))
-            return
-        roles, problems = bench_roles(path)
-        specs, unknown = role_specs(people, roles)
-        for role in unknown:
-            self.complain(
-                "devices.bench",
-                f"bench {path.name} serves a role that no participant has",
-                role,
-                "<participant>.battery or <participant>.pv of a participant with that asset",
-            )
-        for problem in problems or check_bench(path, specs):
+            return "none"
+        specs = role_specs(people)
+        problems = check_bench(path, specs)
+        for problem in problems:
             self.complain("devices.bench", problem)
+        return "none" if problems else load_bench(path, specs).coupling
 
 
 def _check_mechanism(scenario: Scenario, complain: Callable[..., None]) -> None:

@@ -17,6 +17,7 @@ from adapters.chain.errors import ChainError
 from adapters.chain.port import BatchReceipt
 from adapters.export.errors import FolderExistsError
 from adapters.export.run_folder import RunFolder
+from rigs.device import Bench
 from rigs.errors import RigError
 from twin.chronicle import StopRequest
 from twin.errors import AbortedError, WrongInputError
@@ -190,17 +191,14 @@ class _Variant:
         self.bench = self._open_bench(opened)
         self.organs = build(run, folder, self.chain, self.bench)
 
-    def _open_bench(self, opened: ExitStack) -> Any:
+    def _open_bench(self, opened: ExitStack) -> Bench | None:
         if self.run.bench is None:
             return None
-        from rigs.bench import bench_roles
-
         from rigs.open_bench import open_bench
         from twin.devices import role_specs
 
-        roles, _ = bench_roles(self.run.bench)
-        specs, _ = role_specs(self.run.people, roles)
-        return opened.enter_context(open_bench(self.run.bench, specs, seed=self.run.scenario.seed))
+        bench = open_bench(self.run.bench, role_specs(self.run.people), seed=self.run.scenario.seed)
+        return opened.enter_context(bench)
 
     def go(self, progress: ProgressSink, stop: StopRequest) -> None:
         """Simulate, settle, judge, write."""

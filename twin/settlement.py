@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adapters.chain.port import BatchReceipt, SettlementBatch, SettlementChain
+from adapters.grid.feeder import IntArray
 from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, Entries, net
 from market.orders import SUPPLIER
 from twin.ledger import Entry
@@ -20,9 +21,9 @@ class _Period:
     """What was booked since the last batch."""
 
     start_s: int
+    supplied_wh: IntArray
+    supplied_micro: IntArray
     trades: list[Entries] = field(default_factory=list)
-    supplied_wh: np.ndarray | None = None
-    supplied_micro: np.ndarray | None = None
     supplier_micro: int = 0
     pool_micro: int = 0
 
@@ -48,9 +49,9 @@ class Settlement:
 
     def _new(self, start_s: int) -> _Period:
         zeros = np.zeros(self._n, dtype=np.int64)
-        return _Period(start_s, supplied_wh=zeros, supplied_micro=zeros.copy())
+        return _Period(start_s, zeros, zeros.copy())
 
-    def book(self, session: Session, accepted_wh: np.ndarray, entry: Entry, end_s: int) -> None:
+    def book(self, session: Session, accepted_wh: IntArray, entry: Entry, end_s: int) -> None:
         """Add an interval that ends at simulation second ``end_s``; closes the period where it is over."""
         end_s += self._start_s
         fills, period = session.fills, self._period

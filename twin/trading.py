@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adapters.grid.feeder import FloatArray
+from adapters.grid.feeder import FloatArray, IntArray
 from market.mechanism import Mechanism, Tariff
 from market.orders import BATTERY, BUY, EV, PV, SELL, SUPPLIER, Fills, Orders, empty_fills
 from twin.agents import Intent
@@ -28,7 +28,7 @@ class Accepted:
     """What left the gate: accepted Wh per fill of the session, and the set points that follow from them."""
 
     session: Session
-    accepted_wh: np.ndarray
+    accepted_wh: IntArray
     set_points: SetPoints
 
 
@@ -60,7 +60,7 @@ class TradingDesk:
         return Session(intent, fills, clearing.price_micro_per_kwh, tariff, clearing.residue_micro)
 
 
-def supplier_fills(orders: Orders, left_wh: np.ndarray, tariff: Tariff) -> Fills:
+def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> Fills:
     """Fills with the supplier for flexible energy that found no local taker and whose limit the supplier meets.
 
     Inflexible orders need none: what flows anyway is the supplier's by default and settled from the meter.
@@ -82,14 +82,17 @@ def supplier_fills(orders: Orders, left_wh: np.ndarray, tariff: Tariff) -> Fills
     return fills
 
 
-def accepted_set_points(session: Session, accepted_wh: np.ndarray, interval_s: int) -> Accepted:
+def accepted_set_points(session: Session, accepted_wh: IntArray, interval_s: int) -> Accepted:
     """Turn accepted energy per fill into changes of power per participant and device."""
     fills, n = session.fills, len(session.intent.p_base_w)
     power = accepted_wh * fills["flexible"] * (3600.0 / interval_s)
 
     def per_participant(device: int) -> FloatArray:
         mine = fills["device"] == device
-        return np.bincount(fills["participant"][mine], power[mine] * fills["side"][mine], minlength=n)
+        return np.asarray(
+            np.bincount(fills["participant"][mine], power[mine] * fills["side"][mine], minlength=n),
+            dtype=np.float64,
+        )
 
     ev_extra = -per_participant(EV)
     points = session.intent.set_points(ev_extra, per_participant(BATTERY), per_participant(PV))

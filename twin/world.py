@@ -1,12 +1,14 @@
 """The wiring: the only place that knows mosaik's world and draws wires.
 
-Forward is one line; the one back edge (device state) is time-shifted and ends at the participants.
+Forward is one line; the back edge (device state) is time-shifted and ends at the participants. A bench that is
+coupled to the plant adds one more, from the plant to the devices.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.grid.feeder import FloatArray
 from twin.fleet import FleetState
 
 KINDS = ("participants", "market", "gate", "devices", "plant", "ledger", "recorder")
@@ -16,20 +18,22 @@ WIRES = (
     ("market", "gate", "session"),
     ("gate", "devices", "decided"),
     ("devices", "plant", "flows"),
-    ("gate", "ledger", "decided"),
-    ("devices", "ledger", "flows"),
-    ("plant", "recorder", "solved"),
-    ("gate", "recorder", "decided"),
-    ("ledger", "recorder", "entry"),
+    ("plant", "ledger", "solved"),
+    ("ledger", "recorder", "booked"),
 )
 
 
 @dataclass(frozen=True)
 class WorldOrgans:
-    """The domain object behind each simulator, by kind, and the devices' first state."""
+    """The domain object behind each simulator, by kind, and the devices' first state.
+
+    ``initial_v_pu`` (n_bus,) is set where a bench is coupled to the plant: its devices then see the voltages of
+    the step before, over a second time-shifted wire.
+    """
 
     by_kind: dict[str, Any]
     initial_state: FleetState
+    initial_v_pu: FloatArray | None = None
 
 
 Attach = Callable[[Any, dict[str, Any]], None]
@@ -46,7 +50,7 @@ def run_world(
     """
     import mosaik
 
-    config = {kind: {"python": f"twin.simulators.{kind}:Simulator"} for kind in KINDS}
+    config: Any = {kind: {"python": f"twin.simulators.{kind}:Simulator"} for kind in KINDS}
     with mosaik.World(config, skip_greetings=True, configure_logging=False) as world:
         entities = {}
         for kind in KINDS:
@@ -62,6 +66,14 @@ def run_world(
             time_shifted=True,
             initial_data={"state": organs.initial_state},
         )
+        if organs.initial_v_pu is not None:
+            world.connect(
+                entities["plant"],
+                entities["devices"],
+                "Vm[pu]",
+                time_shifted=True,
+                initial_data={"Vm[pu]": organs.initial_v_pu},
+            )
         if attach is not None:
             attach(world, entities)
         world.run(until=until_s, print_progress=False)

@@ -129,9 +129,9 @@ def _progress(loaded: "LoadedScenario", arguments: argparse.Namespace) -> Iterat
 def _write_junit(path: Path, result: "RunResult") -> None:
     from adapters.export.junit import write_junit
 
-    name = str(result.manifest.get("scenario", {}).get("name", result.folder.name))
+    name = str(result.manifest.get("name", result.folder.name))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_junit(path, name, result.checks, result.verdict, float(result.kpis.get("wall_clock_s") or 0.0))
+    write_junit(path, name, result.checks, result.verdict, float(result.manifest.get("wall_s") or 0.0))
 
 
 def _print(result: "RunResult", arguments: argparse.Namespace) -> None:

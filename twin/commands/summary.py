@@ -6,73 +6,69 @@ from typing import Any
 from twin.results import RunResult
 from twin.scenario.words import listed
 
-SENTENCES = {
-    "pass": "PASS: every check that was assessed holds",
-    "fail": "FAIL: a limit or an expectation is broken",
-    "inconclusive": "INCONCLUSIVE: at least one check could not be decided",
-    "aborted": "ABORTED: the run did not come to its end",
-}
-MAX_LINES = 8
-Check = Mapping[str, Any]
+MAX_CHECKS = 8
+Record = Mapping[str, Any]
 
 
 def summary(result: RunResult) -> list[str]:
     """Return the lines to print."""
-    scenario = result.manifest.get("scenario", {})
-    name = scenario.get("name", result.folder.name) if isinstance(scenario, dict) else scenario
-    lines = [f"{SENTENCES.get(result.verdict, result.verdict)} ({name}{_judged(result)})."]
-    checks = result.checks
-    lines += list(_broken(checks))
-    lines += _smallest_margin(checks)
-    skipped = [_plain(str(c["name"])) for c in checks if c.get("verdict") == "not_assessed"]
+    record = result.verdict_record
+    lines = [_sentence(result, record)]
+    lines += [f"  {line}" for line in _variants(result)]
+    lines += [f"  {line}" for line in _broken(result.checks)]
+    margin = record.get("smallest_margin")
+    if margin and margin.get("margin") is not None:
+        where = f" at {margin['element']}" if margin.get("element") else ""
+        when = f", {str(margin['time'])[:16].replace('T', ' ')}" if margin.get("time") else ""
+        name, amount = _plain(str(margin["name"])), _amount(margin["margin"], str(margin.get("unit") or ""))
+        lines.append(f"  smallest margin: {amount} ({name}{where}{when})")
+    skipped = [str(item["name"]) for item in record.get("not_assessed", ())]
     if skipped:
         lines.append(f"  not assessed: {listed(skipped)}")
     report = result.folder / "report.html"
-    lines.append(
-        f"  {'report' if report.is_file() else 'results'}: {report if report.is_file() else result.folder}"
-    )
+    lines.append(f"  report: {report}" if report.is_file() else f"  results: {result.folder}")
     return lines
 
 
-def _judged(result: RunResult) -> str:
-    variants = result.variants
-    return f", judged: {variants[0]}" if variants else ""
+def _sentence(result: RunResult, record: Record) -> str:
+    if result.verdict == "aborted":
+        why = result.manifest.get("failure") or "the run did not come to its end"
+        return f"Aborted: {why}. What was finished can be read."
+    return str(record.get("sentence") or f"{result.verdict.capitalize()}.")
+
+
+def _variants(result: RunResult) -> Iterator[str]:
+    names = result.variants
+    if len(names) > 1:
+        verdicts = {name: result.variant(name).verdict for name in names}
+        rest = [f"{name}: {verdict}" for name, verdict in verdicts.items() if name != names[0]]
+        yield f"judged: {names[0]}; to compare: {listed(rest)}"
 
 
 def _broken(checks: list[dict[str, Any]]) -> Iterator[str]:
-    broken = [c for c in checks if c.get("verdict") in {"fail", "inconclusive"}]
-    for check in broken[:MAX_LINES]:
-        parts = [f"  {check['verdict']}: {_plain(str(check['name']))}"]
-        if check.get("value") is not None:
-            parts.append(f"{_number(check['value'])} {check.get('unit') or ''}".rstrip())
-        if check.get("limit") is not None:
-            parts.append(f"limit {_number(check['limit'])}")
+    broken = [c for c in checks if c.get("judged", True) and c.get("verdict") in {"fail", "inconclusive"}]
+    for check in broken[:MAX_CHECKS]:
+        parts = [f"{check['verdict']}: {_plain(str(check['name']))}"]
+        if check.get("element"):
+            parts[0] += f" at {check['element']}"
+        if check.get("value") is not None and check.get("limit") is not None:
+            unit = str(check.get("unit") or "")
+            parts.append(f"{_amount(check['value'], unit)}, limit {_amount(check['limit'], unit)}")
         if check.get("count"):
-            parts.append(f"{check['count']} times, first in interval {check.get('first_interval')}")
+            times = "once" if check["count"] == 1 else f"{check['count']} times"
+            first = check.get("first_interval")
+            parts.append(times if first is None else f"{times}, first in interval {first}")
         yield ", ".join(parts)
-    if len(broken) > MAX_LINES:
-        yield f"  and {len(broken) - MAX_LINES} more"
-
-
-def _smallest_margin(checks: list[dict[str, Any]]) -> list[str]:
-    """Return the check that comes nearest to its limit, relative to the limit."""
-    passed = [
-        c
-        for c in checks
-        if c.get("verdict") == "pass"
-        and c.get("margin") is not None
-        and isinstance(c.get("limit"), (int, float))
-    ]
-    if not passed:
-        return []
-    tight = min(passed, key=lambda c: abs(c["margin"]) / (abs(c["limit"]) or 1.0))
-    value = f"{_number(tight['value'])} against {_number(tight['limit'])} {tight.get('unit') or ''}".rstrip()
-    return [f"  smallest margin: {_plain(str(tight['name']))}, {value}"]
+    if len(broken) > MAX_CHECKS:
+        yield f"and {len(broken) - MAX_CHECKS} more checks"
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", " ").replace(".", ": ")
+    who, dot, what = name.partition(".")
+    return f"{what} ({who})".replace("_", " ") if dot else name.replace("_", " ")
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _amount(value: float, unit: str) -> str:
+    digits = {"pu": ".4f", "percent": ".1f"}.get(unit)
+    number = f"{value:{digits}}" if digits else f"{value:.6g}"
+    return f"{number} {'%' if unit == 'percent' else unit}".rstrip()

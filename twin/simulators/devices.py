@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from twin.simulators.shell import EID, Shell, meta
+from twin.simulators.shell import EID, Shell
 
 
 class Simulator(Shell):
     """Organ: ``Devices``. Children ``Participant`` give one participant's power to simulators of third parties."""
 
     MODEL = "Devices"
-    ATTRS = ("decided", "flows", "state", "P_gen[W]", "Q_gen[var]")
+    ATTRS = ("decided", "flows", "state", "P_gen[W]", "Q_gen[var]", "Vm[pu]")
     CHILD = "Participant"
 
     def __init__(self) -> None:
         super().__init__()
-        child = meta(self.CHILD, ["P_gen[W]", "Q_gen[var]"])["models"][self.CHILD]
-        self.meta["models"][self.CHILD] = {**child, "public": False}
+        self.meta["models"][self.CHILD] = {"public": False, "params": [], "attrs": ["P_gen[W]", "Q_gen[var]"]}
         self.rows: dict[str, int] = {}
 
     def children(self) -> list[dict[str, Any]]:
@@ -25,7 +24,7 @@ class Simulator(Shell):
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
         """Advance all devices by one step."""
-        done = self.organ.step(time // self.step_s, given["decided"].accepted.set_points)
+        done = self.organ.step(time // self.step_s, given["decided"], given.get("Vm[pu]"))
         return {"flows": done, "state": done.state}
 
     def output(self, eid: str, name: str) -> Any:

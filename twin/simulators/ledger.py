@@ -1,4 +1,4 @@
-"""mosaik shell of the ledger: metered energy of all steps of an interval in, its account out."""
+"""mosaik shell of the ledger: solved steps in, the same with the account of each completed interval out."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from twin.simulators.shell import Shell
 
 
 class Simulator(Shell):
-    """Organ: a ``Bookkeeper``; steps with the devices, books when an interval is complete."""
+    """Organ: a ``Bookkeeper``; steps with the plant, books when an interval is complete."""
 
     MODEL = "Ledger"
-    ATTRS = ("flows", "decided", "entry")
+    ATTRS = ("solved", "booked")
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
-        """Add a step; the entry is None until its interval is complete."""
-        return {"entry": self.organ.step(time, given["decided"], given["flows"])}
+        """Add a step."""
+        return {"booked": self.organ.step(time, given["solved"])}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from twin.plant import WITH
-from twin.simulators.shell import EID, Shell, meta
+from twin.simulators.shell import EID, Shell
 
 
 class Simulator(Shell):
@@ -15,8 +15,7 @@ class Simulator(Shell):
 
     def __init__(self) -> None:
         super().__init__()
-        child = meta(self.CHILD, ["Vm[pu]"])["models"][self.CHILD]
-        self.meta["models"][self.CHILD] = {**child, "public": False}
+        self.meta["models"][self.CHILD] = {"public": False, "params": [], "attrs": ["Vm[pu]"]}
         self.rows: dict[str, int] = {}
 
     def children(self) -> list[dict[str, Any]]:

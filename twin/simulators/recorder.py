@@ -1,4 +1,4 @@
-"""mosaik shell of the recorder: everything in, nothing out."""
+"""mosaik shell of the recorder: booked steps in, nothing out."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ class Simulator(Shell):
     """Organ: a ``Chronicle``."""
 
     MODEL = "Recorder"
-    ATTRS = ("solved", "decided", "entry")
+    ATTRS = ("booked",)
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
         """Record a step, and the interval it completes."""
-        self.organ.step(given["solved"], given["decided"], given["entry"])
+        self.organ.step(given["booked"])
         return {}

@@ -11,33 +11,25 @@ import mosaik_api_v3
 EID = "all"
 
 
-def meta(model: str, attrs: list[str], params: list[str] | None = None) -> dict[str, Any]:
-    """The META of a time-based simulator with one public model."""
-    return {
-        "api_version": "3.0",
-        "type": "time-based",
-        "models": {model: {"public": True, "params": params or [], "attrs": attrs}},
-    }
-
-
-class Shell(mosaik_api_v3.Simulator):  # type: ignore[misc]
+class Shell(mosaik_api_v3.Simulator):
     """Base of our simulators. Subclasses set ``MODEL``, ``ATTRS`` and implement ``advance``."""
 
     MODEL = ""
     ATTRS: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        super().__init__(meta(self.MODEL, list(self.ATTRS)))
+        model: Any = {"public": True, "params": [], "attrs": list(self.ATTRS)}
+        super().__init__({"api_version": "3.0", "type": "time-based", "models": {self.MODEL: model}})  # type: ignore[no-untyped-call]
         self.organ: Any = None
         self.step_s = 0
         self.values: dict[str, Any] = {}
 
-    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> dict[str, Any]:
+    def init(self, sid: str, time_resolution: float = 1.0, **params: Any) -> Any:
         """Receive the domain object (``organ``) and the step in seconds (``step_s``)."""
         self.organ, self.step_s = params["organ"], params["step_s"]
-        return dict(self.meta)
+        return self.meta
 
-    def create(self, num: int, model: str, **params: Any) -> list[dict[str, Any]]:
+    def create(self, num: int, model: str, **params: Any) -> Any:
         """Create the one entity, which stands for all participants or the whole feeder."""
         if num != 1:
             raise ValueError(f"{model} is one entity for all; got num={num}")

@@ -1,0 +1,221 @@
+"""The first screen in words: verdict, margins, who is responsible, variants, quality of the data."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twin.report import words
+from twin.results import RunResult
+
+Context = dict[str, Any]
+MARKS = {
+    "pass": ("pass", "✓", "Pass"),
+    "fail": ("fail", "✕", "Fail"),
+    "inconclusive": ("unknown", "?", "Inconclusive"),
+    "aborted": ("unknown", "!", "Aborted"),
+    "not_assessed": ("none", "–", "Not assessed"),
+}
+FORECASTS = {
+    "perfect": "perfect: gate and plant agree by construction, so the gate was not put to the test",
+    "noisy": "noisy: orders and gate saw forecasts with errors, devices drew the actual values",
+    "persistence": "persistence: orders and gate saw the same time of the day before",
+}
+
+
+def mark(verdict: Any) -> Context:
+    """CSS class, sign and word of a verdict. A word that is not known is never green."""
+    css, sign, word = MARKS.get(str(verdict), ("unknown", "?", str(verdict)))
+    return {"css": css, "sign": sign, "word": word}
+
+
+def first_screen(run: RunResult) -> Context:
+    """Verdict, checks, margins and extremes of the judged variant."""
+    record, currency = run.verdict_record, currency_of(run)
+    sentence = record.get("sentence") if run.verdict != "aborted" else None
+    return {
+        **mark(run.verdict),
+        "sentence": sentence or _sentence(run),
+        "judge": record.get("judge"),
+        "checks": [_check(check, currency) for check in run.checks],
+        "not_assessed": record.get("not_assessed") or [],
+        "margin": _margin(record.get("smallest_margin"), currency),
+        "bus": _extreme(record.get("worst_bus"), "v_pu", "pu", currency),
+        "branch": _extreme(record.get("worst_branch"), "loading_percent", "%", currency),
+    }
+
+
+def currency_of(run: RunResult) -> str:
+    """Currency of the scenario."""
+    return str(run.manifest.get("currency") or run.manifest.get("scenario", {}).get("currency") or "EUR")
+
+
+def _sentence(run: RunResult) -> str:
+    status = run.manifest.get("status")
+    if status == "running":
+        return "The run did not end: it is still going on, or it was killed. What it had finished is shown."
+    if status != "finished":
+        return "The run was cut short. What it had finished is shown, and nothing is proven."
+    counts = [check.get("name", "?") for check in run.checks if check.get("verdict") == run.verdict]
+    listed = f": {', '.join(counts)}" if counts and run.verdict != "pass" else ""
+    return f"The verdict is {run.verdict}{listed}."
+
+
+def _check(check: Context, currency: str) -> Context:
+    unit, limit = check.get("unit"), check.get("limit")
+    facts = []
+    if check.get("element"):
+        facts.append(str(check["element"]))
+    if check.get("count"):
+        facts.append(f"{words.number(check['count'])} times")
+    if check.get("detail"):
+        facts.append(str(check["detail"]))
+    return {
+        **mark(check.get("verdict")),
+        "name": check.get("name", "unnamed check"),
+        "value": _or_dash(check.get("value"), unit, currency, limit),
+        "limit": _or_dash(limit, unit, currency),
+        "margin": _or_dash(check.get("margin"), unit, currency),
+        "facts": " · ".join(facts),
+    }
+
+
+def _or_dash(value: Any, unit: Any, currency: str, apart_from: Any = None) -> str:
+    shown = words.quantity(value, unit, apart_from=apart_from, currency=currency)
+    return "–" if shown == words.NOT_RECORDED else shown
+
+
+def _margin(margin: Context | None, currency: str) -> Context | None:
+    if not margin:
+        return None
+    value = margin.get("margin")
+    return {
+        "text": words.quantity(value, margin.get("unit"), currency=currency),
+        "beyond": words.is_number(value) and not value >= 0,
+        "name": margin.get("name"),
+        "element": margin.get("element"),
+        "time": words.moment(margin.get("time"), str(margin.get("time") or "")),
+    }
+
+
+def _extreme(item: Context | None, key: str, unit: str, currency: str) -> Context | None:
+    if not item:
+        return None
+    people = item.get("responsible") or []
+    return {
+        "name": item.get("name"),
+        "kind": {"trafo": "transformer"}.get(str(item.get("kind")), item.get("kind")),
+        "value": words.quantity(item.get(key), unit),
+        "interval": item.get("interval"),
+        "time": words.moment(item.get("time")),
+        "duration": words.duration(item.get("duration_s")) if item.get("duration_s") else None,
+        "people": [
+            {
+                "name": person.get("participant"),
+                "share": words.quantity(person.get("share"), person.get("unit") or unit, currency=currency),
+                "relief": words.is_number(person.get("share")) and person["share"] < 0,
+            }
+            for person in people[:4]
+        ],
+        "more": max(0, len(people) - 4),
+    }
+
+
+def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
+    """The table of variants: a row per quantity, a cell per variant; what is beyond its limit is marked."""
+    limits = {name: run.manifest.get("scenario", {}).get("limits") or {} for name, run in runs.items()}
+    rows = []
+    for label, key, shown, limit_key, sign in _quantities(currency):
+        cells = []
+        for name, run in runs.items():
+            value, limit = run.kpis.get(key), limits[name].get(limit_key)
+            beyond = words.is_number(limit) and words.is_number(value) and not sign * value <= sign * limit
+            text = shown(run.kpis) if words.is_number(value) else words.NOT_RECORDED
+            cells.append({"text": text, "beyond": beyond, "missing": text == words.NOT_RECORDED})
+        rows.append({"label": label, "key": key, "cells": cells})
+    return rows
+
+
+def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str], str, int]]:
+    def plain(key: str, show: Callable[[Any], str]) -> Callable[[Context], str]:
+        return lambda kpis: show(kpis.get(key))
+
+    def row(label: str, key: str, show: Callable[[Any], str], limit: str = "", sign: int = 1) -> Any:
+        return (label, key, plain(key, show), limit, sign)
+
+    def pu(value: Any) -> str:
+        return words.quantity(value, "pu")
+
+    def percent(value: Any) -> str:
+        return words.quantity(value, "%")
+
+    def cash(value: Any) -> str:
+        return words.money(value, currency)
+
+    def count(key: str, beside: str, join: str, show: Callable[[Any], str]) -> Callable[[Context], str]:
+        def shown(kpis: Context) -> str:
+            more = kpis.get(beside)
+            return words.number(kpis.get(key)) + (
+                f"{join}{show(more)}" if words.is_number(more) and more else ""
+            )
+
+        return shown
+
+    return [
+        row("Lowest voltage", "v_min_pu", pu, "voltage_min_pu", -1),
+        row("Highest voltage", "v_max_pu", pu, "voltage_max_pu"),
+        row("Highest line loading", "line_loading_max_percent", percent, "line_loading_percent"),
+        row(
+            "Highest transformer loading",
+            "transformer_loading_max_percent",
+            percent,
+            "transformer_loading_percent",
+        ),
+        (
+            "Violations in the plant",
+            "violations_count",
+            count("violations_count", "violated_s", ", ", words.duration),
+            "",
+            1,
+        ),
+        row("Averted by the gate", "averted_count", words.number),
+        row("Traded locally", "local_traded_wh", words.energy),
+        row("Cut by the gate", "cut_wh", words.energy),
+        row("Energy not served", "energy_not_served_wh", words.energy),
+        (
+            "Cars that left short",
+            "ev_short_count",
+            count("ev_short_count", "ev_sessions_count", " of ", words.number),
+            "",
+            1,
+        ),
+        row("PV curtailed", "pv_curtailed_wh", words.energy),
+        row("Self-sufficiency", "self_sufficiency_percent", percent),
+        row("Mean bill", "bill_mean_micro", cash),
+        row("All bills", "bills_total_micro", cash),
+    ]
+
+
+def quality(run: RunResult) -> Context:
+    """Engine agreement and data quality of the judged variant."""
+    kpis, manifest = run.kpis, run.manifest
+    engines = manifest.get("engines") or {}
+    roles = (manifest.get("devices") or {}).get("roles") or []
+    wired = [role for role in roles if role.get("driver") not in (None, "memory", "native")]
+    t_model = kpis.get("t_model_difference_pu")
+    return {
+        "gate_engine": engines.get("gate") or words.NOT_RECORDED,
+        "plant_engine": engines.get("plant") or words.NOT_RECORDED,
+        "agreement": words.small(kpis.get("engine_difference_pu"), "pu"),
+        "t_model": words.small(t_model, "pu"),
+        "t_model_warned": words.is_number(t_model) and not t_model <= 1e-4,
+        "forecast": FORECASTS.get(
+            str(manifest.get("forecast")), str(manifest.get("forecast") or words.NOT_RECORDED)
+        ),
+        "forecast_mae": words.power(kpis.get("forecast_mae_w")),
+        "roles": wired,
+        "wire_samples": words.number(kpis.get("wire_samples_count")),
+        "bad_samples": words.number(kpis.get("bad_samples_count")),
+        "bad": words.is_number(kpis.get("bad_samples_count")) and kpis["bad_samples_count"] > 0,
+        "inconclusive": kpis.get("inconclusive_count"),
+        "not_delivered": words.energy(kpis.get("not_delivered_wh")),
+        "money_sum": kpis.get("money_sum_micro"),
+    }

@@ -1,0 +1,103 @@
+"""Violations, averted ones and those behind them, as the report shows them: the worst first."""
+
+from typing import Any
+
+from twin.report import words
+from twin.results import RunResult
+
+SHOWN = 40
+SHOWN_PEOPLE = 8
+KINDS = {
+    "voltage_min": "voltage too low",
+    "voltage_max": "voltage too high",
+    "line_loading": "line overloaded",
+    "transformer_loading": "transformer overloaded",
+}
+Row = dict[str, Any]
+
+
+def violations_context(run: RunResult, times: list[str], currency: str) -> dict[str, Any]:
+    """Both lists of a variant, ``violated`` (in the plant) and ``averted`` (by the gate).
+
+    Each has ``rows`` (at most SHOWN, worst relative excess first, then earliest) and ``total``; a row holds
+    formatted texts and ``people``: at most SHOWN_PEOPLE shares, largest first by size, the rest summed up.
+    """
+    rows = run.table("violations").to_pylist()
+    shares = _shares(run)
+    context = {}
+    for status in ("violated", "averted"):
+        wanted = [row for row in rows if row["status"] == status]
+        wanted.sort(key=lambda row: (-_excess(row), row["interval"] or 0, str(row["element"])))
+        shown = [
+            _row(row, shares.get(_key(row, "worst_interval"), []), times, currency) for row in wanted[:SHOWN]
+        ]
+        context[status] = {"rows": shown, "total": len(wanted)}
+    return context
+
+
+def _shares(run: RunResult) -> dict[tuple[Any, ...], list[Row]]:
+    grouped: dict[tuple[Any, ...], list[Row]] = {}
+    for row in run.table("shares").to_pylist():
+        grouped.setdefault(_key(row, "interval"), []).append(row)
+    return grouped
+
+
+def _key(row: Row, interval: str) -> tuple[Any, ...]:
+    return (row[interval], row["element"], row["kind"], row["status"])
+
+
+def _excess(row: Row) -> float:
+    """How far beyond its limit, relative to what is left of 1 (voltage: to 10 % of nominal)."""
+    value, limit = row["value"], row["limit"]
+    if not words.is_number(value) or not words.is_number(limit):
+        return float("inf")
+    scale = 0.1 if str(row["kind"]).startswith("voltage") else abs(limit) or 1.0
+    return float(abs(value - limit) / scale)
+
+
+def _row(row: Row, shares: list[Row], times: list[str], currency: str) -> Row:
+    unit = row["unit"]
+    return {
+        "element": row["element"],
+        "phase": row["phase"],
+        "kind": KINDS.get(row["kind"], row["kind"]),
+        "value": words.quantity(row["value"], unit, apart_from=row["limit"], currency=currency),
+        "limit": words.quantity(row["limit"], unit, currency=currency),
+        "first": _time(times, row["interval"]),
+        "worst": _time(times, row["worst_interval"]),
+        "worst_interval": row["worst_interval"],
+        "duration": words.duration(row["duration_s"]),
+        "cause": {"feeder": "the feeder itself", "trades": "trades"}.get(row["cause"], row["cause"]),
+        "people": _people(shares, unit),
+    }
+
+
+def _people(shares: list[Row], unit: str) -> Row | None:
+    known = [row for row in shares if words.is_number(row["share_of_change"])]
+    if not known:
+        return None
+    known.sort(key=lambda row: (-abs(row["share_of_change"]), str(row["participant"])))
+    widest = abs(known[0]["share_of_change"]) or 1.0
+    rest = known[SHOWN_PEOPLE:]
+    residual = next((row["residual"] for row in known if words.is_number(row["residual"])), None)
+    return {
+        "rows": [
+            {
+                "name": row["participant"],
+                "share": words.quantity(row["share_of_change"], row["unit"] or unit),
+                "excess": words.quantity(row["share_of_excess"], row["unit"] or unit),
+                "power": words.power(row["change_p_w"]),
+                "width": round(100 * abs(row["share_of_change"]) / widest, 1),
+                "relief": row["share_of_change"] < 0,
+            }
+            for row in known[:SHOWN_PEOPLE]
+        ],
+        "rest_count": len(rest),
+        "rest": words.quantity(sum(row["share_of_change"] for row in rest), unit),
+        "residual": words.small(residual, unit),
+    }
+
+
+def _time(times: list[str], interval: Any) -> str:
+    known = isinstance(interval, int) and 0 <= interval < len(times)
+    return words.moment(times[interval]) if known else f"interval {interval}"
