@@ -107,9 +107,7 @@ class DeviceSection(Section):
             if self.host is None:
                 raise ValueError("driver modbus needs host")
             if self.mode == "armed":
-                raise ValueError(
-                    "a real device is never armed by its bench file; arm it for a stated time"
-                )
+                raise ValueError("a real device is never armed by its bench file; arm it for a stated time")
             if self.mode != "observe" and self.limits.p_gen_w is None:
                 raise ValueError("driver modbus needs limits.p_gen_w before anything may be written")
         elif self.host is not None:
