@@ -16,8 +16,9 @@ ABORTED = 4
 CODES = {
     "adapters.export.errors.FolderExistsError": WRONG_INPUT,
     "adapters.grid.errors.GridError": WRONG_INPUT,
-    "market.errors.MarketError": WRONG_INPUT,
-    "rigs.errors.BenchError": WRONG_INPUT,
+    "market.errors.ParameterError": WRONG_INPUT,
+    "rigs.errors.BenchFileError": WRONG_INPUT,
+    "adapters.chain.errors.ChainInputError": WRONG_INPUT,
     "rigs.errors.RigError": ABORTED,
     "adapters.chain.errors.ChainError": ABORTED,
     "adapters.modbus.errors.ModbusError": ABORTED,

@@ -16,11 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write NAME.yaml; refuse to overwrite."""
-    path = Path(arguments.name)
-    path = path if path.suffix == ".yaml" else path.with_name(f"{path.name}.yaml")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", path.stem):
+    given = str(arguments.name).removesuffix(".yaml")
+    path = Path(f"{given}.yaml")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", given.rpartition("/")[2]):
         raise WrongInputError(
-            f"{path.stem!r} is no scenario name. Use lower-case letters, digits, - and _: my_street."
+            f"{given!r} is no scenario name. Use lower-case letters, digits, - and _: my_street."
         )
     text = files("twin.scenario").joinpath("templates/new.yaml").read_text(encoding="utf-8")
     try:

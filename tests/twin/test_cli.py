@@ -1,0 +1,255 @@
+"""The command line: exit codes, what stands on stdout and stderr, no traceback for wrong input."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from twin.cli import main
+from twin.commands import table
+from twin.commands.failures import CODES, code_of
+
+ROOT = Path(__file__).parents[2]
+TWIN = [sys.executable, "-m", "twin"]
+
+SMALL = """\
+name: small
+start: 2016-01-18T12:00:00+01:00
+duration_days: 0.0625
+seed: 7
+grid: {source: "pandapower:create_cigre_network_lv"}
+profiles: {source: profiles.csv}
+settlement: {chain: none}
+outputs: {report: false}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A scenario of six intervals on a small feeder with profiles of its own."""
+    hours = [
+        f"2016-01-18T{h:02d}:{m:02d}:00,{0.1 + 0.01 * h:.2f}" for h in range(24) for m in (0, 15, 30, 45)
+    ]
+    (tmp_path / "profiles.csv").write_text("time,load:all\n" + "\n".join(hours) + "\n")
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path / "small.yaml"
+
+
+def wrong(path: Path) -> Path:
+    path.write_text(
+        SMALL.replace("seed: 7", "sed: 7").replace(
+            "start: 2016-01-18T12:00:00+01:00", "start: 2016-01-18T12:00:00"
+        )
+    )
+    return path
+
+
+def twin(*arguments: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TWIN, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_is_quick():
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = twin("--help")
+        seconds.append(time.perf_counter() - begun)
+    assert done.returncode == 0
+    assert min(seconds) < 0.6
+    for name in ("run", "check", "schema", "report", "new"):
+        assert f"    {name} " in done.stdout
+
+
+def test_commands_whose_module_is_missing_are_not_offered(monkeypatch):
+    missing = table.Command("ghost", "is not there", "nowhere.cli", own_parser=True)
+    monkeypatch.setattr(table, "ALL", (*table.ALL, missing))
+    assert "ghost" not in table.available()
+    assert "run" in table.available()
+
+
+def test_commands_with_their_own_parser_get_the_rest(monkeypatch, tmp_path):
+    (tmp_path / "other_cli.py").write_text("def main(argv):\n    print(argv)\n    return 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(table, "ALL", (table.Command("other", "x", "other_cli", own_parser=True),))
+    assert main(["other", "--flag", "run"]) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["runn"], ["run"], ["run", "a.yaml", "--nonsense"], ["run", "a.yaml", "--seed", "x"]]
+)
+def test_usage_errors_exit_with_2(arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_the_version(capsys):
+    import tomllib
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert capsys.readouterr().out == f"twin {version}\n"
+
+
+def test_the_schema_is_json(capsys):
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert {"name", "start", "grid", "variants"} <= set(schema["properties"])
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m twin schema | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_wrong_input_is_explained_without_a_traceback(command, tmp_path, capsys):
+    file = wrong(tmp_path / "s.yaml")
+    assert main([command, str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert f"{file}:4: sed: is no known key. Did you mean seed?" in err
+    assert f"{file}:2: start: has no time zone" in err
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_wrong_input_as_json(command, tmp_path, capsys):
+    assert main([command, str(wrong(tmp_path / "s.yaml")), "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exit_code"] == 2
+    assert {"start", "sed", "seed"} == {p["key_path"] for p in answer["problems"]}
+    assert {2, 4} <= {p["line"] for p in answer["problems"]}
+
+
+def test_check_runs_nothing(small, capsys, monkeypatch):
+    monkeypatch.chdir(small.parent)
+    assert main(["check", str(small)]) == 0
+    assert "6 intervals" in capsys.readouterr().out
+    assert sorted(p.name for p in small.parent.iterdir()) == ["profiles.csv", "small.yaml"]
+
+
+def test_check_takes_several_files_and_tells_all(small, tmp_path, capsys):
+    bad = wrong(tmp_path / "bad.yaml")
+    assert main(["check", str(bad), str(small), str(tmp_path / "none.yaml")]) == 2
+    out, err = capsys.readouterr()
+    assert f"{small}: fine" in out
+    assert "bad.yaml:4" in err
+    assert "none.yaml: there is no such file" in err
+
+
+def test_check_sees_what_only_the_feeder_shows(small, capsys):
+    assert main(["check", str(small), "--set", "participants.include=[nobody]"]) == 2
+    assert "command line: participants.include" in capsys.readouterr().err
+
+
+def test_new_writes_a_scenario_that_checks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "my_street"]) == 0
+    text = (tmp_path / "my_street.yaml").read_text()
+    assert "name: my_street" in text
+    assert "NAME" not in text
+    assert main(["check", "my_street.yaml"]) == 0
+    assert main(["new", "my_street"]) == 2
+    assert (tmp_path / "my_street.yaml").read_text() == text, "left as it was"
+    assert "exists" in capsys.readouterr().err
+
+
+def test_the_variants_that_new_proposes_are_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["new", "x"])
+    text = Path("x.yaml").read_text()
+    head, mark, tail = text.partition("# variants:")
+    assert mark
+    Path("x.yaml").write_text(
+        head + "\n".join(line.removeprefix("# ") for line in (mark + tail).splitlines()) + "\n"
+    )
+    from twin.scenario.load import load_scenario
+
+    loaded = load_scenario("x.yaml")
+    assert list(loaded.runs()) == ["gated", "free"]
+    assert loaded.judged == "gated"
+
+
+@pytest.mark.parametrize("name", ["My Street", "../x/.y", "", "a/"])
+def test_new_refuses_names_that_are_none(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", name]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_variant_names_the_known(small, capsys):
+    assert main(["run", str(small), "--variant", "mian"]) == 2
+    assert "Did you mean main?" in capsys.readouterr().err
+
+
+def test_a_used_folder_is_refused_before_the_feeder_is_loaded(small, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "twin.run", None)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.docx").write_text("years of work")
+    assert main(["run", str(small), "--out", str(out)]) == 2
+    assert main(["run", str(small), "--out", str(small)]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_an_error_nobody_expected_keeps_its_traceback_in_a_file(small, tmp_path, capsys, monkeypatch):
+    import tempfile
+
+    import twin.scenario.load
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("somewhere deep")
+
+    monkeypatch.setattr(twin.scenario.load, "load_scenario", broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert main(["check", str(small)]) == 4
+    err = capsys.readouterr().err
+    assert "somewhere deep" in err
+    assert "Traceback" not in err
+    file = Path(err.split("traceback is in ")[1].strip().rstrip("."))
+    assert "in broken" in file.read_text()
+
+
+def test_ctrl_c_exits_with_4(small, capsys, monkeypatch):
+    import twin.scenario.load
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(twin.scenario.load, "load_scenario", interrupted)
+    assert main(["check", str(small)]) == 4
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_every_error_in_the_table_exists():
+    from importlib import import_module
+
+    for name, code in CODES.items():
+        module, _, attribute = name.rpartition(".")
+        kind = getattr(import_module(module), attribute)
+        assert issubclass(kind, Exception)
+        assert code in (2, 4)
+        assert code_of(kind.__new__(kind)) == code
+
+
+def test_report_of_what_is_no_run(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "run folder" in capsys.readouterr().err
