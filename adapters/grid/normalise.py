@@ -83,6 +83,8 @@ def _honour_taps(net: Any, notes: list[str]) -> None:
         frame = net[table]
         if "tap_changer_type" not in frame.columns:
             frame["tap_changer_type"] = None
+        if "tap_dependency_table" not in frame.columns:  # nets from before pandapower 3
+            frame["tap_dependency_table"] = False
         has_data = frame.tap_side.notna() & frame.tap_pos.notna() & frame.tap_step_percent.notna()
         untyped = frame.tap_changer_type.isna() | (
             frame.tap_changer_type.astype(str).isin(["", "None", "nan"])

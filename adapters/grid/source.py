@@ -4,6 +4,7 @@ import ast
 import difflib
 import inspect
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def _function_net(text: str) -> Any:
         near = ", ".join(difflib.get_close_matches(name, known, 3, 0.4)) or "none close"
         raise GridInputError(f"pandapower.networks has no function {name!r}; nearest: {near}.")
     try:
-        net = function(**arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of pandapower about its own older cases
+            net = function(**arguments)
     except Exception as error:
         raise GridInputError(f"pandapower.networks.{text} failed: {error}") from error
     if not isinstance(net, pandapower.pandapowerNet):
