@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replace", action="store_true", help="replace an earlier run in that folder")
     add_overrides(parser)
     parser.add_argument(
-        "--variant", action="append", metavar="NAME", help="run only this variant (repeatable)"
+        "--variant", action="append", metavar="NAME", help="run only this one and the judged one (repeatable)"
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write the checks as JUnit XML")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")

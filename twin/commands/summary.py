@@ -22,7 +22,7 @@ def summary(result: RunResult) -> list[str]:
         when = f", {str(margin['time'])[:16].replace('T', ' ')}" if margin.get("time") else ""
         name, amount = _plain(str(margin["name"])), _amount(margin["margin"], str(margin.get("unit") or ""))
         lines.append(f"  smallest margin: {amount} ({name}{where}{when})")
-    skipped = [str(item["name"]) for item in record.get("not_assessed", ())]
+    skipped = [str(item["name"]).replace("_", " ") for item in record.get("not_assessed", ())]
     if skipped:
         lines.append(f"  not assessed: {listed(skipped)}")
     report = result.folder / "report.html"

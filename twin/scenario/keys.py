@@ -145,18 +145,22 @@ def _one(node: Node) -> str:
     return words.get(str(kind), "anything")
 
 
+def _plain(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:.15g}"
+
+
 def _range(node: Node) -> str:
     low, high = node.get("minimum"), node.get("maximum")
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
     parts = []
     if low is not None:
-        parts.append(f"from {low:.15g}")
+        parts.append(f"from {_plain(low)}")
     if above is not None:
-        parts.append(f"above {above:.15g}")
+        parts.append(f"above {_plain(above)}")
     if high is not None:
-        parts.append(f"to {high:.15g}" if low is not None else f"up to {high:.15g}")
+        parts.append(f"to {_plain(high)}" if low is not None else f"up to {_plain(high)}")
     if below is not None:
-        parts.append(f"below {below:.15g}")
+        parts.append(f"below {_plain(below)}")
     joint = " and " if above is not None or below is not None else " "
     return f" {joint.join(parts)}" if parts else ""
 

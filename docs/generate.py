@@ -1,0 +1,106 @@
+"""Writes the parts of docs/reference that follow from the code: scenario keys, command line, tables.
+
+Each page has marks (``<!-- generated: name -->`` and ``<!-- end -->``) between which the text is replaced.
+"""
+
+import argparse
+import ast
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+from twin.cli import EPILOG
+from twin.commands.table import ALL
+from twin.scenario.keys import Key, all_keys
+
+REFERENCE = Path(__file__).parent / "reference"
+TABLES = Path(__file__).parents[1] / "twin" / "tables.py"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<name>", "&lt;name&gt;")
+
+
+def scenario() -> str:
+    """Return one table of keys per section."""
+    lines: list[str] = []
+    section = None
+    for key in all_keys():
+        if key.section:
+            continue
+        parent, _, name = key.path.rpartition(".")
+        if parent != section:
+            section = parent
+            lines += ["", *_heading(parent), "", "| key | allowed | default | |", "|---|---|---|---|"]
+        default = f"`{key.default}`" if key.default not in {"", "required", "none"} else key.default
+        lines.append(f"| `{name}` | {_cell(key.allowed)} | {default} | {_cell(key.description)} |")
+    return "\n".join(lines).strip()
+
+
+def _heading(path: str) -> Iterator[str]:
+    yield f"## {_cell(path)}" if path else "## Top level"
+    described: dict[str, Key] = {key.path: key for key in all_keys()}
+    text = described[path].description if path in described else ""
+    if text:
+        yield from ("", text)
+
+
+def cli() -> str:
+    """Return the help of every command of our own."""
+    lines: list[str] = []
+    for command in ALL:
+        if command.own_parser:
+            continue
+        parser = argparse.ArgumentParser(prog=f"twin {command.name}", add_help=False, allow_abbrev=False)
+        import_module(command.module).add_arguments(parser)
+        lines += ["", f"## twin {command.name}", "", f"{command.help[0].upper()}{command.help[1:]}.", ""]
+        lines += [f"* {_argument(action)}" for action in parser._actions]
+    lines += ["", "## Exit codes", "", "```text", EPILOG.strip(), "```"]
+    return "\n".join(lines).strip()
+
+
+def _argument(action: argparse.Action) -> str:
+    names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest.upper()}`"
+    value = f" `{action.metavar}`" if action.option_strings and action.metavar else ""
+    return f"{names}{value}: {action.help}"
+
+
+def tables() -> str:
+    """Return one table of columns per Parquet file, with the comments of twin/tables.py."""
+    text = TABLES.read_text(encoding="utf-8")
+    source = text.splitlines()
+    lines: list[str] = []
+    for node in ast.parse(text).body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+            continue
+        (target,) = node.targets
+        lines += [
+            "",
+            f"### {ast.unparse(target).lower()}.parquet",
+            "",
+            "| column | type | |",
+            "|---|---|---|",
+        ]
+        for column in node.value.args[0].elts:  # type: ignore[attr-defined]
+            name, kind = column.elts
+            comment = source[column.end_lineno - 1].partition("#")[2].strip()
+            lines.append(
+                f"| `{name.value}` | {ast.unparse(kind).replace('pa.', '').replace('()', '')} | {_cell(comment)} |"
+            )
+    return "\n".join(lines).strip()
+
+
+PAGES: dict[str, Callable[[], str]] = {"scenario": scenario, "cli": cli, "run-folder": tables}
+
+
+def page(name: str) -> str:
+    """Return what the page should be."""
+    text = (REFERENCE / f"{name}.md").read_text(encoding="utf-8")
+    marks = re.compile(r"(<!-- generated: [^\n]* -->\n).*?(<!-- end -->)", re.DOTALL)
+    return marks.sub(lambda match: f"{match[1]}{PAGES[name]()}\n{match[2]}", text, count=1)
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        (REFERENCE / f"{name}.md").write_text(page(name), encoding="utf-8")
