@@ -26,6 +26,17 @@ STYLES = ("uplot.min.css", "report.css")
 Context = dict[str, Any]
 
 
+class _Lenient(dict[str, Any]):
+    """A mapping for templates in which a key that was not recorded is None, at any depth."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        return _Lenient(value) if isinstance(value, dict) else value
+
+
 def write_report(folder: Path) -> Path:
     """Write ``report.html`` into a run folder: finished, failed or killed; what is missing is said to be.
 
@@ -84,7 +95,7 @@ def _context(run: RunResult) -> Context:
     reference = others[0] if others else None
     start = manifest.get("start") or (times[0] if times else None)
     return {
-        "manifest": manifest,
+        "manifest": _Lenient(manifest),
         "manifest_json": to_json(manifest),
         "title": manifest.get("title") or manifest.get("name") or "Run",
         "start": words.moment(start),
