@@ -19,3 +19,15 @@ class BatchRefusedError(ChainError):
 
 class ArtefactError(ChainError):
     """A shipped artefact and the code at an address differ, or one is missing: rebuild or redeploy."""
+
+
+class NodeRefusedError(ChainError):
+    """The node would not do what it was asked (nonce, funds, unknown word): read the text."""
+
+
+class RevertedError(ChainError):
+    """A contract reverted a call; ``data`` is what it returned."""
+
+    def __init__(self, data: bytes = b"", text: str = "execution reverted") -> None:
+        self.data = data
+        super().__init__(text)

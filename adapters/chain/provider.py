@@ -1,8 +1,7 @@
-"""A web3 provider over the chain in memory: the JSON-RPC words that a settlement adapter needs, no socket.
+"""JSON-RPC over the chain in memory: the words that a settlement adapter needs, and no socket.
 
 It speaks the dialect of geth and anvil (also anvil's `evm_mine`, `evm_setNextBlockTimestamp`, `anvil_reorg`
-and `anvil_dropTransaction`), so that one adapter runs over it and over a real node. web3 is imported by
-``provider_for`` only, because it takes a second.
+and `anvil_dropTransaction`), so that one adapter runs over it and over a real node.
 """
 
 from collections.abc import Callable
@@ -86,6 +85,9 @@ class RpcNode:
             return {"jsonrpc": "2.0", "id": 1, "error": body}
         except TransactionRefusedError as error:
             return {"jsonrpc": "2.0", "id": 1, "error": RpcError(-32000, str(error)).body}
+
+    def close(self) -> None:
+        """Nothing to release."""
 
     def _at(self, at: Any) -> EvmBlock | None:
         if at in ("latest", "pending", "safe", "finalized", None):
@@ -224,20 +226,3 @@ def _topics_match(topics: list[bytes], wanted: list[Any]) -> bool:
         if topic not in {_raw(w) for w in (want if isinstance(want, list) else [want])}:
             return False
     return True
-
-
-def provider_for(node: RpcNode) -> Any:
-    """A web3 provider that asks ``node``."""
-    from web3.providers.base import JSONBaseProvider
-
-    class EmbeddedProvider(JSONBaseProvider):
-        def make_request(self, method: Any, params: Any) -> Any:
-            return node.request(str(method), params)
-
-        def make_batch_request(self, requests: Any) -> Any:
-            return [node.request(str(method), params) for method, params in requests]
-
-        def is_connected(self, show_traceback: bool = False) -> bool:
-            return True
-
-    return EmbeddedProvider()

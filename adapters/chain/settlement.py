@@ -1,212 +1,303 @@
-"""Batches on one deployed ``EnergySettlement``: accounts, deposits, proposing, finalising, reading back."""
+"""Batches on one deployed ``EnergySettlement``: what each needs next, until it is final or refused."""
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable
 from typing import Any
 
-from adapters.chain import typed
-from adapters.chain.artefacts import Artefact, check_deployed, load_artefact
-from adapters.chain.errors import BatchRefusedError, ChainError
+from adapters.chain import typed, wire
+from adapters.chain.contract import Contract
+from adapters.chain.errors import RevertedError
 from adapters.chain.keys import KeyRing
+from adapters.chain.node import Node
+from adapters.chain.outbox import Outbox, Post
 from adapters.chain.port import BatchReceipt, SettlementBatch
-from adapters.chain.transactor import Transactor, deploy
 
 PREFUND_MICRO = 10**12
-"""Play money deposited for an account of the embedded chain at its first debit (a million)."""
+"""Play money deposited for an account of a development chain when it cannot pay (a million)."""
 DOUBLES = ("BadPeriod", "AlreadySettled")
 """Refusals that mean the period is settled already: the next batch may go on."""
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What a deployment fixes, in simulated seconds."""
-
-    market_id: str
-    window_s: int = 21_600
-    withdraw_delay_s: int = 172_800
-
-
-@dataclass
-class _Entry:
-    """A batch on its way."""
-
-    batch: SettlementBatch
-    receipt: BatchReceipt
-    header: typed.Header | None = None
-    positions: typed.Positions = ()
-    deadline_s: int = 0
+UNDONE = "undone by the arbiter"
+STATUS = ("none", "proposed", "disputed", "final", "rejected")
+"""The contract's own states, in its order."""
+ZERO_ADDRESS = "0x" + "00" * 20
 
 
 class Settlement:
-    """Settles batches one after the other through one operator. ``clock`` moves the chain's time."""
+    """Settles batches in order through one operator. ``pump`` does what can be done now and never waits.
+
+    A batch is 'new', 'proposing', 'proposed', 'finalising', 'final', 'disputed', or 'rejected' with a reason.
+    ``clock`` is told the simulated time at which a batch is made. ``preflight`` tries each batch as a call
+    before it is signed, which saves a reverted transaction.
+    """
 
     def __init__(
-        self, w3: Any, keys: KeyRing, terms: Terms, address: str, token: str, clock: Any = None
+        self,
+        node: Node,
+        keys: KeyRing,
+        outbox: Outbox,
+        address: str,
+        token: str,
+        clock: Callable[[int], None],
+        preflight: bool,
     ) -> None:
-        self.w3, self.keys, self.terms, self.clock = w3, keys, terms, clock
-        self.address, self.token = address, token
-        self.artefact: Artefact = load_artefact("EnergySettlement")
-        self.transactor = Transactor(w3, keys.operator)
-        check_deployed(bytes(w3.eth.get_code(address)), self.artefact, address)
-        self.contract = w3.eth.contract(address=address, abi=self.artefact.abi)
-        self.currency = w3.eth.contract(address=token, abi=load_artefact("TestCurrency").abi)
-        self._market = typed.market_key(terms.market_id)
-        self._head = bytes(self.contract.functions.head().call())
-        self._epoch = int(self.contract.functions.epoch().call())
-        self._names: dict[str, int] = {}
-        """Accounts opened here, with a lower bound of their balance (credits are not counted)."""
-        self._deposited: dict[str, int] = {}
-        self.entries: list[_Entry] = []
-        self.refused: str | None = None
+        self.node, self.keys, self.outbox = node, keys, outbox
+        self.clock, self.preflight = clock, preflight
+        self.contract = Contract(node, "EnergySettlement", address)
+        self.contract.check_code()
+        self.currency = Contract(node, "TestCurrency", token)
+        self.window_s = int(self.contract.read("windowS"))
+        self._market = bytes(self.contract.read("market"))
+        self._domain_chain_id = node.chain_id()
+        self._bounds: dict[str, int] = {}
+        """Lower bound of the free balance of every account known to be open."""
+        outbox.bind("contract", address.lower())
 
-    def process(self, batch: SettlementBatch) -> BatchReceipt:
-        """Finalise what is due, then record one batch. A refusal is a receipt with status 'rejected'."""
-        if self.refused is not None:
-            return self._reject(batch, f"not sent: an earlier batch was refused ({self.refused})")
-        self._move_clock(batch.period_end_s)
-        self.finalise_due()
-        try:
-            return self._propose(batch)
-        except BatchRefusedError as error:
-            if not str(error).startswith(DOUBLES):
-                self.refused = str(error)
-            return self._reject(batch, str(error))
+    def add(self, batch: SettlementBatch) -> int:
+        """Store a batch durably. Returns its number."""
+        cursor = self.outbox.db.execute(
+            "INSERT INTO batches (digest, body, status) VALUES (?, ?, 'new')",
+            (batch.digest.hex(), json.dumps(wire.batch_to_json(batch))),
+        )
+        self.outbox.crash("batch stored")
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
 
-    def finish(self) -> list[BatchReceipt]:
-        """Let the last window pass, if the chain's time can be moved, and finalise. Receipts in order."""
-        open_entries = [e for e in self.entries if e.receipt.status == "proposed"]
-        if open_entries:
-            self._move_clock(max(e.deadline_s for e in open_entries))
-            self.finalise_due()
-        return [entry.receipt for entry in self.entries]
+    def find(self, batch: SettlementBatch) -> int | None:
+        """Number of a stored batch that says the same and was not refused."""
+        body = json.dumps(wire.batch_to_json(batch))
+        query = "SELECT seq FROM batches WHERE digest = ? AND body = ? AND status != 'rejected'"
+        row = self.outbox.db.execute(query, (batch.digest.hex(), body)).fetchone()
+        return None if row is None else int(row[0])
+
+    def pump(self) -> bool:
+        """Advance everything by one step. Returns whether anything changed."""
+        before = self.outbox.db.total_changes
+        self.outbox.pump()
+        for row in self._batches("finalising", "proposing", "proposed"):
+            getattr(self, f"_advance_{row['status']}")(row)
+        new = self._batches("new")
+        if new and not self._batches("proposing"):
+            blocked = self._stopped_by()
+            if blocked is None:
+                self._advance_new(new[0])
+            else:
+                self._reject(new[0], f"not sent: an earlier batch was refused ({blocked})")
+        return self.outbox.db.total_changes != before
+
+    def pending(self) -> list[int]:
+        """Numbers of batches that the chain has not recorded or refused yet."""
+        return [row["seq"] for row in self._batches("new", "proposing")]
+
+    def due(self) -> bool:
+        """Whether a batch is on its way to its end, by the node's time."""
+        if self._batches("finalising"):
+            return True
+        now_s = self.node.now_s()
+        return any(
+            json.loads(row["header"])["deadline_s"] <= now_s and not self._waits_for_earlier(row["seq"])
+            for row in self._batches("proposed")
+        )
+
+    def open_deadline_s(self) -> int | None:
+        """Latest deadline of batches that wait for their window, None where none does."""
+        rows = self._batches("proposed")
+        return max((json.loads(row["header"])["deadline_s"] for row in rows), default=None)
+
+    def receipt(self, seq: int) -> BatchReceipt:
+        """What is known of a batch now."""
+        (row,) = self.outbox.db.execute("SELECT * FROM batches WHERE seq = ?", (seq,))
+        spent = {
+            kind: [r for r in self.outbox.rows(seq, kind) if r["gas_used"] is not None]
+            for kind in ("open", "mint", "deposit", "propose", "finalise")
+        }
+        gas = {kind: sum(r["gas_used"] for r in rows) for kind, rows in spent.items()}
+        done = [r for r in spent["propose"] if r["status"] in ("mined", "confirmed")]
+        status = {"finalising": "proposed", "proposing": "proposed"}.get(row["status"], row["status"])
+        return BatchReceipt(
+            digest=bytes.fromhex(row["digest"]),
+            transaction=done[-1]["hash"] if done else "",
+            block_number=done[-1]["block_number"] if done else 0,
+            gas=gas["propose"],
+            status=status,
+            reason=row["reason"],
+            batch_id=row["batch_id"],
+            gas_finalise=gas["finalise"],
+            gas_setup=gas["open"] + gas["mint"] + gas["deposit"],
+        )
 
     def nets_micro(self) -> dict[str, int]:
-        """What every account gained by batches, read from the contract, deposits and withdrawals left out."""
-        names = list(self._names)
-        nets = self.contract.functions.netOf([typed.account_id(name) for name in names]).call()
+        """What every account of the contract gained by batches, deposits and withdrawals left out."""
+        names = [event["name"] for event in self.contract.history("AccountOpened")]
+        if not names:
+            return {}
+        nets = self.contract.read("netOf", [typed.account_id(name) for name in names])
         return dict(zip(names, (int(n) for n in nets), strict=True))
 
     def money_sum_micro(self) -> int:
         """The contract's own sum over all accounts and all money on its way. Zero, always."""
-        return int(self.contract.functions.moneySum().call())
+        return int(self.contract.read("moneySum"))
 
-    def finalise_due(self) -> None:
-        """Finalise, in order, every batch whose window has passed by the newest block's time."""
-        for entry in self.entries:
-            if entry.receipt.status != "proposed":
-                continue
-            if not self._now_s() >= entry.deadline_s or entry.header is None:
-                return
-            data = self._call("finalise", entry.header.values(), entry.positions)
-            gas = 150_000 + 40_000 * len(entry.positions)
-            result = self.transactor.send(self.address, data, gas, self.artefact)
-            entry.receipt = replace(entry.receipt, status="final", gas_finalise=result.gas)
+    def batch_of(self, row: Any) -> SettlementBatch:
+        """The batch of a stored row."""
+        return wire.batch_from_json(json.loads(row["body"]))
 
-    def _propose(self, batch: SettlementBatch) -> BatchReceipt:
-        gas_setup = self._open_accounts(batch) + self._fund(batch)
-        header = typed.header_of(batch, self._head, self._epoch)
-        positions = typed.positions_of(batch)
+    def _advance_new(self, row: Any) -> None:
+        if any(r["status"] in ("signed", "mined") for k in ("open", "deposit") for r in self._rows(row, k)):
+            return
+        batch = self.batch_of(row)
+        self.clock(batch.period_end_s)
+        if self._open_accounts(row["seq"], batch) or self._fund(row, batch):
+            return
+        head = bytes(self.contract.read("head"))
+        header = typed.header_of(batch, head, int(self.contract.read("epoch")))
+        positions = typed.pack(typed.positions_of(batch))
         struct = typed.batch_id(self._market, header, positions)
-        digest = typed.typed_digest(self.transactor.chain_id, self.address, struct)
+        digest = typed.typed_digest(self._domain_chain_id, self.contract.address, struct)
         signatures = [(i, o.sign(digest)) for i, o in enumerate(self.keys.oracles[: self.keys.threshold])]
-        data = self._call("propose", header.values(), positions, signatures)
-        gas = 300_000 + 40_000 * len(positions) + 40_000 * len(signatures)
-        result = self.transactor.send(self.address, data, gas, self.artefact)
-        self._head = struct
-        for name, delta in zip(batch.accounts, batch.deltas_micro, strict=True):
-            self._names[name] += min(delta, 0)
-        receipt = BatchReceipt(
-            digest=batch.digest,
-            transaction=result.hash,
-            block_number=result.block_number,
-            gas=result.gas,
-            status="proposed",
-            batch_id="0x" + struct.hex(),
-            gas_setup=gas_setup,
+        data = self.contract.data("propose", header.values(), positions, signatures)
+        if self.preflight:
+            try:
+                self.node.call(self.contract.address, data, self.keys.operator.address)
+            except RevertedError as error:
+                self._reject(row, self.contract.reason(error))
+                return
+        gas = 250_000 + 1_000 * len(positions) + 40_000 * len(signatures)
+        kept = {"prev": head.hex(), "epoch": header.epoch, "deadline_s": 0}
+        self.outbox.post(
+            Post(row["seq"], "propose", self.contract.address, data, gas),
+            note="UPDATE batches SET status = 'proposing', batch_id = ?, header = ? WHERE seq = ?",
+            note_values=("0x" + struct.hex(), json.dumps(kept), row["seq"]),
         )
-        deadline = self._now_s() + self.terms.window_s
-        self.entries.append(_Entry(batch, receipt, header, positions, deadline))
-        return receipt
 
-    def _reject(self, batch: SettlementBatch, reason: str) -> BatchReceipt:
-        receipt = BatchReceipt(batch.digest, "", 0, 0, "rejected", reason)
-        self.entries.append(_Entry(batch, receipt))
-        return receipt
+    def _advance_proposing(self, row: Any) -> None:
+        tried = self._rows(row, "propose")
+        done = [r for r in tried if r["status"] == "confirmed"]
+        if done:
+            block = self.node.block(done[-1]["block_number"])
+            kept = json.loads(row["header"]) | {"deadline_s": int(block["timestamp"], 16) + self.window_s}
+            self._note(row, status="proposed", header=json.dumps(kept))
+            for name, delta in zip(*self._movements(row), strict=True):
+                self._bounds[name] = self._bounds.get(name, 0) + min(delta, 0)
+        elif tried and all(r["status"] in ("failed", "replaced") for r in tried):
+            self._reject(row, self._why_failed(tried[-1]))
 
-    def _open_accounts(self, batch: SettlementBatch) -> int:
-        new = sorted(name for name in batch.accounts if name not in self._names)
-        gas = 0
-        for start in range(0, len(new), 100):
-            names = new[start : start + 100]
-            data = self._call("openAccounts", names, [self.keys.operator.address] * len(names))
-            gas += self.transactor.send(self.address, data, 100_000 + 100_000 * len(names), self.artefact).gas
-            self._names.update(dict.fromkeys(names, 0))
-        return gas
+    def _advance_proposed(self, row: Any) -> None:
+        kept = json.loads(row["header"])
+        if not self.node.now_s() >= kept["deadline_s"] or self._waits_for_earlier(row["seq"]):
+            return
+        batch = self.batch_of(row)
+        header = typed.header_of(batch, bytes.fromhex(kept["prev"]), kept["epoch"])
+        positions = typed.pack(typed.positions_of(batch))
+        data = self.contract.data("finalise", header.values(), positions)
+        self.outbox.post(
+            Post(row["seq"], "finalise", self.contract.address, data, 150_000 + 1_000 * len(positions)),
+            note="UPDATE batches SET status = 'finalising' WHERE seq = ?",
+            note_values=(row["seq"],),
+        )
 
-    def _fund(self, batch: SettlementBatch) -> int:
-        """Deposit play money for accounts that could not pay their debit."""
+    def _advance_finalising(self, row: Any) -> None:
+        tried = self._rows(row, "finalise")
+        if any(r["status"] == "confirmed" for r in tried):
+            self._note(row, status="final")
+        elif tried and all(r["status"] in ("failed", "replaced") for r in tried):
+            self.refresh(row)
+
+    def refresh(self, row: Any) -> None:
+        """Take a batch's state and deadline from the contract: disputed, undone, or its window is still open."""
+        status, _, deadline_s = self.contract.read("recordOf", bytes.fromhex(row["batch_id"][2:]))
+        kept = json.loads(row["header"]) | {"deadline_s": int(deadline_s)}
+        reason = UNDONE if STATUS[status] == "rejected" else row["reason"]
+        self._note(row, status=STATUS[status], header=json.dumps(kept), reason=reason)
+
+    def refresh_disputed(self) -> None:
+        """Look whether disputes were decided."""
+        for row in self._batches("disputed"):
+            self.refresh(row)
+
+    def _open_accounts(self, seq: int, batch: SettlementBatch) -> bool:
+        unknown = sorted(name for name in batch.accounts if name not in self._bounds)
+        if not unknown:
+            return False
+        accounts = self.contract.read("accountsOf", [typed.account_id(name) for name in unknown])
+        missing = []
+        for name, (owner, balance, _, _) in zip(unknown, accounts, strict=True):
+            if owner == ZERO_ADDRESS:
+                missing.append(name)
+            else:
+                self._bounds[name] = int(balance)
+        posts = []
+        for start in range(0, len(missing), 100):
+            names = missing[start : start + 100]
+            data = self.contract.data("openAccounts", names, [self.keys.operator.address] * len(names))
+            posts.append(Post(seq, "open", self.contract.address, data, 100_000 + 100_000 * len(names)))
+        if posts:
+            self.outbox.post(*posts)
+        return bool(posts)
+
+    def _fund(self, row: Any, batch: SettlementBatch) -> bool:
+        """Deposit play money where an account cannot pay; without play money refuse. True: something was done."""
         debits = {n: -d for n, d in zip(batch.accounts, batch.deltas_micro, strict=True) if d < 0}
-        if not any(self._names[name] < debit for name, debit in debits.items()):
-            return 0
-        names = sorted(debits)
-        balances = self.contract.functions.balancesOf([typed.account_id(n) for n in names]).call()
-        self._names.update(dict(zip(names, balances, strict=True)))
-        short = [name for name in names if self._names[name] < debits[name]]
+        if not any(self._bounds[name] < debit for name, debit in debits.items()):
+            return False
+        names = sorted(set(batch.accounts))
+        accounts = self.contract.read("accountsOf", [typed.account_id(name) for name in names])
+        self._bounds.update({n: int(a[1]) for n, a in zip(names, accounts, strict=True)})
+        short = [name for name in names if self._bounds[name] < debits.get(name, 0)]
         if not short:
-            return 0
+            return False
         if not self.keys.public:
-            raise BatchRefusedError(f"accounts cannot pay their debit, deposit first: {', '.join(short)}")
-        raises = {name: max(PREFUND_MICRO, 2 * debits[name]) for name in short}
-        mint = self.currency.encode_abi("mint", args=[self.keys.operator.address, sum(raises.values())])
-        gas = self.transactor.send(self.token, bytes.fromhex(mint[2:]), 200_000).gas
-        totals = [self._deposited.get(name, 0) + raises[name] for name in short]
-        data = self._call("deposit", [typed.account_id(name) for name in short], totals)
-        gas += self.transactor.send(self.address, data, 200_000 + 70_000 * len(short), self.artefact).gas
-        for name, total in zip(short, totals, strict=True):
-            self._names[name] += raises[name]
-            self._deposited[name] = total
-        return gas
+            self._reject(row, f"accounts cannot pay their debit, deposit first: {', '.join(short)}")
+            return True
+        # Everybody at once: the others would come one by one over the next days.
+        had = {name: int(account[2]) for name, account in zip(names, accounts, strict=True)}
+        raises = {n: max(PREFUND_MICRO, 2 * debits.get(n, 0)) for n in names if n in short or not had[n]}
+        mint = self.currency.data("mint", self.keys.operator.address, sum(raises.values()))
+        totals = [had[name] + amount for name, amount in raises.items()]
+        data = self.contract.data("deposit", [typed.account_id(name) for name in raises], totals)
+        gas = 200_000 + 70_000 * len(raises)
+        self.outbox.post(
+            Post(row["seq"], "mint", self.currency.address, mint, 200_000),
+            Post(row["seq"], "deposit", self.contract.address, data, gas),
+        )
+        return True
 
-    def _call(self, name: str, *args: Any) -> bytes:
-        return bytes.fromhex(self.contract.encode_abi(name, args=list(args))[2:])
+    def _movements(self, row: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        batch = self.batch_of(row)
+        return batch.accounts, batch.deltas_micro
 
-    def _now_s(self) -> int:
-        return int(self.w3.eth.get_block("latest")["timestamp"])
+    def _waits_for_earlier(self, seq: int) -> bool:
+        query = "SELECT 1 FROM batches WHERE seq < ? AND status NOT IN ('final', 'finalising', 'rejected')"
+        return self.outbox.db.execute(query, (seq,)).fetchone() is not None
 
-    def _move_clock(self, time_s: int) -> None:
-        if self.clock is not None and time_s > self._now_s():
-            self.clock(time_s)
+    def _stopped_by(self) -> str | None:
+        rows = self.outbox.db.execute("SELECT reason FROM batches WHERE status = 'rejected' ORDER BY seq")
+        for (reason,) in rows:
+            if not reason.startswith((*DOUBLES, "not sent", UNDONE)):
+                return str(reason)
+        return None
 
+    def _why_failed(self, tx: Any) -> str:
+        if tx["block_number"] is None:
+            return "replaced and lost"
+        try:
+            self.node.call(
+                tx["to_address"], tx["data"], self.keys.operator.address, max(0, tx["block_number"] - 1)
+            )
+        except RevertedError as error:
+            return self.contract.reason(error)
+        return "reverted, but a repeated call does not: out of gas, or the state changed within the block"
 
-def deploy_settlement(w3: Any, keys: KeyRing, terms: Terms, clock: Any = None) -> Settlement:
-    """Deploy play money and the settlement contract on a development chain, give the operator its roles."""
-    from eth_hash.auto import keccak
+    def _reject(self, row: Any, reason: str) -> None:
+        self._note(row, status="rejected", reason=reason)
 
-    if not keys.public:
-        raise ChainError("play money is for development chains; give the address of the currency's contract")
-    operator = keys.operator.address
-    transactor = Transactor(w3, keys.operator)
-    token, _ = deploy(transactor, load_artefact("TestCurrency"), ["address"], [operator])
-    artefact = load_artefact("EnergySettlement")
-    oracles = [oracle.address for oracle in keys.oracles]
-    address, _ = deploy(
-        transactor,
-        artefact,
-        ["address", "bytes32", "uint64", "uint64", "address", "address[]", "uint8"],
-        [
-            token,
-            typed.market_key(terms.market_id),
-            terms.window_s,
-            terms.withdraw_delay_s,
-            operator,
-            oracles,
-            keys.threshold,
-        ],
-    )
-    contract = w3.eth.contract(address=address, abi=artefact.abi)
-    for role in ("PROPOSER_ROLE", "REGISTRAR_ROLE", "DISPUTER_ROLE", "ARBITER_ROLE", "PAUSER_ROLE"):
-        data = contract.encode_abi("grantRole", args=[keccak(role.encode()), operator])
-        transactor.send(address, bytes.fromhex(data[2:]), 200_000, artefact)
-    currency = w3.eth.contract(address=token, abi=load_artefact("TestCurrency").abi)
-    approval = currency.encode_abi("approve", args=[address, 2**256 - 1])
-    transactor.send(token, bytes.fromhex(approval[2:]), 200_000)
-    return Settlement(w3, keys, terms, address, token, clock)
+    def _rows(self, row: Any, kind: str) -> list[Any]:
+        return self.outbox.rows(row["seq"], kind)
+
+    def _note(self, row: Any, **fields: Any) -> None:
+        names = ", ".join(f"{name} = ?" for name in fields)
+        self.outbox.db.execute(f"UPDATE batches SET {names} WHERE seq = ?", (*fields.values(), row["seq"]))
+
+    def _batches(self, *statuses: str) -> list[Any]:
+        marks = ",".join("?" * len(statuses))
+        query = f"SELECT * FROM batches WHERE status IN ({marks}) ORDER BY seq"
+        return list(self.outbox.db.execute(query, statuses))

@@ -9,12 +9,9 @@ from adapters.chain.port import SettlementBatch
 
 BATCH_TYPE = (
     b"Batch(bytes32 market,bytes32 prev,uint64 periodStart,uint64 periodEnd,uint32 epoch,"
-    b"uint64 grossEnergyWh,bytes32 fillsRoot,bytes32 readingsRoot,bytes32 digest,bytes32 positionsHash)"
+    b"uint64 grossEnergyWh,bytes32 fillsRoot,bytes32 readingsRoot,bytes32 digest,bytes positions)"
 )
 DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-HEADER_ABI = "(bytes32,uint64,uint64,uint32,uint64,bytes32,bytes32,bytes32)"
-POSITIONS_ABI = "(bytes32,int64)[]"
-SIGNATURES_ABI = "(uint8,bytes)[]"
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,13 @@ def header_of(batch: SettlementBatch, prev: bytes, epoch: int) -> Header:
     )
 
 
-def batch_id(market: bytes, header: Header, positions: Positions) -> bytes:
-    """EIP-712 struct hash of a batch: its id on chain."""
-    positions_hash = keccak(encode([POSITIONS_ABI], [positions]))
+def pack(positions: Positions) -> bytes:
+    """Positions as the contract takes them: 32 bytes of account id and 8 of signed delta each."""
+    return b"".join(account + delta.to_bytes(8, "big", signed=True) for account, delta in positions)
+
+
+def batch_id(market: bytes, header: Header, positions: bytes) -> bytes:
+    """EIP-712 struct hash of a batch with packed positions: its id on chain."""
     h = header
     types = ["bytes32"] * 3 + ["uint64", "uint64", "uint32", "uint64"] + ["bytes32"] * 4
     values = [
@@ -93,7 +94,7 @@ def batch_id(market: bytes, header: Header, positions: Positions) -> bytes:
         h.fills_root,
         h.readings_root,
         h.digest,
-        positions_hash,
+        keccak(positions),
     ]
     return bytes(keccak(encode(types, values)))
 

@@ -28,8 +28,10 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
 
     bytes32 public constant BATCH_TYPEHASH = keccak256(
         "Batch(bytes32 market,bytes32 prev,uint64 periodStart,uint64 periodEnd,uint32 epoch,uint64 grossEnergyWh,"
-        "bytes32 fillsRoot,bytes32 readingsRoot,bytes32 digest,bytes32 positionsHash)"
+        "bytes32 fillsRoot,bytes32 readingsRoot,bytes32 digest,bytes positions)"
     );
+
+    uint256 private constant POSITION_BYTES = 40;
 
     enum Status {
         NONE,
@@ -39,7 +41,8 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
         REJECTED
     }
 
-    /// @dev market, positionsHash and the type hash are added by the contract to make the id.
+    /// @dev The contract adds its market and the positions to make the id. Positions are packed: 40 bytes each,
+    ///      account id (32) and signed delta (8, big-endian), ascending by account.
     struct Batch {
         bytes32 prev;
         uint64 periodStart;
@@ -49,11 +52,6 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
         bytes32 fillsRoot;
         bytes32 readingsRoot;
         bytes32 digest;
-    }
-
-    struct Position {
-        bytes32 account;
-        int64 delta;
     }
 
     struct Signature {
@@ -125,6 +123,7 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
     error WindowOpen(uint64 deadline);
     error WindowClosed(uint64 deadline);
     error SumNotZero(int256 sum);
+    error BadPositions(uint256 length);
     error PositionsNotSorted(uint256 index);
     error TooFewSignatures(uint256 got, uint8 threshold);
     error SignersNotRising(uint8 oracle);
@@ -219,7 +218,7 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
     // ---- batches ------------------------------------------------------------------------------------------
 
     /// @notice Record a batch: takes all debits, starts the dispute window.
-    function propose(Batch calldata batch, Position[] calldata positions, Signature[] calldata signatures)
+    function propose(Batch calldata batch, bytes calldata positions, Signature[] calldata signatures)
         external
         whenNotPaused
         onlyRole(PROPOSER_ROLE)
@@ -238,11 +237,11 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
         uint64 deadline = uint64(block.timestamp) + windowS;
         _records[id] = Record(Status.PROPOSED, batch.periodEnd, deadline);
         head = id;
-        emit BatchProposed(id, batch, positions.length, deadline);
+        emit BatchProposed(id, batch, positions.length / POSITION_BYTES, deadline);
     }
 
     /// @notice Give the credits of a batch whose window has passed undisputed. Anyone may call it, in order.
-    function finalise(Batch calldata batch, Position[] calldata positions) external whenNotPaused {
+    function finalise(Batch calldata batch, bytes calldata positions) external whenNotPaused {
         bytes32 id = batchId(batch, positions);
         Record storage record = _records[id];
         if (record.status != Status.PROPOSED) revert WrongStatus(id, record.status);
@@ -272,7 +271,7 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
 
     /// @notice Undo the newest batch that is not final: debits return, and its period may be settled anew.
     /// @dev An earlier batch is reached by rejecting those after it first; they were built on it.
-    function reject(Batch calldata batch, Position[] calldata positions, string calldata reason)
+    function reject(Batch calldata batch, bytes calldata positions, string calldata reason)
         external
         onlyRole(ARBITER_ROLE)
     {
@@ -305,8 +304,8 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
     // ---- views --------------------------------------------------------------------------------------------
 
     /// @notice The id of a batch: the EIP-712 struct hash of all it says.
-    function batchId(Batch calldata batch, Position[] calldata positions) public view returns (bytes32) {
-        return headerId(batch, keccak256(abi.encode(positions)));
+    function batchId(Batch calldata batch, bytes calldata positions) public view returns (bytes32) {
+        return headerId(batch, keccak256(positions));
     }
 
     /// @notice The same from the hash of the positions, for those who only care about the roots.
@@ -358,19 +357,16 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
         }
     }
 
-    function accountOf(bytes32 account) external view returns (Account memory) {
-        return _accounts[account];
+    /// @notice Owner (zero: not open), free balance, deposits and withdrawals of each account.
+    function accountsOf(bytes32[] calldata ids) external view returns (Account[] memory accounts) {
+        accounts = new Account[](ids.length);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            accounts[i] = _accounts[ids[i]];
+        }
     }
 
     function withdrawalOf(bytes32 account) external view returns (Withdrawal memory) {
         return _withdrawals[account];
-    }
-
-    function balancesOf(bytes32[] calldata accounts) external view returns (uint96[] memory balances) {
-        balances = new uint96[](accounts.length);
-        for (uint256 i = 0; i < accounts.length; ++i) {
-            balances[i] = _accounts[accounts[i]].balance;
-        }
     }
 
     /// @notice What each account gained by batches: balance less deposits plus withdrawals.
@@ -432,19 +428,23 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
         }
     }
 
-    function _takeDebits(Position[] calldata positions) private returns (uint128 debits) {
+    function _takeDebits(bytes calldata positions) private returns (uint128 debits) {
+        if (positions.length % POSITION_BYTES != 0) revert BadPositions(positions.length);
+        uint256 count = positions.length / POSITION_BYTES;
         int256 sum = 0;
-        for (uint256 i = 0; i < positions.length; ++i) {
-            bytes32 id = positions[i].account;
-            int256 delta = positions[i].delta;
-            if (i > 0 && id <= positions[i - 1].account) revert PositionsNotSorted(i);
+        bytes32 last;
+        for (uint256 i = 0; i < count; ++i) {
+            (bytes32 id, int256 delta) = _position(positions, i);
+            if (id <= last) revert PositionsNotSorted(i);
+            last = id;
             Account storage account = _accounts[id];
-            if (account.owner == address(0)) revert UnknownAccount(id);
+            (address owner, uint256 balance) = (account.owner, account.balance);
+            if (owner == address(0)) revert UnknownAccount(id);
             sum += delta;
             if (delta < 0) {
                 uint256 debit = uint256(-delta);
-                if (account.balance < debit) revert InsufficientBalance(id, account.balance, debit);
-                account.balance -= uint96(debit);
+                if (balance < debit) revert InsufficientBalance(id, balance, debit);
+                account.balance = uint96(balance - debit);
                 debits += uint128(debit);
             }
         }
@@ -452,15 +452,26 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
     }
 
     /// @dev Credits the gainers (`forward`) or gives the debits back; the total is the same.
-    function _credit(Position[] calldata positions, bool forward) private returns (uint128 credits) {
-        for (uint256 i = 0; i < positions.length; ++i) {
-            int256 delta = forward ? int256(positions[i].delta) : -int256(positions[i].delta);
+    function _credit(bytes calldata positions, bool forward) private returns (uint128 credits) {
+        uint256 count = positions.length / POSITION_BYTES;
+        for (uint256 i = 0; i < count; ++i) {
+            (bytes32 id, int256 delta) = _position(positions, i);
+            if (!forward) delta = -delta;
             if (delta <= 0) continue;
-            Account storage account = _accounts[positions[i].account];
+            Account storage account = _accounts[id];
             uint256 balance = uint256(account.balance) + uint256(delta);
             if (balance > type(uint96).max) revert AmountTooLarge();
             account.balance = uint96(balance);
             credits += uint128(uint256(delta));
+        }
+    }
+
+    /// @dev The caller has made sure that position `i` lies within `positions`. An int64 comes out sign-extended.
+    function _position(bytes calldata positions, uint256 i) private pure returns (bytes32 id, int256 delta) {
+        assembly ("memory-safe") {
+            let at := add(positions.offset, mul(i, 40))
+            id := calldataload(at)
+            delta := sar(192, calldataload(add(at, 32)))
         }
     }
 }

@@ -28,7 +28,8 @@ const input = {
   sources,
   settings: {
     evmVersion,
-    optimizer: { enabled: true, runs: 200 },
+    optimizer: { enabled: true, runs: 1000 },
+    viaIR: true,
     metadata: { bytecodeHash: "none", appendCBOR: false },
     outputSelection: {
       "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode", "storageLayout"] },
@@ -55,7 +56,8 @@ function artefact(name, contract) {
     contractName: name,
     compiler: solc.version(),
     evmVersion,
-    optimizerRuns: 200,
+    optimizerRuns: 1000,
+    viaIR: true,
     sourceSha256: crypto.createHash("sha256").update(sources[`${name}.sol`].content).digest("hex"),
     abi: contract.abi,
     bytecode: "0x" + contract.evm.bytecode.object,

@@ -1,0 +1,113 @@
+"""Putting our contracts on a chain, and finding them there again."""
+
+import time
+from dataclasses import dataclass
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from adapters.chain.artefacts import load_artefact
+from adapters.chain.contract import Contract
+from adapters.chain.errors import ChainError, ChainInputError, ChainUnavailableError
+from adapters.chain.keys import KeyRing
+from adapters.chain.node import Node
+from adapters.chain.outbox import Outbox, Post
+from adapters.chain.typed import market_key
+
+SETUP = 0
+"""Owner of the outbox rows that belong to no batch."""
+ROLES = ("PROPOSER_ROLE", "REGISTRAR_ROLE", "DISPUTER_ROLE", "ARBITER_ROLE", "PAUSER_ROLE")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a deployment fixes, in simulated seconds."""
+
+    market_id: str
+    window_s: int = 21_600
+    withdraw_delay_s: int = 172_800
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where our contracts are."""
+
+    chain_id: int
+    settlement: str
+    currency: str
+
+
+def wait_idle(outbox: Outbox, timeout_s: float = 120.0, poll_s: float = 0.0) -> None:
+    """Pump until every transaction is settled. Raises ChainUnavailableError after ``timeout_s``."""
+    give_up = time.monotonic() + timeout_s
+    outbox.pump()
+    while not outbox.is_idle():
+        if time.monotonic() > give_up:
+            raise ChainUnavailableError(
+                f"the node mined nothing for {timeout_s:g} s: is it running and mining?"
+            )
+        if poll_s:
+            time.sleep(poll_s)
+        outbox.pump()
+
+
+def create(outbox: Outbox, name: str, types: list[str], values: list[object], poll_s: float = 0.0) -> str:
+    """Deploy one shipped contract and wait for it. Returns its address."""
+    artefact = load_artefact(name)
+    kind = f"create {name}"
+    outbox.post(Post(SETUP, kind, None, artefact.bytecode + encode(types, values), 6_000_000))
+    wait_idle(outbox, poll_s=poll_s)
+    row = [r for r in outbox.rows(SETUP, kind) if r["status"] != "replaced"][-1]
+    if row["status"] != "confirmed" or row["contract"] is None:
+        raise ChainError(f"deployment of {name} failed (transaction {row['hash']})")
+    from eth_utils.address import to_checksum_address
+
+    return str(to_checksum_address(row["contract"]))
+
+
+def deploy_all(node: Node, keys: KeyRing, outbox: Outbox, terms: Terms, poll_s: float = 0.0) -> Deployment:
+    """Deploy play money and the settlement contract on a development chain; the operator gets every role."""
+    if not keys.public:
+        raise ChainInputError(
+            "play money is for development chains; give the address of the currency instead"
+        )
+    operator = keys.operator.address
+    token = create(outbox, "TestCurrency", ["address"], [operator], poll_s)
+    settlement = deploy_settlement(outbox, keys, terms, token, poll_s)
+    currency = Contract(node, "TestCurrency", token)
+    outbox.post(
+        *_grants(node, settlement, operator),
+        Post(SETUP, "approve", token, currency.data("approve", settlement, 2**256 - 1), 100_000),
+    )
+    wait_idle(outbox, poll_s=poll_s)
+    return Deployment(node.chain_id(), settlement, token)
+
+
+def deploy_settlement(outbox: Outbox, keys: KeyRing, terms: Terms, token: str, poll_s: float = 0.0) -> str:
+    """Deploy the settlement contract alone, over an existing currency."""
+    oracles = [oracle.address for oracle in keys.oracles]
+    types = ["address", "bytes32", "uint64", "uint64", "address", "address[]", "uint8"]
+    values = [
+        token,
+        market_key(terms.market_id),
+        terms.window_s,
+        terms.withdraw_delay_s,
+        keys.operator.address,
+        oracles,
+        keys.threshold,
+    ]
+    return create(outbox, "EnergySettlement", types, values, poll_s)
+
+
+def _grants(node: Node, settlement: str, operator: str) -> list[Post]:
+    contract = Contract(node, "EnergySettlement", settlement)
+    return [
+        Post(
+            SETUP,
+            "grant",
+            settlement,
+            contract.data("grantRole", bytes(keccak(role.encode())), operator),
+            100_000,
+        )
+        for role in ROLES
+    ]

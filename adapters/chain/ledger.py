@@ -1,0 +1,100 @@
+"""The chain that a simulation sees, over any node: the same for the embedded one and for a real one."""
+
+import time
+from collections.abc import Callable
+
+from adapters.chain.checks import check_batch
+from adapters.chain.errors import ChainError, ChainUnavailableError
+from adapters.chain.node import Node
+from adapters.chain.port import BatchReceipt, SettlementBatch
+from adapters.chain.settlement import Settlement
+
+
+class LedgerChain:
+    """Queues batches into a ``Settlement`` and pumps it. ``immediate`` chains settle within ``submit``.
+
+    With ``time_control`` the node's clock follows simulated time (``offset_s`` ahead of it, where the node's
+    clock was ahead already); without, batches stay 'proposed' until the node's own time passes their window.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        market_id: str,
+        settlement: Settlement,
+        immediate: bool,
+        time_control: bool,
+        patience_s: float = 120.0,
+        poll_s: float = 0.2,
+    ) -> None:
+        self.name, self._market_id, self.settlement = name, market_id, settlement
+        self._immediate, self._time_control = immediate, time_control
+        self._patience_s, self.poll_s = patience_s, poll_s
+        self._submitted: list[int] = []
+        self._closed = False
+
+    @property
+    def node(self) -> Node:
+        """The node behind it."""
+        return self.settlement.node
+
+    def submit(self, batch: SettlementBatch) -> None:
+        """Store a batch and start on it. Raises ChainInputError, naming every fault, before anything is sent."""
+        if self._closed:
+            raise ChainError("the chain is closed")
+        check_batch(batch, self._market_id)
+        known = None if self._immediate else self.settlement.find(batch)
+        self._submitted.append(self.settlement.add(batch) if known is None else known)
+        if self._immediate:
+            self._pump_until_recorded()
+        else:
+            self.pump()
+
+    def pump(self) -> bool:
+        """Do what can be done without waiting. Returns whether anything changed."""
+        return self.settlement.pump()
+
+    def drain(self) -> list[BatchReceipt]:
+        """Wait until every batch is recorded or refused, and final where time can be moved."""
+        self._pump_until_recorded()
+        self.settlement.refresh_disputed()
+        deadline_s = self.settlement.open_deadline_s()
+        if deadline_s is not None and self._time_control:
+            if deadline_s > self.node.now_s():
+                self.node.mine_at(deadline_s)
+            self._pump_until(lambda: not self.settlement.due())
+        return [self.settlement.receipt(seq) for seq in self._submitted]
+
+    def balances_micro(self) -> dict[str, int]:
+        """Read what every account gained by batches."""
+        return self.settlement.nets_micro()
+
+    def money_sum_micro(self) -> int:
+        """Read the contract's own sum of all money."""
+        return self.settlement.money_sum_micro()
+
+    def close(self) -> None:
+        """Close outbox and connection. What is not settled stays in the outbox."""
+        if not self._closed:
+            self._closed = True
+            self.settlement.outbox.close()
+            self.node.close()
+
+    def _pump_until_recorded(self) -> None:
+        self._pump_until(lambda: not self.settlement.pending())
+
+    def _pump_until(self, done: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + self._patience_s
+        while True:
+            changed = self.settlement.pump()
+            if done():
+                return
+            if changed:
+                give_up = time.monotonic() + self._patience_s
+            elif time.monotonic() > give_up:
+                raise ChainUnavailableError(
+                    f"nothing moved on the chain for {self._patience_s:g} s; {len(self.settlement.pending())} "
+                    "batches wait in the outbox and will be sent by the next run"
+                )
+            elif not self._immediate:
+                time.sleep(self.poll_s)
