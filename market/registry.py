@@ -4,11 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from market.amm_market import AmmMarket
+from market.bill_sharing import BillSharing
 from market.call_auction import CallAuction
+from market.continuous_auction import ContinuousAuction
 from market.errors import ParameterError
+from market.mcafee import McAfee
 from market.mechanism import Mechanism
+from market.mid_market_rate import MidMarketRate
 from market.no_trade import NoTrade
 from market.parameters import Parameter, nearest, parse_parameters
+from market.pay_as_bid import PayAsBid
+from market.sharing import SharingCoefficients
+from market.supply_demand_ratio import SupplyDemandRatio
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,64 @@ _RATIONING = Parameter(
     "rationing", "choice", "time", "Who is served at the margin.", choices=("time", "pro_rata")
 )
 
+_LIMITS = Parameter("respect_limits", "flag", True, "Leave out orders whose limit the price breaks.")
+_HORIZON = Parameter("horizon", "int", 0, "Intervals ahead for which orders are taken.", "0", "192")
+
 ENTRIES: dict[str, Entry] = {
     "none": Entry(NoTrade, "No local trade: the reference point.", {}),
     "call_auction": Entry(
         CallAuction,
         "Uniform-price call auction (k-double auction).",
         {"k": _K, "tick_micro_per_kwh": _TICK, "rationing": _RATIONING},
+    ),
+    "pay_as_bid": Entry(
+        PayAsBid,
+        "Discriminatory auction: traders' own prices.",
+        {"rule": Parameter("rule", "choice", "bid", "Whose price counts.", choices=("bid", "ask", "own"))},
+    ),
+    "order_book": Entry(
+        ContinuousAuction, "Continuous double auction with price-time priority.", {"horizon": _HORIZON}
+    ),
+    "mcafee": Entry(McAfee, "McAfee's truthful double auction.", {}),
+    "mid_market_rate": Entry(
+        MidMarketRate, "Local energy in the middle between feed-in and retail.", {"respect_limits": _LIMITS}
+    ),
+    "supply_demand_ratio": Entry(
+        SupplyDemandRatio,
+        "Price falls as local supply approaches demand.",
+        {
+            "compensation_per_kwh": Parameter(
+                "compensation_micro_per_kwh", "micro", 0, "What sellers get above feed-in.", "0", "1000"
+            ),
+            "respect_limits": _LIMITS,
+        },
+    ),
+    "bill_sharing": Entry(BillSharing, "Import cost and export income are shared in proportion.", {}),
+    "sharing_coefficients": Entry(
+        SharingCoefficients,
+        "Ex-post energy sharing by static, dynamic or hybrid coefficients.",
+        {
+            "key": Parameter(
+                "key", "choice", "dynamic", "Coefficients.", choices=("static", "dynamic", "hybrid")
+            ),
+            "price_in_band": Parameter(
+                "price_ppm_of_band", "micro", 500_000, "Agreed price, 0: feed-in, 1: retail."
+            ),
+        },
+    ),
+    "amm": Entry(
+        AmmMarket,
+        "Dissipative constant-product pool.",
+        {
+            "capacity_wh": Parameter(
+                "capacity_wh", "int", 50_000, "Energy at which the price reaches feed-in.", "10", "1000000000"
+            ),
+            "fee": Parameter("fee_ppm", "micro", 1_000, "Part of the money.", "0.000001", "0.5"),
+            "opening_price_in_band": Parameter(
+                "opening_ppm_of_band", "micro", 500_000, "Price of the empty pool.", "0.01", "1"
+            ),
+            "horizon": _HORIZON,
+        },
     ),
 }
 

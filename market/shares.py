@@ -1,0 +1,32 @@
+"""Exact division of a whole amount in proportion to weights."""
+
+from collections.abc import Sequence
+
+from market.errors import BillingError
+
+
+def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
+    """Return whole parts of ``amount`` in proportion to ``weights`` that add up to it exactly.
+
+    Every part is the floor of its exact share or one more; the units left over go to the largest remainders, ties
+    to the earlier position (order the members by id to make that a rule). A negative amount is shared as its
+    magnitude.
+
+    Raises:
+        BillingError: A negative weight, or no positive weight for an amount that is not zero.
+    """
+    if amount < 0:
+        return [-part for part in largest_remainder(-amount, weights)]
+    total = sum(weights)
+    if any(w < 0 for w in weights) or (total == 0 and amount != 0):
+        raise BillingError(
+            f"sharing {amount}: weights must be >= 0 and not all zero, got {list(weights)[:10]}"
+        )
+    if total == 0:
+        return [0] * len(weights)
+    shares = [divmod(amount * w, total) for w in weights]
+    parts = [share for share, _ in shares]
+    order = sorted(range(len(parts)), key=lambda i: (-shares[i][1], i))
+    for i in order[: amount - sum(parts)]:
+        parts[i] += 1
+    return parts
