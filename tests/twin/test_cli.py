@@ -253,3 +253,113 @@ def test_every_error_in_the_table_exists():
 def test_report_of_what_is_no_run(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "run folder" in capsys.readouterr().err
+
+
+def run(small: Path, *arguments: object) -> int:
+    return main(["run", str(small), *map(str, arguments)])
+
+
+def test_a_pass_exits_with_0_and_says_so(small, tmp_path, capsys):
+    out = tmp_path / "runs" / "a"
+    assert run(small, "--out", out) == 0
+    printed, err = capsys.readouterr()
+    assert printed.startswith("Pass: ")
+    assert "smallest margin: " in printed
+    assert "not assessed: protection and fault levels" in printed
+    assert str(out) in printed
+    assert err == ""
+    assert json.loads((out / "manifest.json").read_text())["status"] == "finished"
+
+
+def test_a_fail_exits_with_1_and_names_the_check(small, tmp_path, capsys):
+    """Feeder judged against a band it cannot keep."""
+    code = run(small, "--out", tmp_path / "a", "--set", "limits.voltage_min_pu=1.09", "--set", "judge=feeder")
+    assert code == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("Fail: ")
+    assert "fail: voltage min (feeder) at " in printed
+    assert "limit 1.0900 pu" in printed
+
+
+def test_json_is_one_object_and_nothing_else(small, tmp_path, capsys):
+    junit = tmp_path / "sub" / "junit.xml"
+    assert run(small, "--out", tmp_path / "a", "--json", "--junit", junit) == 0
+    printed, err = capsys.readouterr()
+    answer = json.loads(printed)
+    assert answer.keys() == {"verdict", "exit_code", "checks", "kpis", "folder"}
+    assert (answer["verdict"], answer["exit_code"], answer["folder"]) == ("pass", 0, str(tmp_path / "a"))
+    assert answer["kpis"]["intervals_count"] == 6
+    assert err == ""
+    from xml.etree import ElementTree
+
+    suite = ElementTree.parse(junit).getroot().find("testsuite")
+    assert (suite.get("name"), suite.get("failures"), suite.get("errors")) == ("small", "0", "0")
+    assert int(suite.get("tests")) == len(answer["checks"])
+
+
+def test_quiet_prints_nothing_and_the_default_folder_tells_name_and_time(
+    small, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(small, "--quiet", "--seed", 8) == 0
+    assert capsys.readouterr() == ("", "")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("small-20")
+    assert folder.name.endswith("Z")
+    assert json.loads((folder / "manifest.json").read_text())["seed"] == 8
+
+
+def test_only_our_own_runs_are_ever_replaced(small, tmp_path, capsys):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.docx").write_text("years of work")
+    assert run(small, "--out", theirs, "--replace") == 2
+    assert [p.name for p in theirs.iterdir()] == ["thesis.docx"]
+    out = tmp_path / "a"
+    assert run(small, "--out", out) == 0
+    assert run(small, "--out", out) == 2
+    assert "--replace" in capsys.readouterr().err
+    assert run(small, "--out", out, "--replace", "--set", "duration_days=0.03125") == 0
+    assert json.loads((out / "kpis.json").read_text())["intervals_count"] == 3
+
+
+def test_the_public_interface_runs_what_the_command_line_runs(small, tmp_path):
+    import twin
+
+    loaded = twin.load_scenario(small, overrides=["duration_days=0.03125"])
+    result = twin.run(loaded, tmp_path / "api")
+    assert (result.verdict, result.exit_code) == ("pass", 0)
+    assert isinstance(result, twin.RunResult)
+    with pytest.raises(twin.ScenarioError):
+        twin.load_scenario(small.with_name("none.yaml"))
+    with pytest.raises(AttributeError, match="nonsense"):
+        twin.nonsense  # noqa: B018
+    assert set(twin.__all__) <= set(dir(twin))
+
+
+def test_ctrl_c_in_a_run_leaves_a_readable_folder(small, tmp_path):
+    import signal
+    from datetime import datetime, timedelta
+
+    hours = ((datetime(2016, 1, 1) + timedelta(hours=n)).isoformat() for n in range(366 * 24))
+    (tmp_path / "profiles.csv").write_text("time,load:all\n" + "".join(f"{hour},0.2\n" for hour in hours))
+    out = tmp_path / "a"
+    command = [*TWIN, "run", str(small), "--out", str(out), "--set", "duration_days=300"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(600):
+            if (out / "manifest.json").exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        printed, err = process.communicate(timeout=60)
+    assert process.returncode == 4, err
+    assert "Traceback" not in err
+    assert printed.startswith("Aborted: ")
+    assert "SIGINT" in printed
+    assert json.loads((out / "manifest.json").read_text())["status"] == "failed"
+    from twin.results import RunResult
+
+    assert RunResult(out).table("intervals").num_rows > 0
