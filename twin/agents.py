@@ -82,8 +82,12 @@ class Agents:
         sun = np.minimum(most_ev - ev_firm, np.maximum(pv_w - load_w - ev_firm, 0.0))
         ev_base = ev_firm + sun
         low, high = battery_bounds_w(people, state.soc, self._interval_s)
+        own = self_consumption_w(pv_w - load_w - ev_base, low, high, recharge)
+        battery = self._battery_wish_w(second, state, own, low, high, recharge)
+        # and what its own house's battery would sell: nobody sells with one hand and buys with the other
+        self_sold = np.minimum(np.maximum(battery, 0.0), most_ev - ev_base)
+        ev_base, own, battery = ev_base + self_sold, own + self_sold, battery - self_sold
         net = pv_w - load_w - ev_base
-        own = self_consumption_w(net, low, high, recharge)
         free = net + own  # surplus (> 0) or need (< 0) of the house after its own battery
         export = self._exportable_w()
         p_base = np.minimum(free, np.where(free > 0, export, np.inf))
@@ -95,7 +99,7 @@ class Agents:
         surplus = np.maximum(free, 0.0)
         wish[:, PV_FIRM_SELL] = np.minimum(surplus, export)
         wish[:, PV_FLEX_SELL] = surplus - wish[:, PV_FIRM_SELL]
-        wish[:, BATTERY_FLEX] = self._battery_wish_w(second, state, own, low, high, recharge)
+        wish[:, BATTERY_FLEX] = battery
         orders = self._orders(interval, wish * hours, bid_ev)
         return Intent(interval, p_base, -load_var, ev_base, recharge, orders)
 

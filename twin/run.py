@@ -91,14 +91,16 @@ def run(
         raise WrongInputError(str(error)) from None
     stop = StopRequest()
     failure = ""
-    with _stop_on_signal(stop):
-        for name in names:
-            failure = failure or _run_one(prepared.runs[name], open_folders[name], progress, stop)
-            if failure and open_folders[name].manifest["status"] == "running":
-                open_folders[name].finish("failed", _ended(started, failure))
-        for name in names:
-            if open_folders[name].manifest["status"] == "running":
-                open_folders[name].finish("finished", _ended(started, ""))
+    try:
+        with _stop_on_signal(stop):
+            for name in names:
+                failure = failure or _run_one(prepared.runs[name], open_folders[name], progress, stop)
+    except BaseException as error:
+        failure = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        for each in open_folders.values():
+            each.finish("failed" if failure else "finished", _ended(started, failure))
     if loaded.base.outputs.report:
         from twin.report.render import write_report
 
@@ -118,7 +120,6 @@ def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) ->
     loaded = prepared.loaded
     resolved = run.scenario.model_dump(mode="json")
     canonical = json.dumps(resolved, sort_keys=True, separators=(",", ":")).encode()
-    several = bool(loaded.variants)
     entries = [
         {
             "name": n,
@@ -126,7 +127,7 @@ def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) ->
             "judged": n == loaded.judged,
             "folder": "." if n == loaded.judged else f"variants/{n}",
         }
-        for n in names
+        for n in (names if loaded.variants else ())
     ]
     s, comparison = run.scenario, run.comparison
     return {
@@ -141,7 +142,7 @@ def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) ->
         "versions": versions(),
         "git_commit": git_commit(),
         "command": " ".join(["twin", *sys.argv[1:]]) if Path(sys.argv[0]).name == "twin" else None,
-        "variants": entries if several else [],
+        "variants": entries,
         "variant": run.name,
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "start": s.start.isoformat(),

@@ -4,6 +4,7 @@ Forward is one line; the back edge (device state) is time-shifted and ends at th
 coupled to the plant adds one more, from the plant to the devices.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,9 @@ def run_world(
     import mosaik
 
     config: Any = {kind: {"python": f"twin.simulators.{kind}:Simulator"} for kind in KINDS}
-    with mosaik.World(config, skip_greetings=True, configure_logging=False) as world:
+    loop = asyncio.new_event_loop()
+    options: Any = {"skip_greetings": True, "configure_logging": False, "asyncio_loop": loop}
+    with mosaik.World(config, **options) as world:
         entities = {}
         for kind in KINDS:
             own_s = interval_s if kind in ("participants", "market", "gate") else step_s
@@ -76,4 +79,16 @@ def run_world(
             )
         if attach is not None:
             attach(world, entities)
-        world.run(until=until_s, print_progress=False)
+        try:
+            world.run(until=until_s, print_progress=False, shutdown=False)
+        finally:
+            _cancel_all(loop)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    """End what a simulator's exception left waiting; mosaik would leave it to asyncio to complain about."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
