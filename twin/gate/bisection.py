@@ -14,23 +14,26 @@ def scaled(units: Units, schedule_wh: WattHours, share: float) -> WattHours:
     return units.balanced(np.where(units.moves, schedule_wh * share, schedule_wh))
 
 
-def bisect(trial: Trial, schedule_wh: WattHours) -> WattHours:
+def bisect(trial: Trial, schedule_wh: WattHours) -> tuple[WattHours, int | None]:
     """The largest tried share of a schedule that keeps every limit, in whole Wh; the share 0 is the baseline.
 
     Sections instead of halves, because a batch of sixteen power flows costs little more than one. The result
     has passed the power flow as it stands, rounding included. The baseline is taken as feasible (it is what
-    the limits were relaxed to).
+    the limits were relaxed to). Also returns the limit (entry of ``Limits.bounds``) that the next larger share
+    breaks, None where that has no solution.
     """
     low, high = 0.0, 1.0
-    best = scaled(trial.units, schedule_wh, 0.0)
+    best, binding = scaled(trial.units, schedule_wh, 0.0), None
     for _ in range(ROUNDS):
         shares = np.linspace(low, high, SECTIONS + 2)[1:-1]
         tries = np.stack([scaled(trial.units, schedule_wh, float(share)) for share in shares])
-        passed = np.flatnonzero(trial.feasible(tries))
-        if len(passed):
-            last = int(passed[-1])
+        state = trial.state(tries)
+        passed = np.flatnonzero(trial.limits.within(state))
+        last = int(passed[-1]) if len(passed) else -1
+        if last >= 0:
             best, low = tries[last], float(shares[last])
-            high = float(shares[last + 1]) if last + 1 < SECTIONS else high
-        else:
-            high = float(shares[0])
-    return best
+        if last + 1 < SECTIONS:
+            high = float(shares[last + 1])
+            over = trial.limits.excess(state)[last + 1]
+            binding = int(np.argmax(over)) if state.converged[last + 1] else None
+    return best, binding

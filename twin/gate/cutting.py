@@ -34,14 +34,14 @@ class Cut:
     shadow_price: FloatArray
 
 
-def cut(trial: Trial, state: GridState, weights: Weights) -> Cut:
-    """Cut what ``state`` (baseline, everything) shows to be too much, to what the power flow accepts."""
+def cut(trial: Trial, weights: Weights) -> Cut:
+    """Cut everything that was cleared to what the power flow accepts."""
     try:
         settled = settle(trial, weights, *_start(trial))
     except ProgramError:
-        return _scaled(trial, state, bisect(trial, trial.units.energy_wh))
+        return _scaled(trial, *bisect(trial, trial.units.energy_wh))
     if not settled.feasible:
-        return _scaled(trial, state, bisect(trial, settled.accepted_wh))
+        return _scaled(trial, *bisect(trial, settled.accepted_wh))
     accepted = settled.accepted_wh
     if weights == "value":
         accepted = maximal(trial, accepted, settled.sensitivity)
@@ -61,9 +61,8 @@ def _start(trial: Trial) -> tuple[WattHours, GridState]:
     return tries[last], one_row(state, last)
 
 
-def _scaled(trial: Trial, state: GridState, accepted: WattHours) -> Cut:
-    over = trial.limits.excess(state)[1]
-    worst = trial.limits.label(int(np.argmax(over))) if state.converged[1] else None
+def _scaled(trial: Trial, accepted: WattHours, entry: int | None) -> Cut:
+    worst = None if entry is None else trial.limits.label(entry)
     n = len(accepted)
     return Cut(accepted, "bisection", (worst,) * n, (SCALED,) * n, np.full(n, np.nan))
 

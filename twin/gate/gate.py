@@ -103,7 +103,7 @@ class TradeGate:
             return _accept_all(problem, 2, tuple(base))
         units = make_units(problem.fills, problem.point_of, len(problem.p_base_w), problem.interval_s)
         trial = Trial(self.engine, limits, problem.p_base_w, problem.q_base_var, units, solves=2)
-        return _explained(problem, trial, cut(trial, state, self.weights), tuple(base), self._averted(state))
+        return _explained(problem, trial, cut(trial, self.weights), tuple(base), self._averted(state))
 
     def _averted(self, state: GridState) -> tuple[Violation, ...]:
         """What everything would have broken, without margin, beyond the baseline's own violations."""

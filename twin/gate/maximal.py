@@ -10,8 +10,10 @@ from twin.gate.trial import Trial
 from twin.gate.units import Units, WattHours
 
 PASSES = 40
-FIRST = 12
+FIRST = 8
 """Steps that are tried first, by the value that the linear model promises; the rest only if none of them fits."""
+PARTS = np.array([1.0, 0.5, 0.2, 0.05, 0.0])
+"""Parts of what the linear model promises that are tried together, down to a single Wh."""
 WORTH_TRYING_WH = 0.2
 """A pair of pool orders is put to the power flow if the linear model leaves it at least this much."""
 
@@ -71,17 +73,18 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
 def _try(
     trial: Trial, accepted: WattHours, effect: FloatArray, amount: FloatArray, gain: FloatArray
 ) -> tuple[int, int, FloatArray] | None:
-    """Put steps to the power flow, with their amount and with one Wh; the best that fits, and its excess."""
+    """Put steps to the power flow, with their amount, parts of it and one Wh; the best that fits."""
     if not len(amount):
         return None
-    wh = np.concatenate((amount, np.ones(len(amount))))
-    power = trial.p_base_w + trial.units.power_w(accepted) + np.tile(effect, 2).T * wh[:, None]
+    k = len(amount)
+    wh = np.maximum(np.floor(amount * PARTS[:, None]), 1.0).ravel()
+    power = trial.p_base_w + trial.units.power_w(accepted) + np.tile(effect, len(PARTS)).T * wh[:, None]
     states = trial.solve(power)
     passed = np.flatnonzero(trial.limits.within(states))
     if not len(passed):
         return None
-    best = passed[np.argmax((np.tile(gain, 2) * wh)[passed])]
-    return int(best) % len(amount), int(wh[best]), trial.limits.excess(states)[best]
+    best = passed[np.argmax((np.tile(gain, len(PARTS)) * wh)[passed])]
+    return int(best) % k, int(wh[best]), trial.limits.excess(states)[best]
 
 
 def _steps(units: Units, accepted: WattHours) -> _Steps:

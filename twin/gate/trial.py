@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adapters.grid.engine import BoolArray, Engine, GridState
+from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray
 from twin.gate.limits import Limits
 from twin.gate.units import Units, WattHours
@@ -12,10 +12,7 @@ from twin.gate.units import Units, WattHours
 
 @dataclass
 class Trial:
-    """Baseline, units and the limits that hold in this interval; counts the power flows it asked for.
-
-    ``failures`` is the number of deliveries that may fail at the same time (``robust``).
-    """
+    """Baseline, units and the limits that hold in this interval; counts the power flows it asked for."""
 
     engine: Engine
     limits: Limits
@@ -32,7 +29,3 @@ class Trial:
     def state(self, accepted_wh: WattHours) -> GridState:
         """Solve one schedule (n,) or several (k, n)."""
         return self.solve(np.atleast_2d(self.p_base_w + self.units.power_w(accepted_wh)))
-
-    def feasible(self, accepted_wh: WattHours) -> BoolArray:
-        """Which schedules of (k, n) keep every limit."""
-        return self.limits.within(self.state(accepted_wh))
