@@ -19,13 +19,24 @@ class Tariff:
 
 
 @dataclass(frozen=True)
+class Payment:
+    """Money between two participant rows that is no energy trade (for instance take-or-pay)."""
+
+    payer: int
+    payee: int
+    money_micro: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Clearing:
     """The result of clearing one delivery interval.
 
     ``fills`` holds at most one row per order and counterparty; the energy sold to the pool equals the energy
     bought from it. ``price_micro_per_kwh`` is the published price (``None`` where nothing traded).
     ``residue_micro`` is the rounding and surplus money that stays with the pool account (never negative).
-    ``details`` carries mechanism-specific numbers for the results, name with unit to number.
+    ``payments`` are owed besides the fills (take-or-pay). ``details`` carries mechanism-specific numbers
+    for the results, name with unit to number.
     """
 
     fills: Fills
@@ -33,6 +44,7 @@ class Clearing:
     volume_wh: int
     residue_micro: int = 0
     details: dict[str, int] = field(default_factory=dict)
+    payments: tuple[Payment, ...] = ()
 
 
 class Mechanism(Protocol):
