@@ -1,7 +1,9 @@
 """Putting our contracts on a chain, and finding them there again."""
 
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
@@ -35,6 +37,25 @@ class Deployment:
     chain_id: int
     settlement: str
     currency: str
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: Path, chain_id: int) -> "Deployment":
+        """Read it back. Raises ChainInputError where it is not one, or is of another chain."""
+        try:
+            found = cls(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ChainInputError(
+                f"{path.name} is no deployment file ({error}): twin chain deploy writes one"
+            ) from error
+        if found.chain_id != chain_id:
+            raise ChainInputError(
+                f"{path.name} is of chain {found.chain_id}, the node is of chain {chain_id}"
+            )
+        return found
 
 
 def wait_idle(outbox: Outbox, timeout_s: float = 120.0, poll_s: float = 0.0) -> None:

@@ -1,17 +1,21 @@
 """The one place that knows which chains there are."""
 
 from adapters.chain.errors import ChainInputError
+from adapters.chain.options import RpcOptions
 from adapters.chain.port import SettlementChain
 
-KINDS = ("embedded", "none")
+KINDS = ("embedded", "rpc", "none")
 
 
-def open_chain(kind: str, *, market_id: str, start_s: int, in_process: bool = False) -> SettlementChain:
+def open_chain(
+    kind: str, *, market_id: str, start_s: int, in_process: bool = False, rpc: RpcOptions | None = None
+) -> SettlementChain:
     """Open a settlement chain for one market.
 
     ``start_s`` is the simulated time at which the market begins, in the same seconds as the batches' periods;
     contracts are deployed just before it. By default the chain is served by a process of its own: opening and
-    ``submit`` return at once, and ``drain`` waits. Raises ChainInputError for an unknown kind.
+    ``submit`` return at once, and ``drain`` waits. ``rpc`` says how the node of kind 'rpc' is reached. Raises
+    ChainInputError for an unknown kind; with ``in_process``, also whatever is wrong with the node or contract.
     """
     if kind not in KINDS:
         raise ChainInputError(f"settlement.chain is {kind!r}; allowed: {', '.join(KINDS)}")
@@ -23,10 +27,16 @@ def open_chain(kind: str, *, market_id: str, start_s: int, in_process: bool = Fa
         from adapters.chain.null import NullChain
 
         return NullChain(market_id)
+    if kind == "rpc" and rpc is None:
+        raise ChainInputError("settlement.chain is 'rpc': give the address of the node and an outbox file")
+    if in_process and kind == "rpc" and rpc is not None:
+        from adapters.chain.rpc import open_rpc
+
+        return open_rpc(market_id, start_s, rpc)
     if in_process:
         from adapters.chain.embedded import EmbeddedChain
 
         return EmbeddedChain(market_id, start_s)
     from adapters.chain.worker import WorkerChain
 
-    return WorkerChain(kind, market_id, start_s)
+    return WorkerChain(kind, market_id, start_s, rpc)

@@ -1,9 +1,14 @@
 """Keys that sign. Those of the embedded chain are fixed and public; real ones come from keystores."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from eth_hash.auto import keccak
+
+from adapters.chain.errors import ChainInputError
 
 
 class Signer:
@@ -47,6 +52,46 @@ class KeyRing:
     oracles: tuple[Signer, ...]
     threshold: int
     public: bool = field(default=False)  # True for development keys that anybody knows
+
+
+def load_keystore(path: Path, password: str) -> Signer:
+    """Open a keystore file (Web3 Secret Storage). Raises ChainInputError; the text never holds a secret."""
+    from eth_account import Account
+
+    try:
+        return Signer(bytes(Account.decrypt(path.read_text("utf-8"), password)))
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        cause = "wrong password" if "MAC mismatch" in str(error) else type(error).__name__
+        raise ChainInputError(f"keystore {path.name} cannot be opened: {cause}") from None
+
+
+def keys_from_environment(environment: Mapping[str, str] = os.environ) -> KeyRing:
+    """Operator and oracles from keystore files that the environment names.
+
+    ``TWIN_CHAIN_KEYSTORE`` and ``TWIN_CHAIN_PASSWORD`` open the operator's; ``TWIN_CHAIN_ORACLES`` names the
+    oracles' files in the contract's order (separated as in PATH), with the same password, or with that of
+    ``TWIN_CHAIN_ORACLE_PASSWORD``; ``TWIN_CHAIN_THRESHOLD`` says how many must sign (default: a majority).
+    """
+    missing = [
+        k
+        for k in ("TWIN_CHAIN_KEYSTORE", "TWIN_CHAIN_PASSWORD", "TWIN_CHAIN_ORACLES")
+        if not environment.get(k)
+    ]
+    if missing:
+        raise ChainInputError(
+            f"set {', '.join(missing)}: keys come from keystore files, never from a scenario"
+        )
+    password = environment["TWIN_CHAIN_PASSWORD"]
+    oracle_password = environment.get("TWIN_CHAIN_ORACLE_PASSWORD", password)
+    files = environment["TWIN_CHAIN_ORACLES"].split(os.pathsep)
+    text = environment.get("TWIN_CHAIN_THRESHOLD", str(len(files) // 2 + 1))
+    if not text.isdigit() or not 2 * int(text) > len(files) >= int(text):
+        raise ChainInputError(f"TWIN_CHAIN_THRESHOLD is {text!r}: give a majority of {len(files)} oracles")
+    return KeyRing(
+        operator=load_keystore(Path(environment["TWIN_CHAIN_KEYSTORE"]), password),
+        oracles=tuple(load_keystore(Path(file), oracle_password) for file in files),
+        threshold=int(text),
+    )
 
 
 def embedded_keys(oracles: int = 5, threshold: int = 3) -> KeyRing:

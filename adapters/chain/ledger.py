@@ -30,7 +30,9 @@ class LedgerChain:
         self.name, self._market_id, self.settlement = name, market_id, settlement
         self._immediate, self._time_control = immediate, time_control
         self._patience_s, self.poll_s = patience_s, poll_s
+        self.idle_s = None if immediate else poll_s
         self._submitted: list[int] = []
+        self.outages = 0
         self._closed = False
 
     @property
@@ -51,8 +53,12 @@ class LedgerChain:
             self.pump()
 
     def pump(self) -> bool:
-        """Do what can be done without waiting. Returns whether anything changed."""
-        return self.settlement.pump()
+        """Do what can be done without waiting. Returns whether anything changed. Outlives an outage."""
+        try:
+            return self.settlement.pump()
+        except ChainUnavailableError:
+            self.outages += 1
+            return False
 
     def drain(self) -> list[BatchReceipt]:
         """Wait until every batch is recorded or refused, and final where time can be moved."""
@@ -83,11 +89,18 @@ class LedgerChain:
     def _pump_until_recorded(self) -> None:
         self._pump_until(lambda: not self.settlement.pending())
 
+    @staticmethod
+    def _is(done: Callable[[], bool]) -> bool:
+        try:
+            return done()
+        except ChainUnavailableError:
+            return False
+
     def _pump_until(self, done: Callable[[], bool]) -> None:
         give_up = time.monotonic() + self._patience_s
         while True:
-            changed = self.settlement.pump()
-            if done():
+            changed = self.pump()
+            if self._is(done):
                 return
             if changed:
                 give_up = time.monotonic() + self._patience_s

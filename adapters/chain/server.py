@@ -4,12 +4,15 @@ Ends when its input ends, so that it never outlives the simulation, however that
 """
 
 import os
+import queue
 import signal
 import sys
+import threading
 from typing import IO, Any
 
 from adapters.chain import wire
 from adapters.chain.errors import ChainError, ChainInputError
+from adapters.chain.options import RpcOptions
 
 
 def main() -> int:
@@ -22,8 +25,18 @@ def main() -> int:
 
 
 def _serve(commands: IO[bytes], answers: IO[bytes]) -> int:
+    lines = _lines(commands)
     chain: Any = None
-    for line in commands:
+    line: bytes | None = b""
+    while line is not None:
+        try:
+            # A real chain is served between commands as well: blocks come when they come.
+            line = lines.get(timeout=getattr(chain, "idle_s", None))
+        except queue.Empty:
+            chain.pump()
+            continue
+        if line is None:
+            break
         try:
             message = wire.load(line)
             if message["do"] == "open":
@@ -39,11 +52,25 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> int:
     return 0
 
 
+def _lines(commands: IO[bytes]) -> "queue.SimpleQueue[bytes | None]":
+    """Read commands in a thread; None marks the end of the input."""
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in commands:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
 def _open(message: dict[str, Any]) -> Any:
     from adapters.chain.factory import open_chain
 
+    rpc = None if message["rpc"] is None else RpcOptions(**message["rpc"])
     return open_chain(
-        message["kind"], market_id=message["market_id"], start_s=message["start_s"], in_process=True
+        message["kind"], market_id=message["market_id"], start_s=message["start_s"], in_process=True, rpc=rpc
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.chain import typed, wire
 from adapters.chain.contract import Contract
-from adapters.chain.errors import RevertedError
+from adapters.chain.errors import ChainInputError, RevertedError
 from adapters.chain.keys import KeyRing
 from adapters.chain.node import Node
 from adapters.chain.outbox import Outbox, Post
@@ -51,6 +51,13 @@ class Settlement:
         self._bounds: dict[str, int] = {}
         """Lower bound of the free balance of every account known to be open."""
         outbox.bind("contract", address.lower())
+
+    def check_market(self, market_id: str) -> None:
+        """Raise ChainInputError where the contract settles another market."""
+        if self._market != typed.market_key(market_id):
+            raise ChainInputError(
+                f"the contract at {self.contract.address} does not settle market {market_id!r}"
+            )
 
     def add(self, batch: SettlementBatch) -> int:
         """Store a batch durably. Returns its number."""

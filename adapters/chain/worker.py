@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from adapters.chain import wire
 from adapters.chain.checks import check_batch
 from adapters.chain.errors import ChainError, ChainUnavailableError
+from adapters.chain.options import RpcOptions
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +27,14 @@ class WorkerChain:
     ``silence_s`` is how long the process may be silent while it is waited for.
     """
 
-    def __init__(self, kind: str, market_id: str, start_s: int, silence_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        kind: str,
+        market_id: str,
+        start_s: int,
+        rpc: RpcOptions | None = None,
+        silence_s: float = 300.0,
+    ) -> None:
         self.name = kind
         self._market_id = market_id
         self._silence_s = silence_s
@@ -50,7 +59,8 @@ class WorkerChain:
             thread.start()
         self._closed = False
         self._failure: ChainError | None = None
-        self._tell({"do": "open", "kind": kind, "market_id": market_id, "start_s": start_s})
+        options = None if rpc is None else asdict(rpc)
+        self._tell({"do": "open", "kind": kind, "market_id": market_id, "start_s": start_s, "rpc": options})
 
     @property
     def pid(self) -> int:
