@@ -98,6 +98,19 @@ class DeviceSection(Section):
     ramp_w_per_s: float | None = Field(None, gt=0, description="Most change of the set point per second.")
     deadband_w: float = Field(0.0, ge=0, description="Smaller changes of the set point are not sent.")
     min_interval_s: Seconds = Field(0.0, description="Least time between two changes of the set point.")
+    daily_writes: int | None = Field(
+        None, ge=1, description="Most write requests a day, for points that wear flash; none: they do not."
+    )
+    no_reversion_because: str = Field(
+        "", description="Signed exception: why this device may be armed without a proven reversion timer."
+    )
+    poll_s: float = Field(1.0, gt=0, le=60, description="Wall-clock mode: time between two polls.")
+    stale_after_s: float = Field(5.0, gt=0, description="Wall-clock mode: an older sample is stale.")
+    safe_after_s: float = Field(
+        15.0,
+        gt=0,
+        description="Wall-clock mode: without a step or an answer for so long, the device is made safe.",
+    )
     timing: TimingSection = Field(default_factory=TimingSection)
     emulated: EmulatedSection = Field(default_factory=EmulatedSection)
 
@@ -110,8 +123,24 @@ class DeviceSection(Section):
                 raise ValueError("a real device is never armed by its bench file; arm it for a stated time")
             if self.mode != "observe" and self.limits.p_gen_w is None:
                 raise ValueError("driver modbus needs limits.p_gen_w before anything may be written")
+            if "reversion_s" not in self.model_fields_set and self.mode != "observe":
+                raise ValueError("driver modbus needs reversion_s before anything may be written")
         elif self.host is not None:
             raise ValueError(f"host is for driver modbus; driver is {self.driver}")
+        if self.no_reversion_because and len(self.no_reversion_because.split()) < 4:
+            raise ValueError("no_reversion_because: say who decided and why, in words")
+        return self
+
+
+class AggregateSection(Section):
+    """Limits of all roles together. A breach is rejected and latched for all of them."""
+
+    p_gen_w: tuple[float, float] = Field(description="Least and most sum of the set points.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "AggregateSection":
+        if not self.p_gen_w[0] <= self.p_gen_w[1]:
+            raise ValueError("p_gen_w: the first of the two must not exceed the second")
         return self
 
 
@@ -124,11 +153,13 @@ class BenchFile(Section):
     coupling: Literal["none", "quasi_static"] = Field(
         "none", description="none: devices see their own mains; quasi_static: the plant's voltage, per step."
     )
+    aggregate: AggregateSection | None = None
     devices: dict[str, DeviceSection] = Field(description="Role to device.")
 
 
 _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (): BenchFile,
+    ("aggregate",): AggregateSection,
     ("devices", "*"): DeviceSection,
     ("devices", "*", "limits"): LimitsSection,
     ("devices", "*", "safe"): SafeSection,

@@ -52,6 +52,27 @@ class Actuator:
             return {"WMaxLimPctRvrt": percent, "WMaxLimPctEnaRvrt": 1, "WMaxLimPctRvrtTms": seconds}
         return {"WMaxLimPct_RvrtTms": seconds}  # model 123 can only fall back to 'no limit'
 
+    def proof(self, safe_w: float, seconds: float) -> Points:
+        """Return points that let the reversion timer expire once without an effect on the power.
+
+        A set point is proven at the safe value, a limit at 100 %; falling back means: disabled again.
+        """
+        seconds = max(1, round(seconds))
+        if self.signed:
+            value = {
+                "WSetMod": 1,
+                "WSet": safe_w,
+                "WSetRvrt": safe_w,
+                "WSetEnaRvrt": 0,
+                "WSetRvrtTms": seconds,
+            }
+        elif self.model_id == 704:
+            value = {"WMaxLimPct": 100, "WMaxLimPctRvrt": 100, "WMaxLimPctEnaRvrt": 0}
+            value["WMaxLimPctRvrtTms"] = seconds
+        else:
+            value = {"WMaxLimPct": 100, "WMaxLimPct_RvrtTms": seconds}
+        return {**value, **self.enable()}
+
     def enable(self) -> Points:
         """Return the point that puts the function into force."""
         if self.signed:

@@ -3,6 +3,7 @@ real.
 """
 
 import asyncio
+import hashlib
 import math
 from dataclasses import replace
 
@@ -15,9 +16,11 @@ from rigs.control_points import Actuator, find_actuator
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator_process import EmulatorProcess
-from rigs.errors import DeviceMismatchError, RigError
+from rigs.errors import DeviceMismatchError, NotArmedError, RigError
+from rigs.gate_rules import GateMemory, GateRules, Journal
 from rigs.measure import SunSpecMeter
-from rigs.write_gate import GateRules, Journal, PointWriter, WriteGate
+from rigs.point_writer import PointWriter
+from rigs.write_gate import WriteGate
 
 
 def emulator_config(spec: RoleSpec, section: DeviceSection) -> EmulatorConfig:
@@ -35,7 +38,7 @@ def emulator_config(spec: RoleSpec, section: DeviceSection) -> EmulatorConfig:
         port=section.emulated.port,
         clock=section.emulated.clock,
         model=f"emulated {spec.kind}",
-        serial=spec.role[:32],
+        serial=hashlib.sha256(spec.role.encode()).hexdigest()[:16],  # any role fits a register string
     )
 
 
@@ -47,11 +50,14 @@ class WireDevice:
         spec: RoleSpec,
         section: DeviceSection,
         emulator: EmulatorProcess | None,
+        memory: GateMemory,
         journal: Journal,
         quasi_static: bool,
+        armed_for_s: float | None = None,
     ) -> None:
         self.spec, self.section, self.emulator = spec, section, emulator
-        self._journal = journal
+        self._memory, self._journal = memory, journal
+        self._armed_for_s = armed_for_s
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._device: SunSpecDevice | None = None
@@ -89,14 +95,31 @@ class WireDevice:
             )
         meter = SunSpecMeter(device)
         meter.plan()
-        if self.gate is None:
-            self.gate = self._new_gate(device, actuator)
-        else:
-            latched, soc = self.gate.latched, self.gate.soc
-            self.gate = self._new_gate(device, actuator)
-            if self.gate is not None:
-                self.gate.latched, self.gate.soc = latched, soc
         self._device, self._meter = device, meter
+        before, self.gate = self.gate, self._new_gate(device, actuator)
+        if self.gate is None:
+            return
+        if (
+            before is not None
+        ):  # the same device again: what was proven stays proven, what it holds is unknown
+            self.gate.soc, self.gate.proven = before.soc, before.proven
+            self.gate.rules = before.rules
+        else:
+            await self.gate.prove_reversion(self._wait)
+            self.gate.soc = (await meter.read()).soc
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether this device's time passes only when it is told."""
+        return self.emulator is not None and self.emulator.config.clock == "lockstep"
+
+    async def _wait(self, seconds: float) -> None:
+        """Let the device's own time pass before the run begins."""
+        if self.emulator is not None and self.lockstep:
+            await self.emulator.ask("advance", step_s=seconds)
+            await self.emulator.ask("zero")
+        else:
+            await asyncio.sleep(seconds)
 
     async def _check_identity(self, device: SunSpecDevice) -> None:
         found, wanted = await device.identity(), self.section.identity
@@ -114,13 +137,16 @@ class WireDevice:
 
     def _new_gate(self, device: SunSpecDevice, actuator: Actuator) -> WriteGate | None:
         section, spec = self.section, self.spec
-        if section.mode == "observe":
+        armed = self._armed_for_s is not None
+        mode = "armed" if armed else section.mode
+        if mode == "observe":
             return None
+        until_s = asyncio.get_running_loop().time() + self._armed_for_s if self._armed_for_s else None
         least_w = -spec.p_max_w if actuator.signed else 0.0
         low_w, high_w = section.limits.p_gen_w or (least_w, spec.p_max_w)
         rules = GateRules(
             role=spec.role,
-            mode=section.mode,
+            mode=mode,
             p_gen_w=(max(low_w, least_w), min(high_w, spec.p_max_w)),
             safe_w=section.safe.p_set_w,
             reversion_s=section.reversion_s,
@@ -128,37 +154,55 @@ class WireDevice:
             ramp_w_per_s=section.ramp_w_per_s,
             deadband_w=section.deadband_w,
             min_interval_s=section.min_interval_s,
+            daily_writes=section.daily_writes,
+            armed_until_s=until_s,
+            unproven_reason=section.no_reversion_because,
         )
-        writer = PointWriter(device, section.mode) if section.mode == "armed" else None
-        return WriteGate(rules, actuator, writer, self._journal)
+        writer = PointWriter(device, mode) if mode == "armed" else None
+        return WriteGate(rules, actuator, writer, self._memory, self._journal)
 
     async def step(self, time_s: int, step_s: int, command: Command, ambient: Ambient) -> Sample:
-        """Write, advance, read. A device that does not answer gives a sample of quality BAD.
+        """Write, advance, read, in lockstep. A device that does not answer gives a sample of quality BAD.
 
         Raises:
             RigError: an emulated device's process is gone.
         """
-        note = ""
+        assert self.emulator is not None
+        if self.gate is not None and not step_s < self.gate.rules.reversion_s / 2:
+            raise RigError(
+                f"{self.spec.role}: a step of {step_s} s is too long for a reversion timer of "
+                f"{self.gate.rules.reversion_s} s (it is refreshed at half); raise reversion_s in the bench"
+            )
+        note = await self.write(command.p_set_w, time_s)
+        v_pu = ambient.v_pu if self._quasi_static else 1.0
+        await self.emulator.ask("advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu)
+        return await self.read(time_s + step_s, note)
+
+    async def write(self, p_w: float, time_s: float) -> str:
+        """Order a power through the gate; returns what went wrong, empty where nothing did."""
         try:
-            await self._rejoin()
-            if self.gate is not None:
-                decision = await self.gate.order(command.p_set_w, time_s)
-                if decision.outcome in ("rejected", "unknown"):
-                    note = f"{decision.outcome}: {decision.reason}"
-        except ModbusError as error:
-            note = str(error)
-        if self.emulator is not None and self.emulator.config.clock == "lockstep":
-            v_pu = ambient.v_pu if self._quasi_static else 1.0
-            await self.emulator.ask("advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu)
+            await self.rejoin()
+            if self.gate is None:
+                return ""
+            decision = await self.gate.order(p_w, time_s)
+        except (ModbusError, DeviceMismatchError, NotArmedError) as error:
+            return str(error)
+        bad = decision.outcome in ("rejected", "unknown")
+        return f"{decision.outcome}: {decision.reason}" if bad else ""
+
+    async def read(self, now_s: float, note: str = "") -> Sample:
+        """Read a sample; BAD with the last counters where the device does not answer."""
         try:
-            await self._rejoin()
+            await self.rejoin()
             sample = await self._sample(note)
-        except (ModbusError, RigError) as error:
-            return self._bad(time_s + step_s, str(error))
-        self._last, self._last_at_s = sample, time_s + step_s
+        except (ModbusError, DeviceMismatchError, NotArmedError) as error:
+            return self._bad(now_s, "; ".join(filter(None, (note, str(error)))))
+        self._last, self._last_at_s = sample, now_s
         return sample
 
-    async def _rejoin(self) -> None:
+    async def rejoin(self) -> None:
+        """Bring a lost link back, and make sure that the same device answers; does nothing while it
+        stands."""
         assert self._port is not None
         if self._port.connected:
             return
@@ -169,7 +213,7 @@ class WireDevice:
         try:
             reading = await self._meter.read()
         except LinkDownError:
-            await self._rejoin()
+            await self.rejoin()
             reading = await self._meter.read()
         if self.gate is not None:
             self.gate.soc = reading.soc
@@ -196,10 +240,26 @@ class WireDevice:
 
     async def make_safe(self, time_s: float) -> None:
         """Write the safe value and read it back; does nothing where nothing may be written."""
-        if self.gate is None:
+        if self.gate is None or self.gate.writer is None:
             return
-        await self._rejoin()
+        await self.rejoin()
         await self.gate.make_safe(time_s)
+
+    async def safe_registers(self) -> list[tuple[int, bytes]]:
+        """Return what makes this device safe as address and registers, for the supervisor; empty unarmed."""
+        if self.gate is None or self.gate.writer is None:
+            return []
+        actuator, rules = self.gate.actuator, self.gate.rules
+        points = {**actuator.value(rules.safe_w), **actuator.enable()}
+        return await self.gate.writer.registers(actuator.model_id, points)
+
+    @property
+    def endpoint(self) -> tuple[str, int, int]:
+        """Host, port and unit of the device; the port is known once it is open."""
+        unit = self.section.unit_id or 1
+        if self.emulator is not None:
+            return self.emulator.config.host, self.emulator.port, unit
+        return str(self.section.host), self.section.port, unit
 
     async def close(self) -> None:
         """Close the link, then end the emulated device."""

@@ -1,92 +1,22 @@
 """The write gate: the only way from an order to a device.
 
-Order of checks: mode, latch, hard limits (a breach is rejected and latched, never clamped), then shaping
-(ramp, deadband, least interval; recorded with the value asked and the value sent), then value, reversion,
-enable, and a read-back of everything that was written.
+Order of checks: latch, arming, hard limits (a breach is rejected and latched, never clamped), proof of the
+reversion timer, write budget; then shaping (ramp, deadband, least interval; recorded with the value asked and
+the value sent); then value, reversion, enable, and a read-back of everything that was written.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 from adapters.modbus.errors import LinkDownError, ModbusError, RequestTimeoutError
-from adapters.modbus.sunspec import SunSpecDevice
-from rigs.control_points import ALLOWED, Actuator, Points
+from rigs.control_points import Actuator
 from rigs.errors import LatchedError, NotArmedError
+from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
+from rigs.point_writer import PointWriter
 
-Outcome = Literal["sent", "held", "shadow", "rejected", "unknown"]
-Journal = Callable[[str, Mapping[str, Any]], None]
-"""Called with the kind of an entry and its content."""
-
-
-@dataclass(frozen=True)
-class GateRules:
-    """What may be written to one role. All powers positive into the grid.
-
-    ``p_gen_w`` is the least of nameplate and bench; ``reversion_s`` the device's own timer, refreshed at
-    half; ``ramp_w_per_s`` None and ``deadband_w``, ``min_interval_s`` 0 mean: no shaping.
-    """
-
-    role: str
-    mode: Literal["shadow", "armed"]
-    p_gen_w: tuple[float, float]
-    safe_w: float
-    reversion_s: float
-    soc: tuple[float, float] | None = None
-    ramp_w_per_s: float | None = None
-    deadband_w: float = 0.0
-    min_interval_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What the gate made of an order. ``sent_w`` is NaN where nothing was sent."""
-
-    role: str
-    time_s: float
-    asked_w: float
-    sent_w: float
-    outcome: Outcome
-    reason: str = ""
-
-
-class PointWriter:
-    """Writes allowed points of one device and reads them back. Cannot be built for a role that is not
-    armed."""
-
-    def __init__(self, device: SunSpecDevice, mode: str) -> None:
-        if mode != "armed":
-            raise NotArmedError(
-                f"{device.port.name}: mode {mode} cannot write; only armed devices are written to"
-            )
-        self._device = device
-        self.held: dict[tuple[int, str], float] = {}
-
-    async def write(self, model_id: int, points: Points) -> None:
-        """Write points one by one, in their order.
-
-        Raises:
-            NotArmedError: a point that is not on the allow-list; nothing was written.
-        """
-        forbidden = [n for n in points if n not in ALLOWED.get(model_id, ())]
-        if forbidden:
-            raise NotArmedError(f"model {model_id}: {', '.join(forbidden)} may not be written")
-        for name, value in points.items():
-            self.held.pop((model_id, name), None)  # unknown until the device has answered
-            held = await self._device.write(model_id, name, value)
-            self.held[model_id, name] = held
-
-    async def differences(self, model_id: int, points: Points) -> list[str]:
-        """Read points back; returns what differs from what was written."""
-        found = await self._device.read(model_id, *points)
-        wrong = []
-        for name, value in points.items():
-            expected = self.held.get((model_id, name), value)
-            got = found[name]
-            if not isinstance(got, float) or not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
-                wrong.append(f"{name} reads {got}, written {expected}")
-        return wrong
+_PROOF_S = 2.0
+_PROOF_MARGIN_S = 1.0
 
 
 @dataclass
@@ -96,36 +26,45 @@ class WriteGate:
     rules: GateRules
     actuator: Actuator
     writer: PointWriter | None  # None in shadow
+    memory: GateMemory
     journal: Journal = lambda kind, content: None
-    latched: str = ""
     soc: float = math.nan  # as last read back
+    proven: bool = False  # the reversion timer was seen to work in this run
     _sent_w: float = field(default=math.nan, repr=False)
     _sent_at_s: float = field(default=-math.inf, repr=False)
     _fresh_at_s: float = field(default=-math.inf, repr=False)
     _prepared: bool = field(default=False, repr=False)
 
     async def order(self, p_w: float, time_s: float) -> Decision:
-        """Order a power. Never raises for a limit: the decision says what happened, and a breach latches.
-
-        Raises:
-            LinkDownError, RequestTimeoutError: the outcome is unknown and could not be read back.
-        """
-        if self.latched:
-            return self._decide(time_s, p_w, math.nan, "rejected", f"latched: {self.latched}")
-        if breach := self._breach(p_w):
-            self.latched = breach
-            return self._decide(time_s, p_w, math.nan, "rejected", breach)
+        """Order a power. Never raises for a limit: the decision says what happened, and a breach latches."""
+        if refusal := self._refusal(p_w, time_s):
+            return self._decide(time_s, p_w, math.nan, "rejected", refusal)
         value_w, shaped = self._shape(p_w, time_s)
-        fresh = time_s - self._fresh_at_s < self.rules.reversion_s / 2
-        if self._prepared and fresh and value_w == self._sent_w:
+        if self._prepared and value_w == self._sent_w and not self.due(time_s):
             return self._decide(time_s, p_w, value_w, "held", shaped or "unchanged")
         if self.writer is None:
             self._remember(value_w, time_s)
             return self._decide(time_s, p_w, value_w, "shadow", shaped)
+        requests = len(self.points(value_w))
+        if self.rules.daily_writes is not None:
+            if self.memory.written_today() + requests > self.rules.daily_writes:
+                text = f"write budget of {self.rules.daily_writes} requests a day is used up"
+                return self._decide(time_s, p_w, self._sent_w, "held", text)
+            self.memory.count_writes(requests)
         outcome, reason = await self._send(self.writer, value_w)
         if outcome == "sent":
             self._remember(value_w, time_s)
         return self._decide(time_s, p_w, value_w, outcome, reason or shaped)
+
+    def due(self, time_s: float) -> bool:
+        """Tell whether the device's reversion timer must be refreshed: half of it has passed."""
+        return not time_s - self._fresh_at_s < self.rules.reversion_s / 2
+
+    async def refresh(self, time_s: float) -> None:
+        """Write the last value again where the timer needs it. For an I/O loop whose control loop is
+        healthy."""
+        if self._prepared and not math.isnan(self._sent_w) and self.due(time_s):
+            await self.order(self._sent_w, time_s)
 
     async def make_safe(self, time_s: float) -> None:
         """Write the safe value from any state, also when latched, and read it back; may be called again.
@@ -142,6 +81,46 @@ class WriteGate:
             raise ModbusError(f"{self.rules.role}: not safe: {reason}")
         self._remember(self.rules.safe_w, time_s)
 
+    async def prove_reversion(self, wait: Callable[[float], Awaitable[None]]) -> None:
+        """Let the device's reversion timer expire once, with a value that changes nothing, and see it fall
+        back.
+
+        Args:
+            wait: Lets the device's time pass, in s.
+
+        Raises:
+            NotArmedError: the function is still enabled after its timer should have run out.
+        """
+        if self.writer is None or self.rules.unproven_reason:
+            return
+        model_id, enabled = self.actuator.model_id, next(iter(self.actuator.enable()))
+        await self.writer.write(model_id, self.actuator.proof(self.rules.safe_w, _PROOF_S))
+        armed = await self.writer.read(model_id, enabled)
+        await wait(_PROOF_S + _PROOF_MARGIN_S)
+        after = await self.writer.read(model_id, enabled)
+        self.proven = armed == 1 and after == 0
+        self.journal("proof", {"role": self.rules.role, "before": armed, "after": after})
+        if not self.proven:
+            raise NotArmedError(
+                f"{self.rules.role}: its reversion timer of {_PROOF_S} s did not run out ({enabled} {armed} -> "
+                f"{after}); it would keep a set point for ever. Mend the device, or sign the exception in the bench"
+            )
+
+    def points(self, value_w: float) -> dict[str, float]:
+        """Return what would be written for a value, in order: value, reversion, enable."""
+        points = dict(self.actuator.value(value_w))
+        if self._prepared and self.writer is not None:  # a write to the value restarts the timer
+            if self.writer.held.get((self.actuator.model_id, "WSetMod")) == points.get("WSetMod"):
+                points.pop("WSetMod", None)
+            return points
+        reversion = self.actuator.reversion(self.rules.safe_w, self.rules.reversion_s)
+        return {**points, **reversion, **self.actuator.enable()}
+
+    def latch(self, reason: str) -> None:
+        """Refuse everything but making safe until a person resets the latch."""
+        self.memory.set_latch(reason)
+        self.journal("latch", {"role": self.rules.role, "reason": reason})
+
     def link_returned(self) -> None:
         """Forget what the device was told: after a lost link everything is written anew."""
         self._prepared = False
@@ -151,8 +130,21 @@ class WriteGate:
 
     def check(self) -> None:
         """Raise ``LatchedError`` where a breach waits for a person."""
-        if self.latched:
-            raise LatchedError(f"{self.rules.role}: {self.latched}; reset it with 'twin rig reset'")
+        if self.memory.latch:
+            raise LatchedError(f"{self.rules.role}: {self.memory.latch}; reset it with 'twin rig reset'")
+
+    def _refusal(self, p_w: float, time_s: float) -> str:
+        if self.memory.latch:
+            return f"latched: {self.memory.latch}"
+        until_s = self.rules.armed_until_s
+        if until_s is not None and not time_s < until_s:
+            return "the stated time of arming is over"
+        if breach := self._breach(p_w):
+            self.latch(breach)
+            return breach
+        if self.writer is not None and not self.proven and not self.rules.unproven_reason:
+            return "the device's reversion timer was not proven in this run"
+        return ""
 
     def _breach(self, p_w: float) -> str:
         least_w, most_w = self.rules.p_gen_w
@@ -181,20 +173,15 @@ class WriteGate:
         return p_w, ""
 
     async def _send(self, writer: PointWriter, value_w: float) -> tuple[Outcome, str]:
-        model_id, actuator = self.actuator.model_id, self.actuator
-        points = dict(actuator.value(value_w))
-        if self._prepared:  # the mode of a set point stays; the value restarts the timer
-            points = {
-                n: v for n, v in points.items() if writer.held.get((model_id, n)) != v or n != "WSetMod"
-            }
-        else:
-            points |= actuator.reversion(self.rules.safe_w, self.rules.reversion_s)
-            points |= actuator.enable()
+        model_id, points = self.actuator.model_id, self.points(value_w)
         trouble = ""
         try:
             await writer.write(model_id, points)
         except (LinkDownError, RequestTimeoutError) as error:
             trouble = str(error)  # it is unknown whether the device took it: the read-back decides
+        except ModbusError as error:
+            self.link_returned()
+            return "unknown", str(error)
         try:
             wrong = await writer.differences(model_id, points)
         except ModbusError as error:

@@ -29,6 +29,10 @@ def handlers(device: EmulatedDevice, stop: Callable[[], None]) -> dict[str, Hand
         device.surroundings(float(message["p_available_w"]), float(message.get("v_pu", 1.0)))
         return {}
 
+    def zero(message: Mapping[str, Any]) -> Mapping[str, Any]:
+        device.zero()
+        return {}
+
     def lie(message: Mapping[str, Any]) -> Mapping[str, Any]:
         device.meter.lie(float(message["scale"]), float(message.get("from_s", 0.0)))
         return {}
@@ -46,7 +50,14 @@ def handlers(device: EmulatedDevice, stop: Callable[[], None]) -> dict[str, Hand
         stop()
         return {}
 
-    return {"advance": advance, "surroundings": surroundings, "lie": lie, "truth": truth, "stop": end}
+    return {
+        "advance": advance,
+        "surroundings": surroundings,
+        "zero": zero,
+        "lie": lie,
+        "truth": truth,
+        "stop": end,
+    }
 
 
 class ControlProtocol(asyncio.Protocol):

@@ -55,6 +55,7 @@ class EmulatedDevice(ABC):
         self.p_available_w = 0.0
         self.v_pu = 1.0
         self._integrated_s = 0.0
+        self._epoch_s = 0.0
         image.put_all(
             1, {"Mn": config.maker, "Md": config.model, "SN": config.serial, "Vr": "1", "DA": config.unit}
         )
@@ -63,8 +64,14 @@ class EmulatedDevice(ABC):
 
     @property
     def now_s(self) -> float:
-        """Simulated seconds since the start."""
-        return float(self.env.now)
+        """Simulated seconds since the start, or since ``zero``."""
+        return float(self.env.now) - self._epoch_s
+
+    def zero(self) -> None:
+        """Call now the start: what came before (a proof of the reversion timer) is not part of the run."""
+        self.settle()
+        self._epoch_s = float(self.env.now)
+        self._integrated_s = 0.0
 
     def surroundings(self, p_available_w: float, v_pu: float) -> None:
         """Set what the sun allows and the voltage at the terminals, from now on."""

@@ -76,7 +76,10 @@ def test_all_problems_come_at_once_with_line_and_path(write_bench) -> None:
             "bench: b\ndevices:\n  house_2.pv: {driver: modbus, host: 192.0.2.1, mode: shadow}\n",
             "needs limits.p_gen_w before anything may be written",
         ),
-        ("bench: b\ndevices:\n  house_2.pv: {driver: memory, host: 192.0.2.1}\n", "host is for driver modbus"),
+        (
+            "bench: b\ndevices:\n  house_2.pv: {driver: memory, host: 192.0.2.1}\n",
+            "host is for driver modbus",
+        ),
         (
             "bench: b\ndevices:\n  house_1.battery: &d {driver: modbus, host: 192.0.2.1}\n  house_2.pv: *d\n",
             "devices.house_2.pv: is the endpoint of role 'house_1.battery' already",
@@ -96,7 +99,9 @@ def test_each_mistake_is_named(write_bench, text, expected) -> None:
 
 
 def test_a_missing_file_is_a_problem_not_a_traceback(tmp_path: Path) -> None:
-    assert check_bench(tmp_path / "none.yaml", ROLES) == ["none.yaml: cannot be read (No such file or directory)"]
+    assert check_bench(tmp_path / "none.yaml", ROLES) == [
+        "none.yaml: cannot be read (No such file or directory)"
+    ]
 
 
 def test_the_default_mode_writes_nothing(write_bench) -> None:

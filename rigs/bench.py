@@ -1,0 +1,264 @@
+"""An open bench: the devices of one bench file, served concurrently and made safe on every way out."""
+
+import asyncio
+import getpass
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from adapters.modbus.errors import ModbusError
+from rigs.bench_file import BenchFile, DeviceSection
+from rigs.device import Ambient, Command, RoleSpec, Sample
+from rigs.emulator_process import EmulatorProcess
+from rigs.errors import NotArmedError, RigError
+from rigs.gate_rules import GateMemory
+from rigs.live import LiveDevice, LiveTiming
+from rigs.memory import MemoryDevice
+from rigs.rig_lock import RigLock
+from rigs.supervisor import Charge, SupervisorProcess
+from rigs.wire import WireDevice, emulator_config
+
+T = TypeVar("T")
+_SAFE_S = 10.0
+_CLOSE_S = 10.0
+_LONGEST_ARMING_S = 8 * 3600
+_BREATH_S, _SILENCE_S = 0.5, 2.0
+
+
+class OpenBench:
+    """The devices of one bench, served concurrently by one event loop in a thread of its own."""
+
+    def __init__(
+        self, bench: BenchFile, specs: Mapping[str, RoleSpec], arm: Mapping[str, float], state: Path
+    ) -> None:
+        self.name = bench.bench
+        self.features = tuple(bench.features)
+        self.roles = tuple(bench.devices)
+        self.journal: list[tuple[str, dict[str, Any]]] = []
+        self._file, self._specs = bench, specs
+        self._arm, self._state = arm, state
+        self._locks: list[RigLock] = []
+        self._live: dict[str, LiveDevice] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._supervisor: SupervisorProcess | None = None
+        self._memory: dict[str, MemoryDevice] = {}
+        self._wired: dict[str, WireDevice] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
+        self._time_s = 0
+        self._closed = False
+
+    def open(self) -> None:
+        """Start and open everything; on trouble close what was opened and raise."""
+        self._thread.start()
+        try:
+            self._check_arming()
+            for role, section in self._file.devices.items():
+                self._prepare(role, section)
+            self._run(self._open_all())
+        except BaseException as error:
+            self._tear_down(error)
+            raise
+
+    def _check_arming(self) -> None:
+        for role, seconds in self._arm.items():
+            section = self._file.devices.get(role)
+            if section is None or section.driver != "modbus":
+                raise NotArmedError(f"{role}: only a real device of this bench can be armed for a time")
+            if section.mode == "observe" or not 0 < seconds <= _LONGEST_ARMING_S:
+                raise NotArmedError(
+                    f"{role}: arming needs mode: shadow in the bench and a time of at most "
+                    f"{_LONGEST_ARMING_S} s; got mode {section.mode}, {seconds} s"
+                )
+
+    def _prepare(self, role: str, section: DeviceSection) -> None:
+        spec = self._specs[role]
+        if section.driver == "memory":
+            self._memory[role] = MemoryDevice(spec)
+            return
+        memory, process = GateMemory(_today), None
+        if section.driver == "emulated":
+            process = EmulatorProcess(
+                emulator_config(spec, section)
+            )  # all start before the first is waited for
+        else:
+            endpoint = (str(section.host), section.port, section.unit_id)
+            memory = GateMemory(_today, self._state / "roles" / f"{self.name}.{role}.json")
+            self._locks.append(RigLock(self._state / "locks", endpoint, _holder()))
+        self._wired[role] = WireDevice(
+            spec,
+            section,
+            process,
+            memory,
+            self._note,
+            self._file.coupling == "quasi_static",
+            self._arm.get(role),
+        )
+
+    def step(
+        self, time_s: int, step_s: int, commands: dict[str, Command], ambient: dict[str, Ambient]
+    ) -> dict[str, Sample]:
+        """Write all, advance all, read all; see ``rigs.device.Bench``. Without a command a role is told
+        safe."""
+        if self._closed:
+            raise RigError(f"bench {self.name} is closed")
+        self._time_s = time_s + step_s
+        samples: dict[str, Sample] = {}
+        for role, device in self._memory.items():
+            safe = Command(self._file.devices[role].safe.p_set_w)
+            samples[role] = device.step(step_s, commands.get(role, safe), ambient.get(role, Ambient()))
+        if self._wired:
+            samples |= self._run(self._step_wired(time_s, step_s, commands, ambient))
+        return {role: samples[role] for role in self.roles}
+
+    def inject(self, role: str, do: str, **message: Any) -> Mapping[str, Any]:
+        """Send a fault to the emulated device of a role, e.g. ``inject(role, "lie", scale=2.0,
+        from_s=900)``."""
+        device = self._wired.get(role)
+        if device is None or device.emulator is None:
+            raise RigError(f"{role} is not served by an emulated device; only those can be given faults")
+        return self._run(device.emulator.ask(do, **message))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tear_down(error)
+
+    def _note(self, kind: str, content: Mapping[str, Any]) -> None:
+        self.journal.append((kind, dict(content)))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _open_all(self) -> None:
+        results = await asyncio.gather(*(d.open() for d in self._wired.values()), return_exceptions=True)
+        troubles = [
+            f"{role}: {r}" if isinstance(r, ModbusError) else str(r)
+            for role, r in zip(self._wired, results, strict=True)
+            if isinstance(r, RigError | ModbusError)
+        ]
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, RigError | ModbusError):
+                raise result
+        if troubles:
+            raise RigError("\n".join(troubles))
+        for role, device in self._wired.items():
+            if not device.lockstep:
+                self._live[role] = LiveDevice(device)
+                self._tasks.append(asyncio.create_task(self._live[role].run()))
+        await self._supervise()
+
+    async def _supervise(self) -> None:
+        """Start the supervisor where something armed outlives this process."""
+        charges = []
+        for role, device in self._wired.items():
+            if role in self._live and (registers := await device.safe_registers()):
+                host, port, unit = device.endpoint
+                charges.append(Charge(role, host, port, unit, tuple(registers)))
+        if charges:
+            self._supervisor = SupervisorProcess(charges, silence_s=_SILENCE_S)
+            self._tasks.append(asyncio.create_task(self._supervisor.breathe(_BREATH_S)))
+
+    async def _step_wired(
+        self, time_s: int, step_s: int, commands: dict[str, Command], ambient: dict[str, Ambient]
+    ) -> dict[str, Sample]:
+        for role, reason in self._aggregate_breach(commands).items():
+            if (gate := self._wired[role].gate) is not None:
+                gate.latch(reason)
+        work = []
+        for role, device in self._wired.items():
+            command = commands.get(role, Command(device.section.safe.p_set_w))
+            here = ambient.get(role, Ambient())
+            if role in self._live:
+                work.append(_live_step(self._live[role], command, here))
+            else:
+                work.append(device.step(time_s, step_s, command, here))
+        samples = await asyncio.gather(*work)
+        return dict(zip(self._wired, samples, strict=True))
+
+    def _aggregate_breach(self, commands: dict[str, Command]) -> dict[str, str]:
+        """Return role to reason where the sum of all orders breaks the bench's aggregate limits."""
+        if self._file.aggregate is None:
+            return {}
+        least_w, most_w = self._file.aggregate.p_gen_w
+        sum_w = sum(commands[role].p_set_w for role in self._wired if role in commands)
+        if least_w <= sum_w <= most_w:
+            return {}
+        reason = f"the sum of all set points, {sum_w} W, lies outside {least_w} .. {most_w} W"
+        return dict.fromkeys(self._wired, reason)
+
+    def timing(self) -> dict[str, LiveTiming]:
+        """Return how well each polled device kept its time."""
+        return {role: live.timing for role, live in self._live.items()}
+
+    def _tear_down(self, cause: BaseException | None) -> None:
+        """Make all safe, then close all, each guarded by itself, in reverse order; troubles are raised
+        together.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        backwards = list(reversed(self._wired.items()))
+        troubles: list[Exception] = []
+        for live in self._live.values():
+            live.stop()
+        self._run(_cancel(self._tasks))
+        for role, device in backwards:
+            self._attempt(role, partial(device.make_safe, self._time_s), _SAFE_S, troubles)
+        for role, device in backwards:
+            self._attempt(role, device.close, _CLOSE_S, troubles)
+        if self._supervisor is not None:
+            # only when all is safe; else it hears the silence and tries itself
+            self._supervisor.dismiss() if not troubles else self._supervisor.leave()
+        for lock in self._locks:
+            lock.release()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_S)
+        self._loop.close()
+        if not troubles:
+            return
+        text = f"bench {self.name}: " + "; ".join(str(t) for t in troubles)
+        if cause is not None:
+            cause.add_note(text)
+        else:
+            raise RigError(text) from troubles[0]
+
+    def _attempt(
+        self,
+        role: str,
+        act: Callable[[], Coroutine[Any, Any, None]],
+        seconds: float,
+        troubles: list[Exception],
+    ) -> None:
+        try:
+            self._run(asyncio.wait_for(act(), seconds))
+        except Exception as error:
+            troubles.append(RigError(f"{role}: {type(error).__name__}: {error}"))
+
+
+async def _live_step(live: LiveDevice, command: Command, ambient: Ambient) -> Sample:
+    await live.post(command, ambient)
+    return await live.latest()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _holder() -> str:
+    return f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"
