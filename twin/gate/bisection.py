@@ -27,13 +27,13 @@ def bisect(trial: Trial, schedule_wh: WattHours) -> tuple[WattHours, int | None]
     for _ in range(ROUNDS):
         shares = np.linspace(low, high, SECTIONS + 2)[1:-1]
         tries = np.stack([scaled(trial.units, schedule_wh, float(share)) for share in shares])
-        state = trial.state(tries)
-        passed = np.flatnonzero(trial.limits.within(state))
+        ok, excess = trial.passing(tries)
+        passed = np.flatnonzero(ok)
         last = int(passed[-1]) if len(passed) else -1
         if last >= 0:
             best, low = tries[last], float(shares[last])
         if last + 1 < SECTIONS:
             high = float(shares[last + 1])
-            over = trial.limits.excess(state)[last + 1]
-            binding = int(np.argmax(over)) if state.converged[last + 1] else None
+            over = excess[last + 1]
+            binding = None if np.isposinf(over).any() else int(np.argmax(over))
     return best, binding

@@ -5,14 +5,12 @@ from typing import Literal
 
 import numpy as np
 
-from adapters.grid.engine import GridState
 from adapters.grid.feeder import FloatArray
 from twin.gate.bisection import SECTIONS, bisect, scaled
-from twin.gate.limits import one_row
 from twin.gate.maximal import maximal
 from twin.gate.program import ProgramError
 from twin.gate.sequential import Settled, settle
-from twin.gate.trial import Trial
+from twin.gate.trial import Answer, Trial
 from twin.gate.units import WattHours
 
 DecidedBy = Literal["screen", "ac", "lp", "bisection"]
@@ -48,17 +46,16 @@ def cut(trial: Trial, weights: Weights) -> Cut:
     return _priced(trial, replace(settled, accepted_wh=accepted), weights)
 
 
-def _start(trial: Trial) -> tuple[WattHours, GridState]:
-    """Where to linearise first: the largest tried share of everything that keeps the limits, or the least.
+def _start(trial: Trial) -> tuple[WattHours, Answer]:
+    """Where to linearise first: the largest tried share of everything that passes, or nothing of it.
 
     Everything itself can be far beyond the limits, where the feeder's slopes say little about its edge.
     """
     shares = np.linspace(0.0, 1.0, SECTIONS + 1)[:-1]
     tries = np.stack([scaled(trial.units, trial.units.energy_wh, float(share)) for share in shares])
-    state = trial.state(tries)
-    passed = np.flatnonzero(trial.limits.within(state))
-    last = int(passed[-1]) if len(passed) else 0
-    return tries[last], one_row(state, last)
+    passed = np.flatnonzero(trial.passing(tries)[0])
+    start = tries[passed[-1] if len(passed) else 0]
+    return start, trial.ask(start)
 
 
 def _scaled(trial: Trial, accepted: WattHours, entry: int | None) -> Cut:

@@ -65,7 +65,8 @@ class TradeGate:
     """The operator's gate on its own model of the feeder.
 
     ``margin_v_pu`` and ``margin_loading_percent`` are kept from the limits; they should exceed the difference
-    between the gate's engine and any other that will judge the result.
+    between the gate's engine and any other that will judge the result. With ``robust`` = k the accepted
+    schedule stays within limits also when any k deliveries fail (participants whose trades do not happen).
     """
 
     engine: Engine
@@ -73,6 +74,7 @@ class TradeGate:
     margin_v_pu: float
     margin_loading_percent: float
     weights: Weights = "value"
+    robust: int = 0
     _judged: Limits = field(init=False, repr=False)
     _tight: Limits = field(init=False, repr=False)
 
@@ -85,29 +87,31 @@ class TradeGate:
     def decide(self, problem: GateProblem) -> GateDecision:
         """Decide one interval. Raises ``GateInputError`` where the problem contradicts itself."""
         change = _full_change(problem)
-        power = (
-            np.stack((problem.p_base_w, problem.p_base_w + change))
-            if change.any()
-            else problem.p_base_w[None]
-        )
+        base_w = problem.p_base_w
+        power = np.stack((base_w, base_w + change)) if change.any() else base_w[None]
         state = self.engine.solve(power, np.broadcast_to(problem.q_base_var, power.shape))
-        if bool(self._tight.within(state).all()):
+        if not self.robust and bool(self._tight.within(state).all()):
             return _accept_all(problem, len(power))
-        base = self._judged.violations(state, 0)
+        base = tuple(self._judged.violations(state, 0))
         if not state.converged[0] or any(np.isnan(v.value) for v in base):
-            return _refuse_all(problem, len(power), tuple(base))
-        if len(power) == 1:
-            return _accept_all(problem, 1, tuple(base))
+            return _refuse_all(problem, len(power), base)
         limits = self._tight.no_worse_than(state, 0, WORSENING_PU)
-        if bool(limits.within(state)[1]):
-            return _accept_all(problem, 2, tuple(base))
-        units = make_units(problem.fills, problem.point_of, len(problem.p_base_w), problem.interval_s)
-        trial = Trial(self.engine, limits, problem.p_base_w, problem.q_base_var, units, solves=2)
-        return _explained(problem, trial, cut(trial, self.weights), tuple(base), self._averted(state))
+        fits = bool(limits.within(state)[-1])
+        if fits and not (self.robust and problem.fills["flexible"].any()):
+            return _accept_all(problem, len(power), base)
+        units = make_units(problem.fills, problem.point_of, len(base_w), problem.interval_s)
+        trial = Trial(
+            self.engine, limits, base_w, problem.q_base_var, units, robust=self.robust, solves=len(power)
+        )
+        if fits and trial.ask(units.energy_wh).passed:
+            return _accept_all(problem, trial.solves, base)
+        return _explained(problem, trial, cut(trial, self.weights), base, self._averted(state))
 
     def _averted(self, state: GridState) -> tuple[Violation, ...]:
         """What everything would have broken, without margin, beyond the baseline's own violations."""
-        return tuple(self._judged.no_worse_than(state, 0, WORSENING_PU).violations(state, 1))
+        return tuple(
+            self._judged.no_worse_than(state, 0, WORSENING_PU).violations(state, len(state.converged) - 1)
+        )
 
 
 def _full_change(problem: GateProblem) -> FloatArray:

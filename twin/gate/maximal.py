@@ -10,6 +10,7 @@ from twin.gate.trial import Trial
 from twin.gate.units import Units, WattHours
 
 PASSES = 40
+ROBUST_PASSES = 4  # each costs a power flow per delivery that could fail
 FIRST = 8
 """Steps that are tried first, by the value that the linear model promises; the rest only if none of them fits."""
 PARTS = np.array([1.0, 0.5, 0.2, 0.05, 0.0])
@@ -47,8 +48,8 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
     purchase that the linear model does not rule out already.
     """
     units, accepted = trial.units, accepted_wh.copy()
-    excess = trial.limits.excess(trial.state(accepted))[0]
-    for _ in range(PASSES):
+    excess = trial.ask(accepted).excess
+    for _ in range(ROBUST_PASSES if trial.robust else PASSES):
         steps = _steps(units, accepted)
         effect = steps.sum(units.effect_w_per_wh)
         room = _room(effect, excess, sens)
@@ -58,7 +59,7 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
         gain = steps.sum(units.weight)
         order = np.argsort(-gain * amount, kind="stable")
         for part in (order[:FIRST], order[FIRST:]):
-            best = _try(trial, accepted, effect[:, part], amount[part], gain[part])
+            best = _try(trial, accepted, steps.pick(part), amount[part], gain[part])
             if best is not None:
                 break
         else:
@@ -71,20 +72,23 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
 
 
 def _try(
-    trial: Trial, accepted: WattHours, effect: FloatArray, amount: FloatArray, gain: FloatArray
+    trial: Trial, accepted: WattHours, steps: _Steps, amount: FloatArray, gain: FloatArray
 ) -> tuple[int, int, FloatArray] | None:
     """Put steps to the power flow, with their amount, parts of it and one Wh; the best that fits."""
     if not len(amount):
         return None
     k = len(amount)
     wh = np.maximum(np.floor(amount * PARTS[:, None]), 1.0).ravel()
-    power = trial.p_base_w + trial.units.power_w(accepted) + np.tile(effect, len(PARTS)).T * wh[:, None]
-    states = trial.solve(power)
-    passed = np.flatnonzero(trial.limits.within(states))
+    tries = np.tile(accepted, (len(wh), 1))
+    each, a, b = np.arange(len(wh)), np.tile(steps.a, len(PARTS)), np.tile(steps.b, len(PARTS))
+    tries[each, a] += wh.astype(np.int64)
+    tries[each[b >= 0], b[b >= 0]] += wh[b >= 0].astype(np.int64)
+    ok, excess = trial.passing(tries)
+    passed = np.flatnonzero(ok)
     if not len(passed):
         return None
     best = passed[np.argmax((np.tile(gain, len(PARTS)) * wh)[passed])]
-    return int(best) % k, int(wh[best]), trial.limits.excess(states)[best]
+    return int(best) % k, int(wh[best]), excess[best]
 
 
 def _steps(units: Units, accepted: WattHours) -> _Steps:

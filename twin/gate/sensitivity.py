@@ -1,11 +1,16 @@
 """What one more watt does: derivatives of every watched value by batched central differences."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
-from twin.gate.trial import Trial
+
+if TYPE_CHECKING:
+    from twin.gate.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from adapters.grid.engine import GridState
 from adapters.grid.feeder import FloatArray, IntArray
-from twin.gate.program import Program, ProgramError, Row
-from twin.gate.sensitivity import Sensitivity, sensitivity
-from twin.gate.trial import Trial
+from twin.gate.program import Program, Row
+from twin.gate.sensitivity import Sensitivity
+from twin.gate.trial import Answer, Failures, Trial
 from twin.gate.units import WattHours
 
 ROUNDS = 8
 ROWS_PER_CUT = 4
 CUT_TOLERANCE = 1e-9
 
-Key = tuple[int, int]
-"""Entry of ``Limits.bounds``, and the direction of flow that a loading was linearised at (0: voltages)."""
+Key = tuple[int, int, Failures]
+"""Entry of ``Limits.bounds``, direction of flow that a loading was linearised at (0: voltages), failures."""
 
 
 @dataclass(frozen=True)
@@ -51,96 +50,98 @@ class _Linear:
     direction: IntArray = field(init=False)
     at: FloatArray = field(init=False)
     margin: FloatArray = field(init=False)
+    failed: dict[Failures, FloatArray] = field(init=False)
 
-    def relinearise(self, state: GridState, at_wh: WattHours, sens: Sensitivity) -> None:
+    def relinearise(self, answer: Answer, at_wh: WattHours, sens: Sensitivity) -> None:
         """Take value and slope at a schedule; refresh the rows that belong to its directions of flow."""
-        units = self.trial.units
-        n_bus = state.v_pu.shape[1]
-        self.at, self.slope = at_wh.astype(np.float64), sens.excess_per_w
+        state, units = answer.state, self.trial.units
+        self.at, self.slope, self.failed = at_wh.astype(np.float64), sens.excess_per_w, answer.failed
         self.excess = self.trial.limits.excess(state)[0]
         flow = np.where(state.p_branch_w[0] < 0, -1, 1)
-        self.direction = np.concatenate((np.zeros(2 * n_bus, dtype=np.int64), flow))
+        self.direction = np.concatenate((np.zeros(2 * state.v_pu.shape[1], dtype=np.int64), flow))
         # Rounding to whole Wh may cost the power of one Wh per unit that is cut in part: usually two.
         per_wh = np.abs(units.effect_w_per_wh).max(initial=0.0)
         self.margin = self.reserve * np.abs(self.slope).max(axis=1) * per_wh
-        for key in [k for k in self.rows if self.direction[k[0]] == k[1]]:
-            self.rows[key] = self.row(key[0])
+        for entry, direction, failures in list(self.rows):
+            if self.direction[entry] == direction:
+                self.rows[entry, direction, failures] = self.row(entry, failures)
 
-    def row(self, entry: int) -> Row:
-        """The row of one limit at the present operating point, over fractions of the units."""
+    def row(self, entry: int, failures: Failures) -> Row:
+        """The row of one limit under some failures at the present operating point, over fractions."""
         units = self.trial.units
-        per_wh = self.slope[entry] @ units.effect_w_per_wh
-        bound = per_wh @ self.at - self.excess[entry] - self.margin[entry]
-        return Row.make((entry, int(self.direction[entry])), per_wh * units.energy_wh, float(bound))
+        lost = list(failures)
+        power = units.effect_w_per_wh.copy()
+        np.subtract.at(power, units.place[lost], units.by_participant[lost])
+        per_wh = self.slope[entry] @ power
+        if failures in self.failed:
+            excess = self.failed[failures][entry]
+        else:
+            without = self.slope[entry, units.place[lost]] @ units.change_w(self.at)[lost]
+            excess = self.excess[entry] - without
+        bound = float(per_wh @ self.at - excess - self.margin[entry])
+        return Row.make((entry, int(self.direction[entry]), failures), per_wh * units.energy_wh, bound)
 
     def broken(self, y: FloatArray) -> list[Row]:
         """The worst limits that the fractions break in the linear model and that no row states yet."""
         units = self.trial.units
-        change = units.effect_w_per_wh @ (y * units.energy_wh - self.at)
-        size = np.abs(self.slope).max(axis=1) + 1e-30
-        over = (self.excess + self.slope @ change + self.margin) / size
+        wh = y * units.energy_wh
+        over = self.excess + self.slope @ (units.effect_w_per_wh @ (wh - self.at)) + self.margin
+        failures: list[Failures] = [()] * len(over)
+        if self.trial.robust:
+            lost = units.change_w(wh)
+            failures = self.trial.worst(lost)
+            over = over - [
+                self.slope[e, units.place[list(f)]] @ lost[list(f)] for e, f in enumerate(failures)
+            ]
+        over = over / (np.abs(self.slope).max(axis=1) + 1e-30)
         over[~np.isfinite(over)] = -np.inf
         new: list[Row] = []
         for entry in np.argsort(-over, kind="stable")[: 4 * ROWS_PER_CUT]:
-            key = (int(entry), int(self.direction[entry]))
+            key = (int(entry), int(self.direction[entry]), failures[entry])
             if not over[entry] > CUT_TOLERANCE or len(new) == ROWS_PER_CUT:
                 break
             if key not in self.rows:
-                self.rows[key] = self.row(int(entry))
+                self.rows[key] = self.row(key[0], key[2])
                 new.append(self.rows[key])
         return new
 
 
-def settle(
-    trial: Trial, weights: Literal["value", "equal"], start_wh: WattHours, start: GridState
-) -> Settled:
-    """Run the sequence from a solved schedule (``start`` holds one scenario) until it is feasible as rounded.
+def settle(trial: Trial, weights: Literal["value", "equal"], start_wh: WattHours, start: Answer) -> Settled:
+    """Run the sequence from a schedule with a solution until it passes the power flow as rounded.
 
     Raises ``ProgramError`` where HiGHS finds no optimum.
     """
-    units = trial.units
-    moving = (units.effect_w_per_wh != 0).any(axis=1)
-    points = np.flatnonzero(moving)
-    step_w = max(1.0, 0.02 * float(np.abs(units.effect_w_per_wh * units.energy_wh).max()))
-    linear = _Linear(trial)
-    at, state = start_wh, start
-    accepted, price, sens = at, {}, Sensitivity(np.zeros((0, 0)), np.zeros(0))
+    units, linear = trial.units, _Linear(trial)
+    at, answer = start_wh, start
     for done in range(1, ROUNDS + 1):
-        sens = sensitivity(trial, trial.p_base_w + units.power_w(at), points, step_w)
-        linear.relinearise(state, at, sens)
+        sens = trial.linearise(at)
+        linear.relinearise(answer, at, sens)
         program = Program(units)
         for row in linear.rows.values():
             program.add(row)
         y = program.value(linear.broken) if weights == "value" else program.equal(linear.broken, units.moves)
-        price = _by_entry(program.duals)
         accepted = units.balanced(y * units.energy_wh)
-        state = trial.state(accepted)
-        if bool(trial.limits.within(state)[0]):
-            return Settled(accepted, True, price, sens, done)
-        if state.converged[0]:
-            at = accepted
-        else:
-            at, state = _half_way(trial, at, accepted)
+        answer = trial.ask(accepted)
+        if answer.passed or done == ROUNDS:
+            break
+        at, answer = _solved(trial, at, accepted, answer)
         linear.reserve *= 1.5
-    return Settled(accepted, False, price, sens, done)
+    return Settled(accepted, answer.passed, _by_entry(program.duals), sens, done)
 
 
-def _half_way(trial: Trial, at: WattHours, beyond: WattHours) -> tuple[WattHours, GridState]:
-    """From a schedule with a solution towards one without, half of the way as often as it takes."""
+def _solved(trial: Trial, at: WattHours, beyond: WattHours, answer: Answer) -> tuple[WattHours, Answer]:
+    """The schedule itself if it has a solution, else half of the way to it as often as it takes."""
     for _ in range(20):
+        if answer.state.converged[0]:
+            return beyond, answer
         beyond = trial.units.balanced((at + beyond) / 2)
-        state = trial.state(beyond)
-        if state.converged[0]:
-            return beyond, state
-    return at, trial.state(at)
+        answer = trial.ask(beyond)
+    return at, trial.ask(at)
 
 
 def _by_entry(duals: dict[Any, float]) -> dict[int, float]:
     price: dict[int, float] = {}
-    for (entry, _), value in duals.items():
+    for (entry, _, _), value in duals.items():
         if value > 1e-9:
             price[entry] = price.get(entry, 0.0) + value
     return price
-
-
-__all__ = ["ProgramError", "Settled", "settle"]

@@ -21,7 +21,8 @@ class Units:
     """The fills of one interval as m rows in n units.
 
     ``row_unit`` (m,) maps a row to its unit; ``energy_wh`` (n,) is the cleared energy; ``effect_w_per_wh``
-    (n_points, n) is what one Wh of the unit changes at the connection points; ``pool_sign`` (n,) is +1 for a
+    (n_points, n) is what one Wh of the unit changes at the connection points, ``by_participant`` (n_active, n)
+    the same per participant that moves power, whose points are ``place`` (n_active,). ``pool_sign`` is +1 for a
     sale to the pool, -1 for a purchase from it, 0 otherwise; ``weight`` (n,) is the value of one kWh in
     millionths of the currency: the surplus of limit over price, at least ``VALUE_FLOOR_MICRO_PER_KWH``.
     Units are in the order of their first order id, which is also the order in which ties are kept.
@@ -30,18 +31,24 @@ class Units:
     row_unit: IntArray
     energy_wh: WattHours
     effect_w_per_wh: FloatArray
+    by_participant: FloatArray
+    place: IntArray
     pool_sign: IntArray
     weight: FloatArray
 
     @property
     def moves(self) -> BoolArray:
         """Units whose acceptance changes power somewhere."""
-        moving: BoolArray = (self.effect_w_per_wh != 0).any(axis=0)
+        moving: BoolArray = (self.by_participant != 0).any(axis=0)
         return moving
 
     def power_w(self, accepted_wh: npt.NDArray[np.number]) -> FloatArray:
         """Change of power at the connection points, for (n,) or (k, n) accepted energies."""
         return np.asarray(accepted_wh, dtype=np.float64) @ self.effect_w_per_wh.T
+
+    def change_w(self, accepted_wh: npt.NDArray[np.number]) -> FloatArray:
+        """Change of power of each participant that moves any, for (n,) accepted energies."""
+        return self.by_participant @ np.asarray(accepted_wh, dtype=np.float64)
 
     def rows(self, accepted_wh: WattHours) -> WattHours:
         """Accepted energy per fill row."""
@@ -85,14 +92,17 @@ def make_units(fills: Fills, point_of: IntArray, n_points: int, interval_s: int)
     energy[row_unit] = fills["energy_wh"]
     sign = np.zeros(n, dtype=np.int64)
     sign[row_unit[pool]] = side[pool]
-    effect = np.zeros((n_points, n))
     flexible = fills["flexible"]
-    rows = point_of[fills["participant"][flexible]]
-    np.add.at(effect, (rows, row_unit[flexible]), side[flexible] * (3600.0 / interval_s))
+    who, row = np.unique(fills["participant"][flexible], return_inverse=True)
+    own = np.zeros((len(who), n))
+    np.add.at(own, (row, row_unit[flexible]), side[flexible] * (3600.0 / interval_s))
+    place = point_of[who]
+    effect = np.zeros((n_points, n))
+    np.add.at(effect, place, own)
     surplus_of = np.maximum((fills["price_micro_per_kwh"] - fills["limit_micro_per_kwh"]) * side, 0)
     weight = np.zeros(n)
     np.add.at(weight, row_unit, np.maximum(surplus_of, VALUE_FLOOR_MICRO_PER_KWH))
-    return Units(row_unit, energy, effect, sign, weight)
+    return Units(row_unit, energy, effect, own, place, sign, weight)
 
 
 def _pair_up(fills: Fills) -> IntArray:
