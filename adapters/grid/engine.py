@@ -41,6 +41,9 @@ class GridState:
     ``p_branch_w`` (k, n_branch): active power into the branch at its from side.
     ``p_slack_w``, ``q_slack_var`` (k,): what the upstream grid delivers (positive: the feeder imports).
     ``loss_w`` (k,): active power that goes into branches at one end and does not leave at the other.
+    On an unbalanced feeder rows are per phase (``Feeder.bus_phase``), voltages are those to neutral, slack powers
+    and losses are sums over phases, and ``unbalance_percent`` (k, n_bus) is the negative- over the
+    positive-sequence voltage of the row's bus (IEC 61000-4-30), NaN where a phase is missing.
     """
 
     v_pu: FloatArray
@@ -50,6 +53,7 @@ class GridState:
     q_slack_var: FloatArray
     loss_w: FloatArray
     converged: BoolArray
+    unbalance_percent: FloatArray | None = None
 
 
 class Engine(Protocol):
@@ -59,7 +63,7 @@ class Engine(Protocol):
     feeder: Feeder
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
-        """Solve k balanced scenarios.
+        """Solve k scenarios; a three-phase point spreads its power evenly over its phases.
 
         Args:
             p_gen_w: (k, n_points) active power at the connection points, positive into the grid.

@@ -20,6 +20,10 @@ def make_engine(feeder: Feeder, name: str, model_error: ModelError = AS_PLANNED)
         GridInputError: unknown engine, or a tap position that the feeder does not have.
     """
     if name == "power_grid_model":
+        if not feeder.balanced:
+            from adapters.grid.pgm_phases import PgmPhaseEngine
+
+            return PgmPhaseEngine(feeder, model_error)
         from adapters.grid.pgm import PgmEngine
 
         return PgmEngine(feeder, model_error)

@@ -46,6 +46,10 @@ class Feeder:
     ``branch_kind`` is 'line' or 'trafo'; ``rated_a`` the thermal rating in A (lines), ``rated_va`` in VA
     (transformers), NaN where the case states none. ``xy`` is (n_bus, 2), coordinates or a computed layout.
     ``native`` is the engine-side object (a pandapower net or a path to a .dss file); only adapters open it.
+    An unbalanced feeder has one bus row per bus and phase and one branch row per branch and phase; ``bus_phase``
+    and ``branch_phase`` name the phase of a row ('abc' on a balanced feeder, where a row stands for all three),
+    and ``site`` numbers the place that a bus row belongs to (the same for the phases of one bus). A point's
+    ``bus`` is the row of its phase, of its first phase where it has three.
     ``notes`` lists everything that was assumed, corrected or dropped on loading, a sentence each.
     """
 
@@ -65,6 +69,21 @@ class Feeder:
     xy: FloatArray
     native: Any = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    bus_phase: tuple[str, ...] = ()
+    branch_phase: tuple[str, ...] = ()
+    site: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        """Fill in what a balanced feeder need not say."""
+        if not self.bus_phase:
+            object.__setattr__(self, "bus_phase", ("abc",) * len(self.bus_names))
+            object.__setattr__(self, "branch_phase", ("abc",) * len(self.branch_names))
+            object.__setattr__(self, "site", np.arange(len(self.bus_names), dtype=np.int64))
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row stands for all three phases."""
+        return all(phase == "abc" for phase in self.bus_phase)
 
     @property
     def n_bus(self) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 from adapters.grid.errors import GridInputError
 from adapters.grid.feeder import CaseAsset, ConnectionPoint, Feeder, FloatArray
 from adapters.grid.normalise import BRANCH_TABLES, label, normalise
+from adapters.grid.phases import asymmetric_points, per_phase
 from adapters.grid.topology import tree_layout
 
 UNLIMITED_KA = 1e3  # pandapower's cases write 99999 kA where no rating is known
 EARTH_RADIUS_M = 6_371_008.8
-FIXED_TABLES = ("gen", "shunt", "ward", "xward", "motor", "asymmetric_load", "asymmetric_sgen", "svc", "ssc")
+FIXED_TABLES = ("gen", "shunt", "ward", "xward", "motor", "svc", "ssc")
 
 
 def feeder_from_net(net: Any, name: str, source: str) -> Feeder:
@@ -26,11 +27,13 @@ def feeder_from_net(net: Any, name: str, source: str) -> Feeder:
     """
     notes = list(normalise(net))
     points = _load_points(net, notes)
+    single_phase = asymmetric_points(net, notes)
+    points += single_phase
     assets = _assets(net, points, notes)
     _replace_loads(net, points)
     _note_fixed(net, notes)
     branches = _branches(net, notes)
-    return Feeder(
+    feeder = Feeder(
         name=name,
         source=source,
         bus_names=unique_names([label(net, "bus", i) for i in net.bus.index], "bus", notes),
@@ -43,6 +46,7 @@ def feeder_from_net(net: Any, name: str, source: str) -> Feeder:
         notes=tuple(notes),
         **branches,
     )
+    return per_phase(feeder) if single_phase else feeder
 
 
 def unique_names(names: list[str], what: str, notes: list[str]) -> tuple[str, ...]:
