@@ -117,12 +117,15 @@ def _placed(
 def _part_transformers(
     xy: FloatArray, ends: list[tuple[int, int]], kinds: list[str], vn_v: FloatArray
 ) -> None:
-    """Draw the two buses of a transformer apart: a substation has one coordinate for both."""
-    apart = 34.0
+    """Draw a transformer where its lower bus is: the upper one often has a coordinate of another drawing."""
+    apart = 46.0
     for (a, b), kind in zip(ends, kinds, strict=True):
-        if kind != "trafo" or a < 0 or b < 0 or np.hypot(*(xy[a] - xy[b])) >= apart:
+        if kind != "trafo" or a < 0 or b < 0:
             continue
         high, low = (a, b) if not vn_v[a] < vn_v[b] else (b, a)
+        alone = sum(high in pair for pair in ends) == 1
+        if not alone and np.hypot(*(xy[a] - xy[b])) >= apart:
+            continue
         others = [xy[j if i == low else i] for i, j in ends if low in (i, j) and high not in (i, j)]
         away = xy[low] - np.mean(others, axis=0) if others else np.array([-1.0, 0.0])
         length = np.hypot(*away)

@@ -32,16 +32,15 @@ def people_of(run: RunResult) -> Sums:
     return sums
 
 
-def people_context(variants: dict[str, Sums], reference: str | None, currency: str) -> list[dict[str, Any]]:
+def people_context(judged: Sums, reference: Sums | None, currency: str) -> list[dict[str, Any]]:
     """Rows of the participants' table, with what each saves against the reference variant.
 
     Args:
-        variants: name to sums, the judged one first.
-        reference: variant whose bills the savings are counted from; None where there is none.
+        judged: sums of the judged variant.
+        reference: of the variant whose bills the savings are counted from; None where there is none.
         currency: of the scenario.
     """
-    judged = next(iter(variants.values()), {})
-    base = variants.get(reference or "", {})
+    base = reference or {}
     rows = []
     for name in sorted(judged, key=_natural):
         own = judged[name]

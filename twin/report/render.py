@@ -74,14 +74,12 @@ def _asset(name: str) -> str:
 
 
 def _variants(run: RunResult) -> dict[str, RunResult]:
-    """Name to results, the judged one first; one that has no folder (a run cut short) is left out."""
+    """Name to results, in the scenario's order; one that has no folder (a run cut short) is left out."""
     found = {}
-    for name in run.variants:
-        entry = run if name == run.variants[0] else run.folder / "variants" / name
-        if isinstance(entry, RunResult):
-            found[name] = entry
-        elif (entry / "manifest.json").is_file():
-            found[name] = RunResult(entry)
+    for entry in run.manifest.get("variants") or []:
+        name = str(entry["name"])
+        if entry.get("judged") or (run.folder / "variants" / name / "manifest.json").is_file():
+            found[name] = run.variant(name)
     return found or {str(run.manifest.get("variant") or run.manifest.get("name") or "run"): run}
 
 
@@ -90,9 +88,10 @@ def _context(run: RunResult) -> Context:
     manifest, currency = run.manifest, currency_of(run)
     titles = {str(v.get("name")): v.get("title") or v.get("name") for v in manifest.get("variants") or []}
     payload, times = _payload(run, runs, titles)
+    payload["judged"] = [one is run for one in runs.values()].index(True)
     sums = {name: people_of(one) for name, one in runs.items()}
-    others = [str(v["name"]) for v in manifest.get("variants") or [] if str(v["name"]) in list(runs)[1:]]
-    reference = others[0] if others else None
+    judged = next(name for name, one in runs.items() if one is run)
+    reference = next((name for name in runs if name != judged), None)
     start = manifest.get("start") or (times[0] if times else None)
     return {
         "manifest": _Lenient(manifest),
@@ -108,13 +107,15 @@ def _context(run: RunResult) -> Context:
                 "name": name,
                 "title": titles.get(name, name),
                 "mark": mark(one.verdict),
+                "judged": one is run,
                 "violations": violations_context(one, times, currency),
             }
             for name, one in runs.items()
         ],
         "rows": variant_rows(runs, currency),
         "quality": quality(run),
-        "people": people_context(sums, reference, currency),
+        "judged": titles.get(judged, judged),
+        "people": people_context(sums[judged], sums.get(reference or ""), currency),
         "reference": titles.get(reference or "", reference),
         "settlement": _settlement(run, start),
         "payload": payload,
@@ -196,4 +197,4 @@ def _command(manifest: Context) -> str:
     command = manifest.get("command")
     if isinstance(command, list):
         return " ".join(str(word) for word in command)
-    return str(command or words.NOT_RECORDED)
+    return str(command or f"twin run {manifest.get('scenario_file') or words.NOT_RECORDED}")

@@ -21,6 +21,26 @@ FORECASTS = {
 }
 
 
+_CHECKS = {
+    "voltage_min": "Lowest voltage",
+    "voltage_max": "Highest voltage",
+    "line_loading": "Line loading",
+    "transformer_loading": "Transformer loading",
+    "power_flow": "Power flows solved",
+    "engine_agreement": "Agreement of engines",
+    "device_data": "Data of devices on a wire",
+    "money": "Money sums to zero",
+}
+_WHO = {"trades": "with trades", "feeder": "without trades", "expect": "expected"}
+
+
+def check_name(name: Any) -> str:
+    """A check's name in words: 'trades.voltage_min' is 'Lowest voltage, with trades'."""
+    who, _, what = str(name).rpartition(".")
+    text = _CHECKS.get(what, what.replace("_", " ").capitalize() if who != "expect" else what)
+    return f"{text}, {_WHO.get(who, who)}" if who else text
+
+
 def mark(verdict: Any) -> Context:
     """CSS class, sign and word of a verdict. A word that is not known is never green."""
     css, sign, word = MARKS.get(str(verdict), ("unknown", "?", str(verdict)))
@@ -36,10 +56,13 @@ def first_screen(run: RunResult) -> Context:
         "sentence": sentence or _sentence(run),
         "judge": record.get("judge"),
         "checks": [_check(check, currency) for check in run.checks],
-        "not_assessed": record.get("not_assessed") or [],
+        "not_assessed": [
+            {**item, "name": check_name(item["name"]) if item.get("name") in _CHECKS else item.get("name")}
+            for item in record.get("not_assessed") or []
+        ],
         "margin": _margin(record.get("smallest_margin"), currency),
-        "bus": _extreme(record.get("worst_bus"), "v_pu", "pu", currency),
-        "branch": _extreme(record.get("worst_branch"), "loading_percent", "%", currency),
+        "bus": _extreme(record.get("worst_bus"), "v_pu", "pu"),
+        "branch": _extreme(record.get("worst_branch"), "loading_percent", "%"),
     }
 
 
@@ -70,10 +93,13 @@ def _check(check: Context, currency: str) -> Context:
         facts.append(str(check["detail"]))
     return {
         **mark(check.get("verdict")),
-        "name": check.get("name", "unnamed check"),
+        "name": check_name(check.get("name", "unnamed check")),
+        "judged": check.get("judged") is not False,
         "value": _or_dash(check.get("value"), unit, currency, limit),
         "limit": _or_dash(limit, unit, currency),
-        "margin": _or_dash(check.get("margin"), unit, currency),
+        "margin": "–"
+        if check.get("margin") is None
+        else words.difference(check["margin"], unit, currency=currency),
         "facts": " · ".join(facts),
     }
 
@@ -88,29 +114,32 @@ def _margin(margin: Context | None, currency: str) -> Context | None:
         return None
     value = margin.get("margin")
     return {
-        "text": words.quantity(value, margin.get("unit"), currency=currency),
+        "text": words.difference(value, margin.get("unit"), currency=currency).replace(
+            "pp", "percentage points"
+        ),
         "beyond": words.is_number(value) and not value >= 0,
-        "name": margin.get("name"),
+        "name": check_name(margin.get("name")),
         "element": margin.get("element"),
         "time": words.moment(margin.get("time"), str(margin.get("time") or "")),
     }
 
 
-def _extreme(item: Context | None, key: str, unit: str, currency: str) -> Context | None:
+def _extreme(item: Context | None, key: str, unit: str) -> Context | None:
     if not item:
         return None
     people = item.get("responsible") or []
     return {
         "name": item.get("name"),
-        "kind": {"trafo": "transformer"}.get(str(item.get("kind")), item.get("kind")),
-        "value": words.quantity(item.get(key), unit),
+        "value": words.quantity(item.get(key), unit, apart_from=item.get("limit")),
+        "limit": words.quantity(item.get("limit"), unit) if words.is_number(item.get("limit")) else None,
+        "without": words.quantity(item.get("without_trades"), unit),
         "interval": item.get("interval"),
         "time": words.moment(item.get("time")),
         "duration": words.duration(item.get("duration_s")) if item.get("duration_s") else None,
         "people": [
             {
                 "name": person.get("participant"),
-                "share": words.quantity(person.get("share"), person.get("unit") or unit, currency=currency),
+                "share": words.difference(person.get("share"), person.get("unit") or unit),
                 "relief": words.is_number(person.get("share")) and person["share"] < 0,
             }
             for person in people[:4]
@@ -150,29 +179,33 @@ def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str],
     def cash(value: Any) -> str:
         return words.money(value, currency)
 
-    def count(key: str, beside: str, join: str, show: Callable[[Any], str]) -> Callable[[Context], str]:
+    def count(
+        key: str,
+        beside: str,
+        join: str,
+        show: Callable[[Any], str],
+        first: Callable[[Any], str] = words.number,
+    ) -> Callable[[Context], str]:
         def shown(kpis: Context) -> str:
             more = kpis.get(beside)
-            return words.number(kpis.get(key)) + (
-                f"{join}{show(more)}" if words.is_number(more) and more else ""
-            )
+            return first(kpis.get(key)) + (f"{join}{show(more)}" if words.is_number(more) and more else "")
 
         return shown
 
     return [
         row("Lowest voltage", "v_min_pu", pu, "voltage_min_pu", -1),
         row("Highest voltage", "v_max_pu", pu, "voltage_max_pu"),
-        row("Highest line loading", "line_loading_max_percent", percent, "line_loading_percent"),
+        row("Line loading, highest", "line_loading_max_percent", percent, "line_loading_percent"),
         row(
-            "Highest transformer loading",
+            "Transformer, highest",
             "transformer_loading_max_percent",
             percent,
             "transformer_loading_percent",
         ),
         (
-            "Violations in the plant",
+            "Violations",
             "violations_count",
-            count("violations_count", "violated_s", ", ", words.duration),
+            count("violations_count", "violated_s", " in ", words.duration),
             "",
             1,
         ),
@@ -189,8 +222,14 @@ def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str],
         ),
         row("PV curtailed", "pv_curtailed_wh", words.energy),
         row("Self-sufficiency", "self_sufficiency_percent", percent),
-        row("Mean bill", "bill_mean_micro", cash),
-        row("All bills", "bills_total_micro", cash),
+        (
+            "Bills",
+            "bills_total_micro",
+            count("bills_total_micro", "bill_mean_micro", ", mean ", cash, cash),
+            "",
+            1,
+        ),
+        row("Saved by trading locally", "bill_saving_total_micro", cash),
     ]
 
 
@@ -205,6 +244,8 @@ def quality(run: RunResult) -> Context:
         "gate_engine": engines.get("gate") or words.NOT_RECORDED,
         "plant_engine": engines.get("plant") or words.NOT_RECORDED,
         "agreement": words.small(kpis.get("engine_difference_pu"), "pu"),
+        "sentences": (engines.get("agreement") or {}).get("sentences") or [],
+        "notes": engines.get("notes") or [],
         "t_model": words.small(t_model, "pu"),
         "t_model_warned": words.is_number(t_model) and not t_model <= 1e-4,
         "forecast": FORECASTS.get(

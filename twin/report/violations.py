@@ -59,7 +59,7 @@ def _row(row: Row, shares: list[Row], times: list[str], currency: str) -> Row:
     unit = row["unit"]
     return {
         "element": row["element"],
-        "phase": row["phase"],
+        "phase": None if row["phase"] == "abc" else row["phase"],
         "kind": KINDS.get(row["kind"], row["kind"]),
         "value": words.quantity(row["value"], unit, apart_from=row["limit"], currency=currency),
         "limit": words.quantity(row["limit"], unit, currency=currency),
@@ -84,8 +84,8 @@ def _people(shares: list[Row], unit: str) -> Row | None:
         "rows": [
             {
                 "name": row["participant"],
-                "share": words.quantity(row["share_of_change"], row["unit"] or unit),
-                "excess": words.quantity(row["share_of_excess"], row["unit"] or unit),
+                "share": words.difference(row["share_of_change"], row["unit"] or unit),
+                "excess": words.difference(row["share_of_excess"], row["unit"] or unit),
                 "power": words.power(row["change_p_w"]),
                 "width": round(100 * abs(row["share_of_change"]) / widest, 1),
                 "relief": row["share_of_change"] < 0,
@@ -93,8 +93,8 @@ def _people(shares: list[Row], unit: str) -> Row | None:
             for row in known[:SHOWN_PEOPLE]
         ],
         "rest_count": len(rest),
-        "rest": words.quantity(sum(row["share_of_change"] for row in rest), unit),
-        "residual": words.small(residual, unit),
+        "rest": words.difference(sum(row["share_of_change"] for row in rest), unit),
+        "residual": words.small(residual, "pp" if unit == "percent" else unit),
     }
 
 

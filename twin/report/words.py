@@ -94,7 +94,7 @@ def zone(iso: Any) -> str:
     return f"UTC{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}" if minutes else "UTC"
 
 
-_DIGITS = {"pu": 4, "%": 1, "A": 1, "V": 1}
+_DIGITS = {"pu": 4, "%": 1, "pp": 1, "A": 1, "V": 1}
 
 
 def quantity(value: Any, unit: str | None, *, apart_from: Any = None, currency: str = "EUR") -> str:
@@ -103,7 +103,9 @@ def quantity(value: Any, unit: str | None, *, apart_from: Any = None, currency: 
     """
     if not is_number(value):
         return NOT_RECORDED
-    unit = "%" if unit == "percent" else unit
+    unit = {"percent": "%", "percent points": "pp"}.get(unit or "", unit)
+    if unit == "pu" and 0 < abs(value) < 1e-4:
+        return small(value, unit)
     shown = {"Wh": energy, "W": power, "s": duration}.get(unit or "")
     if shown is not None:
         return shown(value)
@@ -115,6 +117,11 @@ def quantity(value: Any, unit: str | None, *, apart_from: Any = None, currency: 
         while digits < 9 and number(value, digits) == number(apart_from, digits):
             digits += 1
     return number(value, digits) + (f"{NBSP}{unit}" if unit else "")
+
+
+def difference(value: Any, unit: str | None, *, currency: str = "EUR") -> str:
+    """A margin or a share: of percentages it is in percentage points (pp)."""
+    return quantity(value, "pp" if unit in ("percent", "%") else unit, currency=currency)
 
 
 def small(value: Any, unit: str) -> str:

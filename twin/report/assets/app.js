@@ -3,7 +3,7 @@
 (() => {
   const { data } = twin, { feeder, nBus, nBranch } = feederView;
   const slider = twin.byId("slot"), play = twin.byId("play"), select = twin.byId("element");
-  let variant = 0, slot = 0, picked = null, timer = 0;
+  let variant = data.judged, slot = 0, picked = null, timer = 0;
   const tip = document.createElement("div");
   tip.className = "tip";
   document.body.append(tip);
@@ -64,9 +64,11 @@
     row("Local price", twin.price(s.price[slot]));
     row("Traded locally", twin.kwh(s.local[slot] / 1000));
     const status = { off: "no gate in this variant", idle: "nothing to decide", accepted: "accepted all trades", cut: "cut trades", blocked: "blocked all trades", inconclusive: "inconclusive: blocked all trades" };
-    row("Gate", (status[s.status[slot]] ?? s.status[slot] ?? "not recorded") + (s.binding[slot] ? `, bound by ${s.binding[slot]}` : ""));
+    row("Gate", (status[s.status[slot]] ?? s.status[slot] ?? "not recorded") + (s.binding[slot] ? `, bound by ${plain(s.binding[slot])}` : ""));
     if (s.cut[slot] > 0) row("Cut", twin.kwh(s.cut[slot] / 1000));
   }
+
+  const plain = (binding) => binding.replace(/^(voltage_min|voltage_max|line_loading|transformer_loading) at /, (kind) => kind.replaceAll("_", " "));
 
   function buildStrips() {
     const box = twin.byId("strips");
@@ -147,9 +149,17 @@
     if (feeder) pickWorst();
   }
 
+  // The element that is nearest to (or farthest beyond) its limit at this moment.
   function pickWorst() {
-    const s = state(), least = extreme(s.v, nBus, (a, b) => Math.abs(a - twin.middle) > Math.abs(b - twin.middle));
-    if (least >= 0) pick("b", least);
+    const s = state();
+    let best = null, most = -Infinity;
+    const see = (kind, index, use) => { if (use > most) [best, most] = [{ kind, index }, use]; };
+    for (let i = 0; i < nBus; i++) {
+      const v = s.v[slot * nBus + i];
+      see("b", i, v < twin.middle ? (twin.middle - v) / (twin.middle - twin.low) : (v - twin.middle) / (twin.high - twin.middle));
+    }
+    for (let i = 0; i < nBranch; i++) see("l", i, s.l[slot * nBranch + i] / twin.limitOf(feeder.branches[i]));
+    if (best) pick(best.kind, best.index);
   }
 
   function stop() {
@@ -204,7 +214,7 @@
     if (data.variants.length < 2) return box.classList.add("hidden");
     data.variants.forEach((one, k) => {
       const label = document.createElement("label"), input = document.createElement("input");
-      Object.assign(input, { type: "radio", name: "variant", checked: k === 0 });
+      Object.assign(input, { type: "radio", name: "variant", checked: k === variant });
       input.addEventListener("change", () => choose(k));
       label.append(input, one.title);
       box.append(label);

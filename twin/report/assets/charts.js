@@ -24,7 +24,6 @@ const charts = (() => {
       const { ctx, bbox } = u;
       ctx.save();
       ctx.strokeStyle = OVER;
-      ctx.fillStyle = "#16202b";
       ctx.font = `${12 * devicePixelRatio}px system-ui, "DejaVu Sans", sans-serif`;
       ctx.textAlign = "right";
       ctx.lineWidth = 1.5 * devicePixelRatio;
@@ -37,29 +36,32 @@ const charts = (() => {
         ctx.lineTo(bbox.left + bbox.width, y);
         ctx.stroke();
         const above = y - 16 * devicePixelRatio > bbox.top;
-        ctx.fillText(text, bbox.left + bbox.width - 4, above ? y - 5 * devicePixelRatio : y + 14 * devicePixelRatio);
+        const wide = ctx.measureText(text).width, base = above ? y - 5 * devicePixelRatio : y + 14 * devicePixelRatio;
+        ctx.fillStyle = "rgba(255,255,255,.8)";
+        ctx.fillRect(bbox.left + bbox.width - wide - 8, base - 12 * devicePixelRatio, wide + 8, 15 * devicePixelRatio);
+        ctx.fillStyle = "#16202b";
+        ctx.fillText(text, bbox.left + bbox.width - 4, base);
       }
       ctx.restore();
     };
   }
 
-  function axes(unit, more = []) {
+  function axes(unit, digits) {
     const line = { stroke: "#37434f", grid: { stroke: "#e6eaee", width: 1 }, ticks: { stroke: "#b8c2cc", width: 1 }, font: '12px system-ui, "DejaVu Sans", sans-serif' };
     return [
       { ...line, values: (u, splits) => splits.map((s, i) => twin.tick(s, splits.length > 1 ? splits[1] - splits[0] : 0)), space: 60 },
-      { ...line, label: unit, labelSize: 18, labelFont: '12px system-ui, "DejaVu Sans", sans-serif', size: 58 },
-      ...more.map((axis) => ({ ...line, labelSize: 18, labelFont: line.font, size: 62, side: 1, ...axis, grid: { show: false } })),
+      { ...line, label: unit, labelSize: 18, labelFont: '12px system-ui, "DejaVu Sans", sans-serif', size: 58, ...(digits === undefined ? {} : { values: (u, splits) => splits.map((v) => v.toFixed(digits)) }) },
     ];
   }
 
-  function plot(id, data, series, { unit, limits = [], range, height = 210, moreAxes = [], scales = {}, bands = [] }) {
+  function plot(id, data, series, { unit, limits = [], range, height = 210, bands = [] }) {
     const box = twin.byId(id);
     const options = {
       width: Math.max(280, box.clientWidth), height,
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
       cursor: { sync: { key: "twin" }, drag: { x: true, y: false }, points: { size: 6 } },
-      scales: { x: { time: true }, y: range ? { range } : {}, ...scales },
-      axes: axes(unit, moreAxes),
+      scales: { x: { time: true }, y: range ? { range } : {} },
+      axes: axes(unit, unit === "pu" ? 3 : undefined),
       series: [{ label: "Time", value: (u, s) => (s === null || s === undefined ? "–" : twin.time(s)) }, ...series],
       bands,
       hooks: { draw: limits.length ? [limitLines(limits)] : [], ready: [watch], setScale: [() => mark(now)] },
@@ -78,6 +80,11 @@ const charts = (() => {
       if (Math.abs(event.clientX - down) < 4) onPick(u.posToVal(event.clientX - u.over.getBoundingClientRect().left, "x"));
     });
     place(u);
+    point(u);
+  }
+
+  function point(u) {
+    if (!(u.cursor.left >= 0)) u.setLegend({ idx: nearest(u.data[0], now) });
   }
 
   function place(u) {
@@ -91,7 +98,7 @@ const charts = (() => {
     now = seconds;
     for (const u of plots) {
       place(u);
-      if (u.cursor.left < 0) u.setLegend({ idx: nearest(u.data[0], seconds) });
+      point(u);
     }
   }
 
@@ -104,6 +111,7 @@ const charts = (() => {
     return low;
   }
 
+  const fromZero = (u, a, b) => [Math.min(0, a ?? 0), Math.max((b ?? 0) * 1.08, 1e-3)];
   const all = () => twin.data.variants.map((_, i) => i);
   const colour = (variant) => twin.colours[variant % twin.colours.length];
 
@@ -114,8 +122,8 @@ const charts = (() => {
       data.push(hold(twin.series(k, name)));
       series.push({ label: twin.data.variants[k].title, stroke: colour(k), width: k === chosen ? 2.4 : 1.2, paths: stepped, points: { show: false }, value: (u, v) => show(v ?? NaN) });
     }
-    data.push(hold(twin.series(chosen, base)));
-    series.push({ label: "without any trade", stroke: GREY, dash: [5, 4], width: 1.4, paths: stepped, points: { show: false }, value: (u, v) => show(v ?? NaN) });
+    if (base) data.push(hold(twin.series(chosen, base)));
+    if (base) series.push({ label: "without any trade", stroke: GREY, dash: [5, 4], width: 1.4, paths: stepped, points: { show: false }, value: (u, v) => show(v ?? NaN) });
     return { data, series };
   }
 
@@ -164,11 +172,12 @@ const charts = (() => {
     const s = (name) => hold(twin.series(chosen, name));
     const rows = stack([{ label: "local", fill: "#0072b2", values: s("local_kwh") }, { label: "with the supplier, beyond firm limits", fill: "#a9bfd2", values: s("supplier_kwh") }, { label: "cut by the gate", fill: "#e7a977", values: s("cut_kwh") }], 1);
     const series = rows.map((row) => ({ label: row.label, stroke: row.fill, fill: row.fill, width: 0.5, paths: stepped, points: { show: false }, value: (u, v, k, i) => (i === null || i === undefined ? "–" : twin.kwh(row.values[i] ?? NaN)) }));
-    const price = { label: "local price", scale: "p", stroke: "#16202b", width: 2, paths: stepped, points: { show: false }, value: (u, v) => twin.price(v ?? NaN) };
-    const least = (u, a, b) => [0, Math.max((b ?? 0) * 1.08, 1e-3)];
-    plot("chart-market", [times(chosen), ...rows.map((row) => row.sum), s("price")], [...series, price], {
-      unit: "kWh an interval", height: 230, range: least, scales: { p: { range: least } }, moreAxes: [{ scale: "p", label: `${twin.data.currency}/kWh` }],
-    });
+    plot("chart-market", [times(chosen), ...rows.map((row) => row.sum)], series, { unit: "kWh an interval", height: 230, range: fromZero });
+  }
+
+  function price(chosen) {
+    const { data, series } = compared(chosen, "price", null, twin.price);
+    plot("chart-price", [times(chosen), ...data], series, { unit: `${twin.data.currency}/kWh`, height: 170, range: fromZero });
   }
 
   function show(chosen) {
@@ -179,6 +188,7 @@ const charts = (() => {
     loading(chosen, "chart-trafo", "trafo", "base_trafo", twin.trafoLimit);
     energy(chosen);
     market(chosen);
+    price(chosen);
   }
 
   // One bus or branch over the slots of the slider, for every variant.

@@ -87,7 +87,7 @@ const twin = (() => {
       return mix(VOLTS, v < middle ? 0.5 * (v - low) / (middle - low) : 0.5 + 0.5 * (v - middle) / (high - middle));
     },
     loadColour: (percent, limit) => (Number.isFinite(percent) ? mix(LOADS, percent / limit) : "#b8c2cc"),
-    useColour: (use) => (use > 100 ? "#c51b7d" : mix(USES, use / 100)),
+    useColour: (use) => (use > 100 ? "#c51b7d" : mix(USES, (use / 100) ** 2)),
     ramp: (name) => ({ volts: VOLTS, loads: LOADS })[name].map((c) => `rgb(${c.join(",")})`).join(","),
     colours: ["#0072b2", "#d55e00", "#00805c", "#a0479b", "#7a6000", "#3b3b3b"],
     byId: (id) => document.getElementById(id),

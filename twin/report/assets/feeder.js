@@ -44,8 +44,10 @@ const feederView = (() => {
     for (const s of [-4, 4]) {
       add(parent, "circle", { cx: x + s * dx, cy: y + s * dy, r: 7, fill: "none", stroke: "#16202b", "stroke-width": 2, "data-l": i });
     }
-    const right = x < feeder.width * 0.7;
-    label(parent, x + (right ? 2 : -2), y - 18 < 14 ? y + 32 : y - 18, "Transformer", { "text-anchor": right ? "start" : "end", "font-weight": 600 });
+    const at = Math.min(Math.max(x, 46), feeder.width - 46);
+    const crowd = (top) => feeder.buses.filter((bus) => Math.abs(bus.x - at) < 52 && Math.abs(bus.y - (y + top - 4)) < 14).length;
+    const top = [-16, 28, -32, 44].reduce((best, t) => (crowd(t) < crowd(best) ? t : best));
+    label(parent, at, y + top, "Transformer", { "text-anchor": "middle", "font-weight": 600, stroke: "#fff", "stroke-width": 4, "paint-order": "stroke", "stroke-linejoin": "round" });
   }
 
   function drawProfile() {
