@@ -6,7 +6,6 @@ text is the contract's id. Nothing that binds the parties stands outside it.
 Source: I. Grigg, "The Ricardian contract", IEEE Workshop on Electronic Contracting 2004.
 """
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -119,7 +118,7 @@ class Agreement:
     def _problems(self) -> list[str]:
         problems = []
         for name in (self.seller, self.buyer):
-            if not re.fullmatch(r"[^\s]+", name):
+            if not name or any(c.isspace() for c in name):
                 problems.append(f"agreement: party {name!r} must be an id without blanks")
         if self.seller == self.buyer:
             problems.append(f"agreement: {self.seller} cannot sell to itself")
@@ -145,9 +144,19 @@ def _price_problems(price: FixedPrice | IndexedPrice) -> list[str]:
     return [] if ok else [f"agreement: {price} is out of range; floor <= cap, |prices| <= {MAX_PRICE}"]
 
 
-def _pattern(template: str) -> str:
-    escaped = re.escape(template)
-    return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", escaped)
+def _terms(template: str, text: str) -> dict[str, str] | None:
+    """Return the fields of a text that was made from a template, nothing if it was not."""
+    first, *parts = template.split("{")
+    if not text.startswith(first):
+        return None
+    text, terms = text[len(first) :], {}
+    for part in parts:
+        name, literal = part.split("}", 1)
+        end = text.find(literal) if literal else len(text)
+        if end < 1:
+            return None
+        terms[name], text = text[:end], text[end + len(literal) :]
+    return None if text else terms
 
 
 def read_agreement(text: str) -> Agreement:
@@ -156,10 +165,9 @@ def read_agreement(text: str) -> Agreement:
     Raises:
         ContractError: The text is not of this form, or a term is out of range.
     """
-    match = re.fullmatch(_pattern(_TEMPLATE), text)
-    if match is None:
+    terms = _terms(_TEMPLATE, text)
+    if terms is None:
         raise ContractError("agreement: the text does not have the form of a power purchase agreement")
-    terms = match.groupdict()
     try:
         agreement = Agreement(
             seller=terms["seller"],
@@ -178,10 +186,10 @@ def read_agreement(text: str) -> Agreement:
 
 
 def _read_price(clause: str) -> FixedPrice | IndexedPrice:
-    fixed = re.fullmatch(_pattern(_FIXED), clause)
+    fixed = _terms(_FIXED, clause)
     if fixed:
         return FixedPrice(whole_micro(fixed["price"], "price"))
-    indexed = re.fullmatch(_pattern(_INDEXED), clause)
+    indexed = _terms(_INDEXED, clause)
     if indexed:
         names = ("factor", "premium", "floor", "cap")
         return IndexedPrice(*(whole_micro(indexed[name], name) for name in names))

@@ -31,7 +31,8 @@ class Optimum:
 def welfare_micro(fills: Fills) -> int:
     """Return the welfare of fills: sum of -side * energy * limit, rounded down to whole micro."""
     value = -(fills["side"].astype(np.int64) * fills["energy_wh"] * fills["limit_micro_per_kwh"])
-    return sum(value.tolist()) // WH_PER_KWH
+    total: int = sum(value.tolist())
+    return total // WH_PER_KWH
 
 
 def optimum(orders: Orders) -> Optimum:
