@@ -21,6 +21,7 @@ from rigs.gate_rules import GateMemory
 from rigs.live import LiveDevice, LiveTiming
 from rigs.memory import MemoryDevice
 from rigs.rig_lock import RigLock
+from rigs.signals import sigterm_raises, uninterrupted
 from rigs.supervisor import Charge, SupervisorProcess
 from rigs.wire import WireDevice, emulator_config
 
@@ -47,6 +48,7 @@ class OpenBench:
         self._live: dict[str, LiveDevice] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._supervisor: SupervisorProcess | None = None
+        self._guard = sigterm_raises()
         self._memory: dict[str, MemoryDevice] = {}
         self._wired: dict[str, WireDevice] = {}
         self._loop = asyncio.new_event_loop()
@@ -126,12 +128,17 @@ class OpenBench:
         return self._run(device.emulator.ask(do, **message))
 
     def __enter__(self) -> Self:
+        self._guard.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tear_down(error)
+        try:
+            with uninterrupted():
+                self._tear_down(error)
+        finally:
+            self._guard.__exit__(kind, error, trace)
 
     def _note(self, kind: str, content: Mapping[str, Any]) -> None:
         self.journal.append((kind, dict(content)))
@@ -213,7 +220,8 @@ class OpenBench:
             live.stop()
         self._run(_cancel(self._tasks))
         for role, device in backwards:
-            self._attempt(role, partial(device.make_safe, self._time_s), _SAFE_S, troubles)
+            time_s = self._loop.time() if role in self._live else self._time_s
+            self._attempt(role, partial(device.make_safe, time_s), _SAFE_S, troubles)
         for role, device in backwards:
             self._attempt(role, device.close, _CLOSE_S, troubles)
         if self._supervisor is not None:

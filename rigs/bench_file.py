@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rigs.device import RoleSpec
+from rigs.device import DeviceKind, RoleSpec
 from rigs.errors import BenchFileError
 from rigs.yaml_source import KeyPath, YamlSource, describe, read_yaml
 
@@ -55,6 +55,17 @@ class IdentitySection(Section):
     serial: str
 
 
+class NameplateSection(Section):
+    """What the device can do. Needed where no scenario says it: 'twin rig emulate' and 'check' know only the
+    bench."""
+
+    kind: DeviceKind
+    p_max_w: float = Field(gt=0)
+    capacity_wh: float = Field(0.0, ge=0)
+    soc_initial: float = Field(0.5, ge=0, le=1)
+    efficiency: float = Field(1.0, gt=0, le=1)
+
+
 class EmulatedSection(Section):
     """How an emulated device behaves."""
 
@@ -87,6 +98,7 @@ class DeviceSection(Section):
     port: Port = 502
     unit_id: int = Field(1, ge=0, le=255)
     identity: IdentitySection | None = None
+    nameplate: NameplateSection | None = None
     limits: LimitsSection = Field(default_factory=LimitsSection)
     safe: SafeSection = Field(default_factory=SafeSection)
     reversion_s: float = Field(
@@ -163,6 +175,7 @@ _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("devices", "*"): DeviceSection,
     ("devices", "*", "limits"): LimitsSection,
     ("devices", "*", "safe"): SafeSection,
+    ("devices", "*", "nameplate"): NameplateSection,
     ("devices", "*", "identity"): IdentitySection,
     ("devices", "*", "timing"): TimingSection,
     ("devices", "*", "emulated"): EmulatedSection,
@@ -190,6 +203,31 @@ def load_bench(path: Path, roles: Sequence[RoleSpec]) -> BenchFile:
     return bench
 
 
+def nameplate_roles(path: Path) -> tuple[RoleSpec, ...]:
+    """Return the roles of a bench by its own nameplates, for use without a scenario.
+
+    Raises:
+        BenchFileError: a device without a nameplate, or a file that is wrong in itself.
+    """
+    source = read_yaml(path)
+    devices = source.data.get("devices") if isinstance(source.data, dict) else None
+    if not isinstance(devices, dict):
+        raise BenchFileError([*source.problems, source.problem(("devices",), "is missing")])
+    specs, problems = [], []
+    for role, device in devices.items():
+        plate = device.get("nameplate") if isinstance(device, dict) else None
+        try:
+            section = NameplateSection.model_validate(plate)
+        except ValidationError:
+            text = "without a scenario the bench must say kind and p_max_w of every device"
+            problems.append(source.problem(("devices", str(role), "nameplate"), text))
+            continue
+        specs.append(RoleSpec(str(role), **section.model_dump()))
+    if problems:
+        raise BenchFileError(problems)
+    return tuple(specs)
+
+
 def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSpec]) -> list[str]:
     from difflib import get_close_matches
 
@@ -202,6 +240,14 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(roles)) or 'none'}"
             problems.append(source.problem(where, f"the scenario has no such role; {hint}"))
             continue
+        plate = device.nameplate
+        if plate is not None and (plate.kind, plate.p_max_w) != (spec.kind, spec.p_max_w):
+            problems.append(
+                source.problem(
+                    (*where, "nameplate"),
+                    f"{plate.kind} of {plate.p_max_w} W, the scenario needs {spec.kind} of {spec.p_max_w} W",
+                )
+            )
         least_w = -spec.p_max_w if spec.kind == "battery" else 0.0
         limits = device.limits.p_gen_w
         if limits is not None and not (least_w <= limits[0] and limits[1] <= spec.p_max_w):

@@ -15,7 +15,7 @@ from rigs.errors import LatchedError, NotArmedError
 from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
 from rigs.point_writer import PointWriter
 
-_PROOF_S = 2.0
+_PROOF_S = 1.0
 _PROOF_MARGIN_S = 1.0
 
 

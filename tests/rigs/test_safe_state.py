@@ -1,0 +1,227 @@
+"""Every way out of a harness, proven on a device that outlives it: an emulated PV inverter on wall-clock
+time.
+
+The harness is a process of its own that drives the inverter as a real device (driver modbus, armed for a
+time).
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rigs.emulator.config import EmulatorConfig
+from rigs.emulator_process import EmulatorProcess
+
+SUN_W, LIMIT_W = 8000.0, 2400.0
+
+HARNESS = """
+import sys, time
+from pathlib import Path
+from rigs.device import Command, RoleSpec
+from rigs.open_bench import open_bench
+path, state, ending = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+roles = [RoleSpec("house_2.pv", "pv_inverter", 8000.0)]
+with open_bench(path, roles, arm={"house_2.pv": 60.0}, state=state) as bench:
+    print(bench._supervisor.process.pid, flush=True)
+    for k in range(600):
+        bench.step(k, 1, {"house_2.pv": Command(2400.0)}, {})
+        time.sleep(0.05)
+        if k == 12 and ending == "exception":
+            raise ZeroDivisionError
+        if k == 12 and ending == "end":
+            break
+        if k == 12 and ending == "hang":
+            time.sleep(600)
+"""
+
+
+def bench_text(port: int, reversion_s: float) -> str:
+    return f"""
+bench: lab
+devices:
+  house_2.pv:
+    driver: modbus
+    mode: shadow
+    host: 127.0.0.1
+    port: {port}
+    identity: {{maker: p2p-grid-twin, model: pv, serial: SN7}}
+    limits: {{p_gen_w: [0, 8000]}}
+    reversion_s: {reversion_s}
+    poll_s: 0.1
+    stale_after_s: 0.5
+    safe_after_s: 1.5
+"""
+
+
+class Bench:
+    def __init__(
+        self, emulator: EmulatorProcess, harness: asyncio.subprocess.Process, supervisor: int
+    ) -> None:
+        self.emulator, self.harness, self.supervisor = emulator, harness, supervisor
+
+    async def power_w(self) -> float:
+        return float((await self.emulator.ask("truth"))["power_w"])
+
+    async def until(self, power_w: float, seconds: float) -> float:
+        """Wait until the inverter generates ``power_w``; returns how long it took."""
+        start = time.monotonic()
+        while abs(await self.power_w() - power_w) > 1:
+            if time.monotonic() - start > seconds:
+                raise AssertionError(f"still {await self.power_w()} W after {seconds} s, expected {power_w}")
+            await asyncio.sleep(0.02)
+        return time.monotonic() - start
+
+
+def run(
+    tmp_path: Path, work: Callable[[Bench], Awaitable[None]], *, reversion_s: float = 60, ending: str = "none"
+) -> None:
+    async def main() -> None:
+        emulator = EmulatorProcess(
+            EmulatorConfig("house_2.pv", "pv_inverter", 8000.0, clock="wall", model="pv", serial="SN7")
+        )
+        harness: Any = None
+        try:
+            await emulator.ready()
+            await emulator.ask("surroundings", p_available_w=SUN_W)
+            path = tmp_path / "bench.yaml"
+            path.write_text(bench_text(emulator.port, reversion_s))
+            harness = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", HARNESS, str(path), str(tmp_path / "state"), ending,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            line = await asyncio.wait_for(harness.stdout.readline(), 20)
+            assert line, (await harness.stderr.read()).decode()
+            bench = Bench(emulator, harness, int(line))
+            await bench.until(LIMIT_W, 5)
+            await work(bench)
+        finally:
+            if harness is not None and harness.returncode is None:
+                harness.kill()
+            if harness is not None:
+                await harness.communicate()
+            emulator.end()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "ending", ["exception", *(pytest.param(e, marks=pytest.mark.slow) for e in ("end", "sigterm", "sigint"))]
+)
+def test_every_ordinary_way_out_makes_safe(tmp_path, ending) -> None:
+    async def work(bench: Bench) -> None:
+        if ending in ("sigterm", "sigint"):
+            bench.harness.send_signal(getattr(signal, ending.upper()))
+        await bench.until(0, 5)
+        code = await asyncio.wait_for(bench.harness.wait(), 5)
+        assert code == {"end": 0, "exception": 1, "sigterm": 143, "sigint": -signal.SIGINT}[ending]
+        assert not Path(f"/proc/{bench.supervisor}").exists()  # and nobody is left behind
+
+    run(tmp_path, work, ending=ending)
+
+
+def test_after_sigkill_the_supervisor_makes_safe(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.harness.send_signal(signal.SIGKILL)
+        assert await bench.until(0, 8) < 5
+        await bench.harness.wait()
+
+    run(tmp_path, work)
+
+
+def test_with_the_supervisor_killed_too_the_device_falls_back_by_itself(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        os.kill(bench.supervisor, signal.SIGKILL)
+        bench.harness.send_signal(signal.SIGKILL)
+        await bench.harness.wait()
+        # model 123 falls back to its default, no limit, within the reversion time plus 1 s
+        assert await bench.until(SUN_W, 5) < 2 + 1
+
+    run(tmp_path, work, reversion_s=2)
+
+
+@pytest.mark.slow
+def test_a_control_loop_that_hangs_is_made_safe_by_the_io_loop(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        assert await bench.until(0, 8) < 4
+
+    run(tmp_path, work, ending="hang")
+
+
+@pytest.mark.slow
+def test_a_harness_that_is_stopped_dead_is_made_safe_by_the_supervisor(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.harness.send_signal(signal.SIGSTOP)
+        assert await bench.until(0, 8) < 6
+        bench.harness.send_signal(signal.SIGCONT)
+
+    run(tmp_path, work)
+
+
+@pytest.mark.slow
+def test_while_all_is_well_the_timer_is_refreshed_and_never_runs_out(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        for _ in range(35):
+            assert abs(await bench.power_w() - LIMIT_W) < 1
+            await asyncio.sleep(0.1)
+
+    run(tmp_path, work, reversion_s=2)
+
+
+@pytest.mark.slow
+def test_a_second_harness_is_refused_with_the_name_of_the_first(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        second = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HARNESS, str(tmp_path / "bench.yaml"), str(tmp_path / "state"), "none",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, errors = await asyncio.wait_for(second.communicate(), 20)
+        assert f"process {bench.harness.pid}; two harnesses never drive one rig" in errors.decode()
+        assert abs(await bench.power_w() - LIMIT_W) < 1
+
+    run(tmp_path, work)
+
+
+def test_another_device_at_the_address_is_never_written(tmp_path) -> None:
+    from rigs.device import Command, RoleSpec
+    from rigs.errors import RigError
+    from rigs.open_bench import open_bench
+
+    async def main() -> None:
+        emulator = EmulatorProcess(
+            EmulatorConfig("house_2.pv", "pv_inverter", 8000.0, clock="wall", model="pv", serial="OTHER")
+        )
+        try:
+            await emulator.ready()
+            path = tmp_path / "bench.yaml"
+            path.write_text(bench_text(emulator.port, 2))
+            roles = [RoleSpec("house_2.pv", "pv_inverter", 8000.0)]
+            with pytest.raises(RigError, match=r"is p2p-grid-twin pv OTHER, .* names p2p-grid-twin pv SN7"):
+                await asyncio.to_thread(open_bench, path, roles, arm={"house_2.pv": 5.0}, state=tmp_path)
+            # unarmed it may be opened in shadow with the right serial, and still nothing is written
+            path.write_text(bench_text(emulator.port, 2).replace("SN7", "OTHER"))
+
+            def shadow() -> str:
+                with open_bench(path, roles, state=tmp_path) as bench:
+                    for k in range(3):
+                        sample = bench.step(k, 1, {"house_2.pv": Command(10.0)}, {})["house_2.pv"]
+                        time.sleep(0.15)
+                    assert {c["outcome"] for kind, c in bench.journal if kind == "decision"} <= {
+                        "shadow",
+                        "held",
+                    }
+                    return sample.note
+
+            await emulator.ask("surroundings", p_available_w=SUN_W)
+            assert await asyncio.to_thread(shadow) == ""
+            assert float((await emulator.ask("truth"))["power_w"]) == pytest.approx(SUN_W, abs=2)
+        finally:
+            emulator.end()
+
+    asyncio.run(main())
