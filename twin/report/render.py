@@ -86,7 +86,8 @@ def _variants(run: RunResult) -> dict[str, RunResult]:
 def _context(run: RunResult) -> Context:
     runs = _variants(run)
     manifest, currency = run.manifest, currency_of(run)
-    titles = {str(v.get("name")): v.get("title") or v.get("name") for v in manifest.get("variants") or []}
+    titles: Context = dict.fromkeys(runs, "This run")
+    titles |= {str(v.get("name")): v.get("title") or v.get("name") for v in manifest.get("variants") or []}
     payload, times = _payload(run, runs, titles)
     payload["judged"] = [one is run for one in runs.values()].index(True)
     sums = {name: people_of(one) for name, one in runs.items()}

@@ -31,6 +31,7 @@ _CHECKS = {
     "device_data": "Data of devices on a wire",
     "money": "Money sums to zero",
 }
+_ONLY_IF_ANY = ("pv_curtailed_wh",)
 _WHO = {"trades": "with trades", "feeder": "without trades", "expect": "expected"}
 
 
@@ -88,7 +89,7 @@ def _check(check: Context, currency: str) -> Context:
     if check.get("element"):
         facts.append(str(check["element"]))
     if check.get("count"):
-        facts.append(f"{words.number(check['count'])} times")
+        facts.append("once" if check["count"] == 1 else f"{words.number(check['count'])} times")
     if check.get("detail"):
         facts.append(str(check["detail"]))
     return {
@@ -128,6 +129,9 @@ def _extreme(item: Context | None, key: str, unit: str) -> Context | None:
     if not item:
         return None
     people = item.get("responsible") or []
+    units = {
+        "percentage points" if p.get("unit") in ("percent", "%") else p.get("unit") or unit for p in people
+    }
     return {
         "name": item.get("name"),
         "value": words.quantity(item.get(key), unit, apart_from=item.get("limit")),
@@ -139,11 +143,14 @@ def _extreme(item: Context | None, key: str, unit: str) -> Context | None:
         "people": [
             {
                 "name": person.get("participant"),
-                "share": words.difference(person.get("share"), person.get("unit") or unit),
+                "share": words.difference(person.get("share"), person.get("unit") or unit).split(words.NBSP)[
+                    0
+                ],
                 "relief": words.is_number(person.get("share")) and person["share"] < 0,
             }
             for person in people[:4]
         ],
+        "share_unit": ", ".join(sorted(units)),
         "more": max(0, len(people) - 4),
     }
 
@@ -153,6 +160,8 @@ def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
     limits = {name: run.manifest.get("scenario", {}).get("limits") or {} for name, run in runs.items()}
     rows = []
     for label, key, shown, limit_key, sign in _quantities(currency):
+        if key in _ONLY_IF_ANY and not any(run.kpis.get(key) for run in runs.values()):
+            continue
         cells = []
         for name, run in runs.items():
             value, limit = run.kpis.get(key), limits[name].get(limit_key)
@@ -188,7 +197,9 @@ def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str],
     ) -> Callable[[Context], str]:
         def shown(kpis: Context) -> str:
             more = kpis.get(beside)
-            return first(kpis.get(key)) + (f"{join}{show(more)}" if words.is_number(more) and more else "")
+            return words.number(kpis.get(key)) + (
+                f"{join}{show(more)}" if words.is_number(more) and more else ""
+            )
 
         return shown
 
@@ -205,7 +216,7 @@ def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str],
         (
             "Violations",
             "violations_count",
-            count("violations_count", "violated_s", " in ", words.duration),
+            count("violations_count", "violated_s", ", together ", words.duration),
             "",
             1,
         ),
@@ -222,13 +233,8 @@ def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str],
         ),
         row("PV curtailed", "pv_curtailed_wh", words.energy),
         row("Self-sufficiency", "self_sufficiency_percent", percent),
-        (
-            "Bills",
-            "bills_total_micro",
-            count("bills_total_micro", "bill_mean_micro", ", mean ", cash, cash),
-            "",
-            1,
-        ),
+        row("Bills, mean", "bill_mean_micro", cash),
+        row("Bills, all", "bills_total_micro", cash),
         row("Saved by trading locally", "bill_saving_total_micro", cash),
     ]
 

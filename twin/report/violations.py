@@ -6,7 +6,7 @@ from twin.report import words
 from twin.results import RunResult
 
 SHOWN = 40
-SHOWN_PEOPLE = 8
+SHOWN_BURDENS, SHOWN_RELIEFS = 7, 3
 KINDS = {
     "voltage_min": "voltage too low",
     "voltage_max": "voltage too high",
@@ -20,7 +20,7 @@ def violations_context(run: RunResult, times: list[str], currency: str) -> dict[
     """Both lists of a variant, ``violated`` (in the plant) and ``averted`` (by the gate).
 
     Each has ``rows`` (at most SHOWN, worst relative excess first, then earliest) and ``total``; a row holds
-    formatted texts and ``people``: at most SHOWN_PEOPLE shares, largest first by size, the rest summed up.
+    formatted texts and ``people``: the largest shares and the largest reliefs, the rest summed up.
     """
     rows = run.table("violations").to_pylist()
     shares = _shares(run)
@@ -76,9 +76,12 @@ def _people(shares: list[Row], unit: str) -> Row | None:
     known = [row for row in shares if words.is_number(row["share_of_change"])]
     if not known:
         return None
-    known.sort(key=lambda row: (-abs(row["share_of_change"]), str(row["participant"])))
-    widest = abs(known[0]["share_of_change"]) or 1.0
-    rest = known[SHOWN_PEOPLE:]
+    known.sort(key=lambda row: (-row["share_of_change"], str(row["participant"])))
+    burdens = [row for row in known if not row["share_of_change"] < 0]
+    reliefs = [row for row in known if row["share_of_change"] < 0]
+    shown = burdens[:SHOWN_BURDENS] + reliefs[-SHOWN_RELIEFS:]
+    rest = burdens[SHOWN_BURDENS:] + reliefs[:-SHOWN_RELIEFS]
+    widest = max(abs(row["share_of_change"]) for row in shown) or 1.0
     residual = next((row["residual"] for row in known if words.is_number(row["residual"])), None)
     return {
         "rows": [
@@ -90,7 +93,7 @@ def _people(shares: list[Row], unit: str) -> Row | None:
                 "width": round(100 * abs(row["share_of_change"]) / widest, 1),
                 "relief": row["share_of_change"] < 0,
             }
-            for row in known[:SHOWN_PEOPLE]
+            for row in shown
         ],
         "rest_count": len(rest),
         "rest": words.difference(sum(row["share_of_change"] for row in rest), unit),

@@ -27,7 +27,7 @@ const charts = (() => {
       ctx.font = `${12 * devicePixelRatio}px system-ui, "DejaVu Sans", sans-serif`;
       ctx.textAlign = "right";
       ctx.lineWidth = 1.5 * devicePixelRatio;
-      for (const [value, text] of limits) {
+      for (const [value, text, lower] of limits) {
         const y = u.valToPos(value, "y", true);
         if (!Number.isFinite(y)) continue;
         ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
@@ -35,7 +35,7 @@ const charts = (() => {
         ctx.moveTo(bbox.left, y);
         ctx.lineTo(bbox.left + bbox.width, y);
         ctx.stroke();
-        const above = y - 16 * devicePixelRatio > bbox.top;
+        const above = !lower && y - 16 * devicePixelRatio > bbox.top;
         const wide = ctx.measureText(text).width, base = above ? y - 5 * devicePixelRatio : y + 14 * devicePixelRatio;
         ctx.fillStyle = "rgba(255,255,255,.8)";
         ctx.fillRect(bbox.left + bbox.width - wide - 8, base - 12 * devicePixelRatio, wide + 8, 15 * devicePixelRatio);
@@ -132,8 +132,8 @@ const charts = (() => {
     const top = { label: "highest", stroke: colour(chosen), width: 1.4, paths: stepped, points: { show: false }, value: (u, v) => twin.pu(v ?? NaN) };
     const data = [times(chosen), ...lowest.data, hold(twin.series(chosen, "v_max"))];
     const series = [...lowest.series.map((s) => ({ ...s, label: s.label === "without any trade" ? "lowest without any trade" : `lowest: ${s.label}` })), top];
-    const limits = [[twin.low, `limit ${twin.low} pu`], [twin.high, `limit ${twin.high} pu`]].filter(([v]) => Number.isFinite(v));
-    const pad = (twin.high - twin.low) * 0.06 || 0.01;
+    const limits = [[twin.low, `limit ${twin.low} pu`, true], [twin.high, `limit ${twin.high} pu`]].filter(([v]) => Number.isFinite(v));
+    const pad = (twin.high - twin.low) * 0.13 || 0.01;
     const range = (u, a, b) => [Math.min(a ?? twin.low, Number.isFinite(twin.low) ? twin.low : a) - pad, Math.max(b ?? twin.high, Number.isFinite(twin.high) ? twin.high : b) + pad];
     const last = series.length, own = last - 2;
     plot("chart-voltage", data, series, { unit: "pu", limits, range, height: 260, bands: [{ series: [last, own], fill: `${colour(chosen)}22` }] });
@@ -206,11 +206,12 @@ const charts = (() => {
       tables.push([xs, hold(state.slots.map((_, i) => values[i * width + picked.index]))]);
       series.push({ label: twin.data.variants[k].title, stroke: colour(k), width: k === chosen ? 2.4 : 1.2, paths: stepped, points: { show: false }, spanGaps: tables.length > 1 && state.slots.length < twin.data.variants[k].intervals, value: (u, v) => show(v ?? NaN) });
     }
+    const pad = (twin.high - twin.low) * 0.18 || 0.01;
     const limits = (bus ? [twin.low, twin.high] : [limit]).filter(Number.isFinite);
     const range = bus
-      ? (u, a, b) => [Math.min(a ?? 1, ...limits) - 0.005, Math.max(b ?? 1, ...limits) + 0.005]
+      ? (u, a, b) => [Math.min(a ?? 1, ...limits) - pad, Math.max(b ?? 1, ...limits) + pad]
       : (u, a, b) => [0, Math.max(b ?? 0, ...limits.map((x) => x * 1.12))];
-    plot("chart-element", uPlot.join(tables), series, { unit: bus ? "pu" : "%", limits: limits.map((x) => [x, `limit ${x} ${bus ? "pu" : "%"}`]), range, height: 190 });
+    plot("chart-element", uPlot.join(tables), series, { unit: bus ? "pu" : "%", limits: limits.map((x) => [x, `limit ${x} ${bus ? "pu" : "%"}`, bus && x === twin.low]), range, height: 190 });
     mark(now);
   }
 
