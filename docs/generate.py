@@ -24,17 +24,15 @@ def _cell(text: str) -> str:
 
 def scenario() -> str:
     """Return one table of keys per section."""
-    lines: list[str] = []
-    section = None
+    sections: dict[str, list[str]] = {}
     for key in all_keys():
-        if key.section:
-            continue
         parent, _, name = key.path.rpartition(".")
-        if parent != section:
-            section = parent
-            lines += ["", *_heading(parent), "", "| key | allowed | default | |", "|---|---|---|---|"]
         default = f"`{key.default}`" if key.default not in {"", "required", "none"} else key.default
-        lines.append(f"| `{name}` | {_cell(key.allowed)} | {default} | {_cell(key.description)} |")
+        row = f"| `{name}` | {_cell(key.allowed)} | {default} | {_cell(key.description)} |"
+        sections.setdefault(parent, []).append(row)
+    lines: list[str] = []
+    for parent, rows in sections.items():
+        lines += ["", *_heading(parent), "", "| key | allowed | default | |", "|---|---|---|---|", *rows]
     return "\n".join(lines).strip()
 
 
