@@ -1,6 +1,6 @@
 """From a schedule that breaks limits to one that does not, with the reason for every cut."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +30,7 @@ class Cut:
     binding: tuple[str | None, ...]
     reason: tuple[str | None, ...]
     shadow_price: FloatArray
+    duals: dict[int, float] = field(default_factory=dict)
 
 
 def cut(trial: Trial, weights: Weights) -> Cut:
@@ -88,4 +89,5 @@ def _priced(trial: Trial, settled: Settled, weights: Weights) -> Cut:
         binding[u] = trial.limits.label(int(entries[at]))
         reason[u] = CUT if cost[own, u] > 0 else CUT_WITH_POOL
         shadow[u] = price[at] if weights == "value" else np.nan
-    return Cut(settled.accepted_wh, "lp", tuple(binding), tuple(reason), shadow)
+    duals = settled.price if weights == "value" else {}
+    return Cut(settled.accepted_wh, "lp", tuple(binding), tuple(reason), shadow, duals)

@@ -12,7 +12,7 @@ from twin.gate.cutting import Cut, DecidedBy, Weights, cut
 from twin.gate.errors import GateInputError
 from twin.gate.limits import Limits, Violation
 from twin.gate.trial import Trial
-from twin.gate.units import Units, WattHours, make_units
+from twin.gate.units import Units, WattHours, make_units, power_of
 
 Status = Literal["idle", "accepted", "cut", "blocked", "inconclusive"]
 
@@ -47,6 +47,7 @@ class GateDecision:
     the currency per unit of the binding limit (pu or percent), NaN where no linear programme decided.
     ``averted``: limits (without margin) that everything cleared would have broken beyond what the baseline
     does. ``base_violations``: limits that the baseline breaks itself. ``solves``: power flows asked for.
+    ``duals``: entry of ``Limits.bounds`` to shadow price, where a programme of values decided.
     """
 
     accepted_wh: WattHours
@@ -58,6 +59,7 @@ class GateDecision:
     averted: tuple[Violation, ...] = ()
     base_violations: tuple[Violation, ...] = ()
     decided_by: DecidedBy = "ac"
+    duals: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,11 @@ class TradeGate:
 def _full_change(problem: GateProblem) -> FloatArray:
     """Change of power at the connection points if everything is accepted; checks the pool's balance."""
     fills = problem.fills
-    energy = fills["energy_wh"] * fills["side"]
-    surplus = int(energy[fills["counterparty"] == POOL].sum())
+    surplus = int((fills["energy_wh"] * fills["side"])[fills["counterparty"] == POOL].sum())
     if surplus:
         raise GateInputError(f"pool sales exceed pool purchases by {surplus} Wh; a clearing must balance")
-    moved = np.where(fills["flexible"], energy, 0) * (3600.0 / problem.interval_s)
-    points = problem.point_of[fills["participant"]]
-    return np.bincount(points, weights=moved, minlength=len(problem.p_base_w)).astype(np.float64, copy=False)
+    n = len(problem.p_base_w)
+    return power_of(fills, fills["energy_wh"], problem.point_of, n, problem.interval_s)
 
 
 def _accept_all(problem: GateProblem, solves: int, base: tuple[Violation, ...] = ()) -> GateDecision:
@@ -174,4 +174,5 @@ def _explained(
         averted=averted,
         base_violations=base,
         decided_by=cut.decided_by,
+        duals=cut.duals,
     )

@@ -1,61 +1,63 @@
-"""What one more watt does: derivatives of every watched value by batched central differences."""
+"""What one more watt does: derivatives of every value by batched central differences."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adapters.grid.engine import GridState
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from twin.gate.trial import Trial
+Solve = Callable[[FloatArray, FloatArray], GridState]
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Derivatives at one operating point.
+    """Derivatives at one operating point per W (or var) injected at each connection point.
 
-    ``excess_per_w`` (n_bounds, n_points) in pu and percent per W, ordered as ``Limits.bounds``; columns of
-    points where nobody moves power are zero. ``loss_per_w`` (n_points,) is W of loss per W injected.
+    ``v_per_w`` (n_bus, n_points) in pu, ``loading_per_w`` (n_branch, n_points) in percent, ``loss_per_w``
+    (n_points,) in W; columns of points that were not asked for are zero.
     """
 
-    excess_per_w: FloatArray
+    v_per_w: FloatArray
+    loading_per_w: FloatArray
     loss_per_w: FloatArray
 
-
-def groups(feeder: Feeder, points: IntArray) -> IntArray:
-    """For each of ``points`` the first that has the same bus and phases: they cannot be told apart."""
-    place = [(feeder.points[int(p)].bus, feeder.points[int(p)].phases) for p in points]
-    first: dict[tuple[int, str], int] = {}
-    for at, key in enumerate(place):
-        first.setdefault(key, at)
-    return np.array([first[key] for key in place], dtype=np.int64)
+    @property
+    def excess_per_w(self) -> FloatArray:
+        """Derivatives of ``Limits.excess``, (2 n_bus + n_branch, n_points)."""
+        return np.concatenate((-self.v_per_w, self.v_per_w, self.loading_per_w))
 
 
-def sensitivity(trial: Trial, p_gen_w: FloatArray, points: IntArray, step_w: float) -> Sensitivity:
-    """Differentiate at ``p_gen_w`` (n_points,) with respect to the given points, ``step_w`` either way.
+def sensitivity(
+    solve: Solve,
+    feeder: Feeder,
+    p_gen_w: FloatArray,
+    q_gen_var: FloatArray,
+    points: IntArray,
+    step_w: float,
+    reactive: bool = False,
+) -> Sensitivity:
+    """Differentiate at the operating point (n_points,) with respect to the given points, ``step_w`` either way.
 
-    A derivative that has no value (a neighbouring power flow without solution) is zero; the power flow that
-    verifies every schedule finds what that hides.
+    Points with the same bus and phases share a column of power flows. A derivative that has no value (a
+    neighbouring power flow without solution) is zero; whoever uses it has the power flow check the outcome.
     """
-    group = groups(trial.engine.feeder, points)
-    heads = np.unique(group)
-    power = np.tile(p_gen_w, (2 * len(heads), 1))
-    each = np.arange(len(heads))
-    power[each, points[heads]] += step_w
-    power[len(heads) + each, points[heads]] -= step_w
-    state = trial.solve(power)
+    places = {(feeder.points[int(p)].bus, feeder.points[int(p)].phases): int(p) for p in points[::-1]}
+    heads = np.array(sorted(places.values()), dtype=np.int64)
+    k, each = len(heads), np.arange(len(heads))
+    moved = np.tile(q_gen_var if reactive else p_gen_w, (2 * k, 1))
+    moved[each, heads] += step_w
+    moved[k + each, heads] -= step_w
+    fixed = np.broadcast_to(p_gen_w if reactive else q_gen_var, moved.shape)
+    state = solve(fixed, moved) if reactive else solve(moved, fixed)
+    head_of = [places[feeder.points[int(p)].bus, feeder.points[int(p)].phases] for p in points]
+    column = np.searchsorted(heads, np.array(head_of, dtype=np.int64))
 
     def slope(values: FloatArray) -> FloatArray:
-        up, down = values[: len(heads)], values[len(heads) :]
-        return np.nan_to_num((up - down) / (2 * step_w), nan=0.0, posinf=0.0, neginf=0.0)
+        per_w = np.nan_to_num((values[:k] - values[k:]) / (2 * step_w), nan=0.0, posinf=0.0, neginf=0.0)
+        out = np.zeros((values.shape[1], len(p_gen_w)))
+        out[:, points] = per_w.T[:, column]
+        return out
 
-    dv, dload, dloss = slope(state.v_pu), slope(state.loading_percent), slope(state.loss_w)
-    column = np.searchsorted(heads, group)
-    out = np.zeros((2 * dv.shape[1] + dload.shape[1], len(p_gen_w)))
-    out[:, points] = np.concatenate((-dv, dv, dload), axis=1).T[:, column]
-    loss = np.zeros(len(p_gen_w))
-    loss[points] = dloss[column]
-    return Sensitivity(out, loss)
+    return Sensitivity(slope(state.v_pu), slope(state.loading_percent), slope(state.loss_w[:, None])[0])

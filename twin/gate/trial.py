@@ -51,8 +51,7 @@ class Trial:
 
     def solve(self, p_gen_w: FloatArray) -> GridState:
         """Solve k scenarios of power at the connection points, (k, n_points)."""
-        self.solves += len(p_gen_w)
-        return self.engine.solve(p_gen_w, np.broadcast_to(self.q_base_var, p_gen_w.shape))
+        return self._count(p_gen_w, np.broadcast_to(self.q_base_var, p_gen_w.shape))
 
     def state(self, accepted_wh: WattHours) -> GridState:
         """Solve one schedule (n,) or several (k, n), everybody delivering."""
@@ -63,9 +62,15 @@ class Trial:
         units = self.units
         step_w = max(1.0, 0.02 * float(np.abs(units.effect_w_per_wh * units.energy_wh).max(initial=0.0)))
         points = np.flatnonzero((units.effect_w_per_wh != 0).any(axis=1) | self._placed())
-        sens = sensitivity(self, self.p_base_w + units.power_w(accepted_wh), points, step_w)
+        p_gen_w = self.p_base_w + units.power_w(accepted_wh)
+        feeder = self.engine.feeder
+        sens = sensitivity(self._count, feeder, p_gen_w, self.q_base_var, points, step_w)
         self.slope = sens.excess_per_w
         return sens
+
+    def _count(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
+        self.solves += len(p_gen_w)
+        return self.engine.solve(p_gen_w, q_gen_var)
 
     def _placed(self) -> BoolArray:
         placed = np.zeros(len(self.p_base_w), dtype=bool)

@@ -105,6 +105,15 @@ def make_units(fills: Fills, point_of: IntArray, n_points: int, interval_s: int)
     return Units(row_unit, energy, effect, own, place, sign, weight)
 
 
+def power_of(
+    fills: Fills, accepted_wh: WattHours, point_of: IntArray, n_points: int, interval_s: int
+) -> FloatArray:
+    """Change of power at the connection points, (n_points,), if ``accepted_wh`` of the fills is delivered."""
+    moved = np.where(fills["flexible"], accepted_wh * fills["side"], 0) * (3600.0 / interval_s)
+    points = point_of[fills["participant"]]
+    return np.bincount(points, weights=moved, minlength=n_points).astype(np.float64, copy=False)
+
+
 def _pair_up(fills: Fills) -> IntArray:
     """Unit of each row: its own, or the same for the two sides of a bilateral trade."""
     m = len(fills)
