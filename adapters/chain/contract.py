@@ -3,7 +3,6 @@
 eth-abi does the coding. web3's contract objects would do the same and cost a second of import and 20 ms a batch.
 """
 
-from functools import cache
 from typing import Any
 
 from eth_abi.abi import decode, encode
@@ -99,7 +98,7 @@ def revert_reason(error: RevertedError, artefact: Artefact) -> str:
     data = error.data
     if len(data) < 4:
         return str(error)
-    entry = _error_table(artefact.name).get(data[:4])
+    entry = _error_table(artefact).get(data[:4])
     if entry is None:
         return f"reverted with 0x{data.hex()[:72]}"
     name, types, inputs = entry
@@ -110,13 +109,12 @@ def revert_reason(error: RevertedError, artefact: Artefact) -> str:
     return f"{name}({', '.join(shown)})"
 
 
-@cache
-def _error_table(contract: str) -> dict[bytes, tuple[str, list[str], list[str]]]:
+def _error_table(artefact: Artefact) -> dict[bytes, tuple[str, list[str], list[str]]]:
     table = {
         bytes(keccak(b"Error(string)"))[:4]: ("Error", ["string"], ["text"]),
         bytes(keccak(b"Panic(uint256)"))[:4]: ("Panic", ["uint256"], ["code"]),
     }
-    for item in load_artefact(contract).abi:
+    for item in artefact.abi:
         if item["type"] == "error":
             types = [type_of(i) for i in item["inputs"]]
             selector = bytes(keccak(f"{item['name']}({','.join(types)})".encode()))[:4]

@@ -231,8 +231,10 @@ class Evm:
 
     def _execute(self, sender: bytes, to: bytes, data: bytes, value: int, gas: int, block: EvmBlock) -> Any:
         vm = self._chain.get_vm(block.header)
-        with vm.in_costless_state() as state:
-            return state.costless_execute_transaction(self._spoof(sender, to, data, value, gas, block))
+        # Not py-evm's own costless state: that one takes its timestamp from the wall clock.
+        free = block.header.copy(base_fee_per_gas=0)
+        state = vm.build_state(self._chain.chaindb.db, free, vm.chain_context, vm.previous_hashes)
+        return state.costless_execute_transaction(self._spoof(sender, to, data, value, gas, block))
 
 
 def _reverted(computation: Any) -> ExecutionRevertedError:
