@@ -74,7 +74,11 @@ class Agents:
         people, hours = self._people, self._hours
         time_s = interval * self._interval_s
         second = (self._day_start_s + time_s) % 86400
-        recharge = in_window(second, people.recharge_from_s, people.recharge_to_s) & people.battery_sells
+        # where the two windows overlap it sells: an idle battery's house would buy what the battery sells
+        selling = people.battery_sells & in_window(second, people.sell_from_s, people.sell_to_s)
+        recharge = (
+            people.battery_sells & ~selling & in_window(second, people.recharge_from_s, people.recharge_to_s)
+        )
         most_ev = ev_most_w(people, state.ev_plugged, state.ev_need_wh, self._interval_s)
         wants_now, bid_ev = self._ev_wish(time_s, state, most_ev)
         ev_firm = np.where(wants_now, np.minimum(most_ev, people.firm_import_w), 0.0)
@@ -83,7 +87,7 @@ class Agents:
         ev_base = ev_firm + sun
         low, high = battery_bounds_w(people, state.soc, self._interval_s)
         own = self_consumption_w(pv_w - load_w - ev_base, low, high, recharge)
-        battery = self._battery_wish_w(second, state, own, low, high, recharge)
+        battery = self._battery_wish_w(second, state, own, low, high, selling, recharge)
         # and what its own house's battery would sell: nobody sells with one hand and buys with the other
         self_sold = np.minimum(np.maximum(battery, 0.0), most_ev - ev_base)
         ev_base, own, battery = ev_base + self_sold, own + self_sold, battery - self_sold
@@ -128,11 +132,11 @@ class Agents:
         own_w: FloatArray,
         low_w: FloatArray,
         high_w: FloatArray,
+        selling: BoolArray,
         recharge: BoolArray,
     ) -> FloatArray:
         """Power offered (> 0) or asked (< 0) beyond self-consumption, spread over what is left of the window."""
         people = self._people
-        selling = people.battery_sells & in_window(second, people.sell_from_s, people.sell_to_s)
         if not (selling.any() or recharge.any()):
             return np.zeros(people.n)
         left = (people.sell_to_s - second) % 86400 / 3600.0
