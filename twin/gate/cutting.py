@@ -36,7 +36,7 @@ class Cut:
 def cut(trial: Trial, weights: Weights) -> Cut:
     """Cut everything that was cleared to what the power flow accepts."""
     try:
-        settled = settle(trial, weights, *_start(trial))
+        settled = settle(trial, weights, *start_of(trial))
     except ProgramError:
         return _scaled(trial, *bisect(trial, trial.units.energy_wh))
     if not settled.feasible:
@@ -47,7 +47,7 @@ def cut(trial: Trial, weights: Weights) -> Cut:
     return _priced(trial, replace(settled, accepted_wh=accepted), weights)
 
 
-def _start(trial: Trial) -> tuple[WattHours, Answer]:
+def start_of(trial: Trial) -> tuple[WattHours, Answer]:
     """Where to linearise first: the largest tried share of everything that passes, or nothing of it.
 
     Everything itself can be far beyond the limits, where the feeder's slopes say little about its edge.

@@ -53,10 +53,10 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
         steps = _steps(units, accepted)
         effect = steps.sum(units.effect_w_per_wh)
         room = _room(effect, excess, sens)
-        keep = np.flatnonzero((steps.b < 0) | (room >= WORTH_TRYING_WH))
-        steps, effect, room = steps.pick(keep), effect[:, keep], room[keep]
-        amount = np.maximum(np.floor(np.minimum(room, steps.least(units.energy_wh - accepted))), 1.0)
         gain = steps.sum(units.weight)
+        keep = np.flatnonzero(((steps.b < 0) | (room >= WORTH_TRYING_WH)) & (gain > 0))
+        steps, room, gain = steps.pick(keep), room[keep], gain[keep]
+        amount = np.maximum(np.floor(np.minimum(room, steps.least(units.energy_wh - accepted))), 1.0)
         order = np.argsort(-gain * amount, kind="stable")
         for part in (order[:FIRST], order[FIRST:]):
             best = _try(trial, accepted, steps.pick(part), amount[part], gain[part])

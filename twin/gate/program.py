@@ -77,10 +77,10 @@ class Program:
     def cost(self) -> FloatArray:
         """Value of each unit, relative to the greatest, and 0 for the common fraction t."""
         n = len(self.units.energy_wh)
-        preference = 1 + TIE * (1 - np.arange(n) / max(n, 1))
-        value = self.units.weight * preference * self.units.energy_wh
+        preference = TIE * (1 - np.arange(n) / max(n, 1))
+        value = (self.units.weight + np.abs(self.units.weight) * preference) * self.units.energy_wh
         # Largest coefficient 1: HiGHS judges optimality by absolute tolerances.
-        self._unit = float(value.max(initial=0.0)) or 1.0
+        self._unit = float(np.abs(value).max(initial=0.0)) or 1.0
         return np.append(value / self._unit, 0.0)
 
     def add(self, row: Row) -> None:
