@@ -123,6 +123,8 @@ def _time_problems(time: Any) -> list[str]:
     steps = time.diff().dt.total_seconds().to_numpy()[1:]
     if not steps[0] > 0:
         return ["line 3: time does not rise"]
+    if steps[0] % 1:
+        return [f"column 'time': steps are whole seconds, got {steps[0]:g} s; write dates such as 2016-01-18T00:15:00"]
     bad = np.flatnonzero(steps != steps[0])
     return [
         f"line {i + 3}: gap or jump: {time.iloc[i]} is followed by {time.iloc[i + 1]}, expected a step of {steps[0]:g} s"
@@ -135,7 +137,7 @@ def _value_problems(column: Any, name: str, most: float) -> list[str]:
         values = column.to_numpy(float)
     except (TypeError, ValueError):
         return [f"column {name}: holds text where numbers are allowed"]
-    bad = np.flatnonzero(~((values >= 0) & (values <= most)))
+    bad = np.flatnonzero(~((values >= 0) & (values <= most) & np.isfinite(values)))
     span = "a number >= 0" if most == np.inf else f"0..{most:g}"
     return [f"column {name}, line {i + 2}: got {values[i]}, allowed {span} (no gaps)" for i in bad[:3]]
 
