@@ -1,0 +1,184 @@
+"""Hosting capacity: how much the feeder takes before a limit breaks, over seeded random placements."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from adapters.grid.engine import Engine
+from adapters.grid.feeder import FloatArray, IntArray
+from market.orders import BUY, SELL, SUPPLIER, Fills, empty_fills
+from twin.gate.errors import GateInputError
+from twin.gate.gate import GateProblem, TradeGate
+from twin.gate.limits import Limits
+
+What = Literal["trade", "export", "import"]
+
+CHUNK = 4096
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is placed on the feeder, at the state that is meant to be hard for it.
+
+    ``what``: ``trade`` places pairs that exchange ``power_w`` (the first of a random order sells to the second,
+    and so on), ``export`` places sources of ``power_w``, ``import`` loads. ``eligible`` are the connection
+    points that may get one, each at most once; ``placements`` random orders are drawn with ``seed``.
+    """
+
+    p_base_w: FloatArray
+    q_base_var: FloatArray
+    what: What
+    power_w: float
+    eligible: IntArray
+    placements: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """How many devices or pairs fit on the eligible points."""
+        return len(self.eligible) // (2 if self.what == "trade" else 1)
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """Result over placements, in devices or pairs of ``power_w`` each.
+
+    ``hosted`` (placements,) is the largest number up to which every number keeps the limits; ``mean_w`` and
+    ``mean_half_width_w`` are its mean in W and half of that mean's 95 % interval (normal approximation);
+    ``quantile_w(0.05)`` is what 95 of 100 placements host, with an interval from order statistics.
+    ``full`` counts placements that hosted everything; ``binding`` counts the limit that broke first
+    ('power flow' where there was no solution).
+    """
+
+    hosted: IntArray
+    power_w: float
+    steps: int
+    full: int
+    binding: dict[str, int]
+    solves: int
+
+    @property
+    def mean_w(self) -> float:
+        """Mean hosted power."""
+        return float(self.hosted.mean()) * self.power_w
+
+    @property
+    def mean_half_width_w(self) -> float:
+        """Half of the 95 % confidence interval of the mean."""
+        n = len(self.hosted)
+        return Z95 * float(self.hosted.std(ddof=1)) / np.sqrt(n) * self.power_w if n > 1 else float("inf")
+
+    def quantile_w(self, share: float) -> tuple[float, float, float]:
+        """A quantile of hosted power with its 95 % interval from order statistics: low, estimate, high."""
+        ordered, n = np.sort(self.hosted), len(self.hosted)
+        half = Z95 * np.sqrt(n * share * (1 - share))
+        at = [share * n - half, share * n, share * n + half]
+        rows = np.clip(np.floor(at).astype(int), 0, n - 1)
+        low, middle, high = (float(ordered[row]) * self.power_w for row in rows)
+        return low, middle, high
+
+
+def hosting(engine: Engine, limits: Limits, study: Study) -> Hosting:
+    """Solve every placement at every number of devices, in batches.
+
+    Raises ``GateInputError`` where nothing can be placed.
+    """
+    _check(study)
+    steps, hosted, binding, solves = study.steps, [], Counter[str](), 0
+    per = max(1, CHUNK // (steps + 1))
+    for first in range(0, study.placements, per):
+        count = min(per, study.placements - first)
+        power = np.stack([_levels(study, first + i) for i in range(count)])
+        flat = power.reshape(-1, power.shape[2])
+        state = engine.solve(flat, np.broadcast_to(study.q_base_var, flat.shape))
+        solves += len(flat)
+        ok = limits.within(state).reshape(count, steps + 1)
+        excess = limits.excess(state).reshape(count, steps + 1, -1)
+        for i in range(count):
+            broken = steps + 1 if ok[i].all() else int(np.argmin(ok[i]))
+            hosted.append(max(broken - 1, 0))
+            if broken <= steps:
+                over = excess[i, broken]
+                lost = bool(np.isposinf(over).all() or not state.converged[i * (steps + 1) + broken])
+                binding["power flow" if lost else limits.label(int(np.argmax(over)))] += 1
+    array = np.array(hosted, dtype=np.int64)
+    full = int((array == steps).sum())
+    return Hosting(array, study.power_w, steps, full, dict(binding.most_common()), solves)
+
+
+def hosting_with_gate(gate: TradeGate, study: Study, accepted_share: float = 0.95) -> Hosting:
+    """With the gate in between: the largest number at which it still accepts that share of the energy.
+
+    Found by bisection over the number, so that the share is taken to fall with it. Limits hold at every
+    number, because the gate sees to it; what is counted is where it begins to cost.
+    """
+    _check(study)
+    hosted, binding, solves = [], Counter[str](), 0
+    for placement in range(study.placements):
+        low, high, name = 0, study.steps + 1, None
+        while high - low > 1:
+            middle = (low + high) // 2
+            problem = _problem(study, placement, middle)
+            decision = gate.decide(problem)
+            solves += decision.solves
+            share = int(decision.accepted_wh.sum()) / max(1, int(problem.fills["energy_wh"].sum()))
+            if share >= accepted_share and decision.status != "inconclusive":
+                low = middle
+            else:
+                high = middle
+                name = next((b for b in decision.binding if b), "power flow")
+        hosted.append(low)
+        if name is not None:
+            binding[name] += 1
+    array = np.array(hosted, dtype=np.int64)
+    full = int((array == study.steps).sum())
+    return Hosting(array, study.power_w, study.steps, full, dict(binding.most_common()), solves)
+
+
+def _check(study: Study) -> None:
+    if study.steps < 1 or study.placements < 1 or not study.power_w > 0:
+        raise GateInputError(
+            f"nothing to place: {len(study.eligible)} eligible points, {study.placements} placements of "
+            f"{study.power_w} W; give at least {2 if study.what == 'trade' else 1} points and one placement"
+        )
+
+
+def _order(study: Study, placement: int) -> IntArray:
+    """A random order of the eligible points; each placement has a stream of its own."""
+    return np.random.default_rng([study.seed, placement]).permutation(study.eligible)
+
+
+def _levels(study: Study, placement: int) -> FloatArray:
+    """Power at the connection points with 0, 1, 2, ... devices, (steps + 1, n_points)."""
+    order, steps = _order(study, placement), study.steps
+    change = np.zeros((steps + 1, len(study.p_base_w)))
+    each = np.arange(1, steps + 1)
+    if study.what == "trade":
+        change[each, order[0 : 2 * steps : 2]] += study.power_w
+        change[each, order[1 : 2 * steps : 2]] -= study.power_w
+    else:
+        change[each, order[:steps]] += study.power_w if study.what == "export" else -study.power_w
+    return study.p_base_w + np.cumsum(change, axis=0)
+
+
+def _problem(study: Study, placement: int, number: int) -> GateProblem:
+    """The first ``number`` devices of a placement as fills over an hour, a W as a Wh."""
+    order = _order(study, placement)
+    fills: Fills
+    if study.what == "trade":
+        sell, buy = order[0 : 2 * number : 2], order[1 : 2 * number : 2]
+        fills = empty_fills(2 * number)
+        fills["participant"] = np.concatenate((sell, buy))
+        fills["counterparty"] = np.concatenate((buy, sell))
+        fills["side"] = np.repeat((SELL, BUY), number)
+    else:
+        fills = empty_fills(number)
+        fills["participant"], fills["counterparty"] = order[:number], SUPPLIER
+        fills["side"] = SELL if study.what == "export" else BUY
+    fills["order_id"], fills["flexible"] = np.arange(len(fills)), True
+    fills["energy_wh"] = round(study.power_w)
+    n = len(study.p_base_w)
+    return GateProblem(study.p_base_w, study.q_base_var, np.arange(n), fills, 3600)
