@@ -20,23 +20,44 @@ class Table(Protocol):
     """
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """Load profiles."""
+        ...
+
     @property
-    def p(self) -> FloatArray: ...
+    def p(self) -> FloatArray:
+        """Active power of loads."""
+        ...
+
     @property
-    def q(self) -> FloatArray: ...
+    def q(self) -> FloatArray:
+        """Reactive power of loads."""
+        ...
+
     @property
-    def pv_names(self) -> tuple[str, ...]: ...
+    def pv_names(self) -> tuple[str, ...]:
+        """PV profiles."""
+        ...
+
     @property
-    def pv(self) -> FloatArray: ...
+    def pv(self) -> FloatArray:
+        """Generation."""
+        ...
+
     @property
-    def step_s(self) -> int: ...
+    def step_s(self) -> int:
+        """Seconds of a row."""
+        ...
+
     @property
-    def start(self) -> datetime: ...
+    def start(self) -> datetime:
+        """Begin of the first row."""
+        ...
+
     @property
-    def zone(
-        self,
-    ) -> str: ...  # of ``start``; rows are elapsed time from it. Empty: the scenario's own offset
+    def zone(self) -> str:
+        """Time zone of ``start``; rows are elapsed time from it. Empty: the scenario's own offset."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -124,10 +145,13 @@ def _time_problems(time: Any) -> list[str]:
     if not steps[0] > 0:
         return ["line 3: time does not rise"]
     if steps[0] % 1:
-        return [f"column 'time': steps are whole seconds, got {steps[0]:g} s; write dates such as 2016-01-18T00:15:00"]
+        return [
+            f"column 'time': steps are whole seconds, got {steps[0]:g} s; write dates such as 2016-01-18T00:15:00"
+        ]
     bad = np.flatnonzero(steps != steps[0])
     return [
-        f"line {i + 3}: gap or jump: {time.iloc[i]} is followed by {time.iloc[i + 1]}, expected a step of {steps[0]:g} s"
+        f"line {i + 3}: gap or jump: {time.iloc[i]} is followed by {time.iloc[i + 1]}, "
+        f"expected a step of {steps[0]:g} s"
         for i in bad[:5]
     ]
 
