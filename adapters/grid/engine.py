@@ -41,8 +41,8 @@ class GridState:
     ``p_branch_w`` (k, n_branch): active power into the branch at its from side.
     ``p_slack_w``, ``q_slack_var`` (k,): what the upstream grid delivers (positive: the feeder imports).
     ``loss_w`` (k,): active power that goes into branches at one end and does not leave at the other.
-    On an unbalanced feeder rows are per phase (``Feeder.bus_phase``), voltages are those to neutral, slack powers
-    and losses are sums over phases, and ``unbalance_percent`` (k, n_bus) is the negative- over the
+    On an unbalanced feeder rows are per phase (``Feeder.bus_phase``), voltages are those to neutral, slack
+    powers and losses are sums over phases, and ``unbalance_percent`` (k, n_bus) is the negative- over the
     positive-sequence voltage of the row's bus (IEC 61000-4-30), NaN where a phase is missing.
     """
 

@@ -12,11 +12,11 @@ class GridInputError(GridError):
 class UnsupportedElementError(GridError):
     """This engine cannot model elements of the feeder, use another. ``elements`` lists them by name."""
 
-    def __init__(self, engine: str, elements: tuple[str, ...]) -> None:
+    def __init__(self, engine: str, elements: tuple[str, ...], instead: str = "pandapower") -> None:
         self.engine = engine
         self.elements = elements
         super().__init__(
-            f"{engine} cannot model: {'; '.join(elements)}. Use engine: pandapower for this feeder."
+            f"{engine} cannot model: {'; '.join(elements)}. Use engine: {instead} for this feeder."
         )
 
 

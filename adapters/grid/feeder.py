@@ -46,11 +46,11 @@ class Feeder:
     ``branch_kind`` is 'line' or 'trafo'; ``rated_a`` the thermal rating in A (lines), ``rated_va`` in VA
     (transformers), NaN where the case states none. ``xy`` is (n_bus, 2), coordinates or a computed layout.
     ``native`` is the engine-side object (a pandapower net or a path to a .dss file); only adapters open it.
-    An unbalanced feeder has one bus row per bus and phase and one branch row per branch and phase; ``bus_phase``
-    and ``branch_phase`` name the phase of a row ('abc' on a balanced feeder, where a row stands for all three),
-    and ``site`` numbers the place that a bus row belongs to (the same for the phases of one bus). A point's
-    ``bus`` is the row of its phase, of its first phase where it has three.
-    ``notes`` lists everything that was assumed, corrected or dropped on loading, a sentence each.
+    An unbalanced feeder has one bus row per bus and phase and one branch row per branch and phase;
+    ``bus_phase`` and ``branch_phase`` name the phase of a row ('abc' on a balanced feeder, where a row stands
+    for all three), and ``site`` numbers the place that a bus row belongs to (the same for the phases of one
+    bus). A point's ``bus`` is the row of its phase, of its first phase where it has three. ``notes`` lists
+    everything that was assumed, corrected or dropped on loading, a sentence each.
     """
 
     name: str

@@ -1,13 +1,12 @@
 """The pandapower engine: the reference, one Newton-Raphson power flow per scenario."""
 
-import copy
 from typing import Any, Literal
 
 import numpy as np
 
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
-from adapters.grid.taps import checked_tap, tapped_transformers
+from adapters.grid.taps import net_with_error
 from adapters.grid.topology import potentials
 
 TrafoModel = Literal["pi", "t"]
@@ -29,7 +28,7 @@ class PandapowerEngine:
         """
         self.feeder = feeder
         self._trafo_model = trafo_model
-        self._net = _with_error(feeder.native, model_error)
+        self._net = net_with_error(feeder.native, model_error)
         self._start = _start_values(self._net)
         self._unrated = ~(feeder.branch_rated_a > 0) & ~(feeder.branch_rated_va > 0)
 
@@ -116,16 +115,3 @@ def _start_values(net: Any) -> dict[str, Any]:
     ]
     sources = dict(zip(net.ext_grid.bus.tolist(), net.ext_grid.va_degree.fillna(0.0), strict=True))
     return {"init_vm_pu": "flat", "init_va_degree": potentials(len(net.bus), shifts, sources)}
-
-
-def _with_error(native: Any, error: ModelError) -> Any:
-    checked_tap(native, error)
-    net = copy.deepcopy(type(native)({k: v for k, v in native.items() if k != "profiles"}))
-    for column in ("r_ohm_per_km", "x_ohm_per_km"):
-        net.line[column] = net.line[column] * error.line_impedance_factor
-    if error.source_voltage_pu is not None:
-        net.ext_grid["vm_pu"] = error.source_voltage_pu
-    if error.tap_pos is not None:
-        for i in tapped_transformers(net):
-            net.trafo.at[i, "tap_pos"] = float(error.tap_pos)
-    return net

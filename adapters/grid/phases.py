@@ -1,7 +1,7 @@
 """Feeders with single-phase connection points: what they need, and their rows per bus and phase."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from adapters.grid.errors import GridInputError
 from adapters.grid.feeder import ConnectionPoint, Feeder, FloatArray
 from adapters.grid.normalise import label
 
-PHASES = ("a", "b", "c")
+PHASES: tuple[Literal["a", "b", "c"], ...] = ("a", "b", "c")
 _ZERO_SEQUENCE = {
     "line": ("r0_ohm_per_km", "x0_ohm_per_km", "c0_nf_per_km"),
     "trafo": ("vector_group", "vk0_percent", "vkr0_percent"),
@@ -19,7 +19,8 @@ _ZERO_SEQUENCE = {
 def asymmetric_points(net: Any, notes: list[str]) -> list[ConnectionPoint]:
     """Connection points of the asymmetric loads of a reduced net, one per phase used; the loads leave the net.
 
-    A load with the same power in every phase is one three-phase point. Asymmetric static generators are refused.
+    A load with the same power in every phase is one three-phase point. Asymmetric static generators are
+    refused.
 
     Raises:
         GridInputError: loads in delta, or zero-sequence data that are missing (named).
@@ -33,7 +34,9 @@ def asymmetric_points(net: Any, notes: list[str]) -> list[ConnectionPoint]:
     for row in net.asymmetric_load.itertuples():
         name = label(net, "asymmetric_load", row.Index)
         if str(row.type) != "wye":
-            raise GridInputError(f"{name}: connected in {row.type}; only loads from phase to neutral are modelled.")
+            raise GridInputError(
+                f"{name}: connected in {row.type}; only loads from phase to neutral are modelled."
+            )
         scale = float(row.scaling) * 1e6
         power = [(getattr(row, f"p_{x}_mw") * scale, getattr(row, f"q_{x}_mvar") * scale) for x in PHASES]
         used = [i for i, pair in enumerate(power) if pair != (0.0, 0.0)]
@@ -42,7 +45,8 @@ def asymmetric_points(net: Any, notes: list[str]) -> list[ConnectionPoint]:
             continue
         for i in used or [0]:
             text = name if len(used) <= 1 else f"{name} ({PHASES[i]})"
-            points.append(ConnectionPoint(text, int(row.bus), PHASES[i], *map(float, power[i])))
+            p_w, q_var = power[i]
+            points.append(ConnectionPoint(text, int(row.bus), PHASES[i], float(p_w), float(q_var)))
         if not used:
             notes.append(f"{name} states no power in any phase: connected to phase a.")
     net.asymmetric_load = net.asymmetric_load.iloc[:0]

@@ -1,4 +1,4 @@
-"""Where a feeder comes from: a SimBench code, a ``pandapower.networks`` function, a pandapower JSON file."""
+"""Where a feeder comes from: a SimBench code, a ``pandapower.networks`` function, a pandapower or OpenDSS file."""
 
 import ast
 import difflib
@@ -12,7 +12,7 @@ from adapters.grid.errors import GridInputError
 from adapters.grid.feeder import Feeder
 from adapters.grid.pandapower_net import feeder_from_net
 
-FORMS = "'simbench:CODE', 'pandapower:FUNCTION' or the path of a pandapower JSON file"
+FORMS = "'simbench:CODE', 'pandapower:FUNCTION', a pandapower JSON file or an OpenDSS .dss file"
 # A pandapower JSON file names the Python classes it wants built; only data containers may be named.
 _TRUSTED_PACKAGES = ("pandapower", "pandas", "numpy", "networkx", "shapely", "geopandas", "builtins")
 _MODULE_KEY = re.compile(r'\\*"_module\\*"\s*:\s*\\*"([^"\\]*)')
@@ -24,13 +24,13 @@ def load_feeder(source: str, base_dir: Path) -> Feeder:
     Args:
         source: ``simbench:CODE`` (for example ``simbench:1-LV-rural2--2-sw``), ``pandapower:FUNCTION`` (of
             ``pandapower.networks``, keyword arguments allowed: ``create_cigre_network_mv(with_der="all")``)
-            or a pandapower JSON file, relative to ``base_dir``.
+            a pandapower JSON file or an OpenDSS ``.dss`` file, relative to ``base_dir``.
         base_dir: folder that a relative file name starts from.
 
     Raises:
         GridInputError: unknown code, function or file, with the nearest known names; a net without an
-        external
-            grid; isolated loads; anything else that is named in its text.
+            external grid; isolated loads; anything else that is named in its text.
+        FeederNotSolvableError: an OpenDSS file that does not converge in its own state.
     """
     kind, _, rest = source.partition(":")
     if kind == "simbench" and rest:
@@ -41,6 +41,10 @@ def load_feeder(source: str, base_dir: Path) -> Feeder:
         return feeder_from_net(_function_net(rest), rest.partition("(")[0], source)
     if source.endswith(".json"):
         return feeder_from_net(_json_net(base_dir / source), Path(source).stem, source)
+    if source.lower().endswith(".dss"):
+        from adapters.grid.opendss_source import load_dss_feeder
+
+        return load_dss_feeder(base_dir / source, source)
     raise GridInputError(f"grid source {source!r} is not understood: allowed are {FORMS}.")
 
 

@@ -1,5 +1,6 @@
-"""Tap positions of a reduced pandapower net: which transformers have one, and which positions are allowed."""
+"""What departs from the plan: tap positions that are allowed, and a net with a model error applied."""
 
+import copy
 from typing import Any
 
 from adapters.grid.engine import ModelError
@@ -30,3 +31,22 @@ def checked_tap(net: Any, error: ModelError) -> None:
             raise GridInputError(
                 f"tap_pos {error.tap_pos} is outside the range {low:g}..{high:g} of {label(net, 'trafo', i)}."
             )
+
+
+def net_with_error(native: Any, error: ModelError) -> Any:
+    """A copy of a reduced net (without its profiles) that departs from it by the model error.
+
+    Raises:
+        GridInputError: a tap position that a transformer does not have.
+    """
+    checked_tap(native, error)
+    net = copy.deepcopy(type(native)({k: v for k, v in native.items() if k != "profiles"}))
+    for column in ("r_ohm_per_km", "x_ohm_per_km", "r0_ohm_per_km", "x0_ohm_per_km"):
+        if column in net.line.columns:
+            net.line[column] = net.line[column] * error.line_impedance_factor
+    if error.source_voltage_pu is not None:
+        net.ext_grid["vm_pu"] = error.source_voltage_pu
+    if error.tap_pos is not None:
+        for i in tapped_transformers(net):
+            net.trafo.at[i, "tap_pos"] = float(error.tap_pos)
+    return net

@@ -58,11 +58,11 @@ def _rich_net() -> Any:
     common = {"vector_group": "Dyn", "tap_neutral": 0, "tap_min": -9, "tap_max": 9, "tap_step_degree": 0}
     pp.create_transformer_from_parameters(
         *(net, hv, mv, 25, 110, 20, 0.41, 12, 14, 0.07), 150, name="hv-mv", parallel=2, **common,
-        tap_side="hv", tap_pos=-3, tap_step_percent=1.5, tap_changer_type="Ratio",
+        tap_side="hv", tap_pos=-2, tap_step_percent=1.5, tap_changer_type="Ratio",
     )  # fmt: skip
     pp.create_transformer_from_parameters(
-        *(net, mv, lv, 0.4, 20, 0.42, 1.4, 6, 1.35, 0.3375), 330, name="mv-lv", df=0.8, **common,
-        tap_side="lv", tap_pos=2, tap_step_percent=2.5, tap_changer_type="Ratio",
+        *(net, mv, lv, 0.4, 20, 0.42, 1.4, 6, 0.6, 0.3), 330, name="mv-lv", df=0.8, **common,
+        tap_side="lv", tap_pos=-1, tap_step_percent=2.5, tap_changer_type="Ratio",
     )  # fmt: skip
     pp.create_line_from_parameters(
         *(net, lv, end, 0.3, 0.2, 0.08, 210, 0.27), parallel=2, df=0.9, g_us_per_km=30.0, name="twin cable"

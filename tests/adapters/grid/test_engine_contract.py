@@ -58,14 +58,15 @@ def test_shapes_and_signs(name: str, street: Feeder) -> None:
     assert state.v_pu[2].max() > state.v_pu[1].max()
     assert (state.loss_w > 0).all()
     trafo = street.branch_kind.index("trafo")
-    assert state.p_branch_w[0, trafo] == pytest.approx(state.p_slack_w[0], abs=0.1)
+    assert state.p_branch_w[0, trafo] == pytest.approx(state.p_slack_w[0], rel=1e-6)
 
 
 @engines
 def test_power_balance(name: str, rural: Feeder) -> None:
     p, q = scaled(rural, 0.2, 1.0, -0.5)
     state = make_engine(rural, name).solve(p, q)
-    assert p.sum(axis=1) + state.p_slack_w - state.loss_w == pytest.approx(np.zeros(3), abs=0.01)
+    tolerance_w = 0.5 if name == "opendss" else 0.01  # of 350 kW
+    assert p.sum(axis=1) + state.p_slack_w - state.loss_w == pytest.approx(np.zeros(3), abs=tolerance_w)
 
 
 @engines
@@ -199,12 +200,14 @@ def test_rich_net_against_pandapower_as_it_came(name: str, rich_net: Net) -> Non
     p, q = scaled(feeder, 1.0)
     state = make_engine(feeder, name).solve(p, q)
     by_name = dict(zip(original.bus.name, original.res_bus.vm_pu, strict=True))
-    assert state.v_pu[0] == pytest.approx([by_name[bus] for bus in feeder.bus_names], abs=1e-8)
+    # OpenDSS has a transformer model of its own, its stated tolerance is 5e-5 pu
+    v_pu, percent, watt = (5e-5, 0.02, 150) if name == "opendss" else (1e-8, 1e-5, 0.1)
+    assert state.v_pu[0] == pytest.approx([by_name[bus] for bus in feeder.bus_names], abs=v_pu)
     loading = dict(zip(original.line.name, original.res_line.loading_percent, strict=True))
     loading |= dict(zip(original.trafo.name, original.res_trafo.loading_percent, strict=True))
-    assert state.loading_percent[0] == pytest.approx([loading[b] for b in feeder.branch_names], abs=1e-5)
-    assert state.p_slack_w[0] == pytest.approx(original.res_ext_grid.p_mw.sum() * 1e6, abs=0.1)
-    assert state.q_slack_var[0] == pytest.approx(original.res_ext_grid.q_mvar.sum() * 1e6, abs=0.1)
+    assert state.loading_percent[0] == pytest.approx([loading[b] for b in feeder.branch_names], abs=percent)
+    assert state.p_slack_w[0] == pytest.approx(original.res_ext_grid.p_mw.sum() * 1e6, abs=watt)
+    assert state.q_slack_var[0] == pytest.approx(original.res_ext_grid.q_mvar.sum() * 1e6, abs=20 * watt)
 
 
 def test_unknown_engine(two_bus_net: Net) -> None:

@@ -1,0 +1,144 @@
+"""The OpenDSS engine: unbalanced feeders, regulators, the user's own ``.dss`` files, exported pandapower nets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
+from adapters.grid.feeder import Feeder, FloatArray, IntArray
+from adapters.grid.opendss_core import BranchReader, new_context, node_voltages, run, set_powers, solve
+from adapters.grid.opendss_export import export_commands
+from adapters.grid.phases import unbalance_percent
+from adapters.grid.taps import net_with_error
+
+
+@dataclass(frozen=True)
+class BranchMap:
+    """Where the rows of ``Feeder.branch_names`` stand in the arrays of a ``BranchReader``.
+
+    ``at_from`` and ``at_to`` (n_branch,) are positions, ``percent_per_a_*`` what a current there means for
+    the loading, ``phases`` by how many phases a row is multiplied (3 on a balanced feeder, else 1).
+    """
+
+    at_from: IntArray
+    at_to: IntArray
+    percent_per_a_from: FloatArray
+    percent_per_a_to: FloatArray
+    phases: int
+
+
+class OpenDssEngine:
+    """OpenDSS bound to a feeder. Controls are off: taps stay where the case or the model error puts them."""
+
+    name = "opendss"
+
+    def __init__(self, feeder: Feeder, model_error: ModelError = AS_PLANNED) -> None:
+        """Build the circuit in a context of its own.
+
+        Raises:
+            UnsupportedElementError: naming what is not exported to OpenDSS.
+            GridInputError: OpenDSS refuses the circuit, or a tap position that the feeder does not have.
+        """
+        from adapters.grid.opendss_branches import dss_branch_map
+        from adapters.grid.opendss_source import DssCase, open_case
+
+        self.feeder = feeder
+        if isinstance(feeder.native, DssCase):
+            self._context = open_case(feeder.native, model_error)
+            self._reader = BranchReader(self._context)
+            self._map = dss_branch_map(self._context, self._reader, feeder)
+            rows, loads = feeder.native.node_rows, feeder.native.load_rows
+            base = feeder.native.base_v
+        else:
+            self._context = new_context()
+            net = net_with_error(feeder.native, model_error)
+            run(self._context, export_commands(feeder, net), feeder.name)
+            self._reader = BranchReader(self._context)
+            self._map = exported_branch_map(self._reader, feeder, net)
+            rows = _exported_rows(self._context, feeder)
+            base = feeder.bus_vn_v / np.sqrt(3)
+            loads = _load_rows(self._context, len(feeder.points))
+        self._rows, self._base, self._loads = rows, base, loads
+
+    def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
+        """See ``Engine.solve``."""
+        check_powers(self.feeder, p_gen_w, q_gen_var)
+        k, feeder = len(p_gen_w), self.feeder
+        state = GridState(
+            v_pu=np.full((k, feeder.n_bus), np.nan),
+            loading_percent=np.full((k, feeder.n_branch), np.nan),
+            p_branch_w=np.full((k, feeder.n_branch), np.nan),
+            p_slack_w=np.full(k, np.nan),
+            q_slack_var=np.full(k, np.nan),
+            loss_w=np.full(k, np.nan),
+            converged=np.zeros(k, dtype=np.bool_),
+            unbalance_percent=None if feeder.balanced else np.full((k, feeder.n_bus), np.nan),
+        )
+        for row in range(k):
+            set_powers(self._context, self._loads, p_gen_w[row], q_gen_var[row])
+            if solve(self._context):
+                self._read(state, row)
+        return state
+
+    def _read(self, state: GridState, row: int) -> None:
+        voltage = node_voltages(self._context)[self._rows]
+        state.v_pu[row] = np.abs(voltage) / self._base
+        current, power = self._reader.read()
+        m = self._map
+        state.loading_percent[row] = np.maximum(
+            current[m.at_from] * m.percent_per_a_from, current[m.at_to] * m.percent_per_a_to
+        )
+        state.p_branch_w[row] = power[m.at_from] * m.phases
+        total = np.asarray(self._context.Circuit.TotalPower(), dtype=np.float64) * 1e3
+        state.p_slack_w[row], state.q_slack_var[row] = -total[0], -total[1]
+        state.loss_w[row] = np.asarray(self._context.Circuit.Losses(), dtype=np.float64)[0]
+        state.converged[row] = True
+        if state.unbalance_percent is not None:
+            state.unbalance_percent[row] = _unbalance(self.feeder, voltage)
+
+
+def _unbalance(feeder: Feeder, voltage: Any) -> FloatArray:
+    """Voltage unbalance per bus row, NaN where the bus lacks a phase."""
+    result = np.full(feeder.n_bus, np.nan)
+    column = {"a": 0, "b": 1, "c": 2}
+    table = np.full((int(feeder.site.max()) + 1, 3), np.nan, dtype=np.complex128)
+    table[feeder.site, [column[phase] for phase in feeder.bus_phase]] = voltage
+    whole = ~np.isnan(table).any(axis=1)
+    factor = np.full(len(table), np.nan)
+    factor[whole] = unbalance_percent(table[whole])
+    result[:] = factor[feeder.site]
+    return result
+
+
+def _exported_rows(context: Any, feeder: Feeder) -> IntArray:
+    place = {str(name).lower(): i for i, name in enumerate(context.Circuit.AllNodeNames())}
+    if feeder.balanced:
+        return np.array([place[f"b{i}.1"] for i in range(feeder.n_bus)], dtype=np.int64)
+    return np.array([place[f"b{i // 3}.{i % 3 + 1}"] for i in range(feeder.n_bus)], dtype=np.int64)
+
+
+def _load_rows(context: Any, n_points: int) -> IntArray:
+    place = {str(name).lower(): i for i, name in enumerate(context.Loads.AllNames())}
+    return np.array([place[f"p{i}"] for i in range(n_points)], dtype=np.int64)
+
+
+def exported_branch_map(reader: BranchReader, feeder: Feeder, net: Any) -> BranchMap:
+    """Rows of lines and transformers of an exported net."""
+    place = {name.lower(): i for i, name in enumerate(reader.names)}
+    phases = 1 if feeder.balanced else 3
+    n_line = len(net.line)
+    elements = [place[f"line.l{i}"] for i in range(n_line)]
+    elements += [place[f"transformer.t{i}"] for i in range(len(net.trafo))]
+    at = np.array(
+        [[reader.position(e, side, c) for side in (0, 1)] for e in elements for c in range(phases)],
+        dtype=np.int64,
+    ).reshape(-1, 2)
+    per_a = np.full((feeder.n_branch, 2), np.nan)
+    per_a[:] = 100.0 / feeder.branch_rated_a[:, None]
+    for side, column in enumerate(("vn_hv_kv", "vn_lv_kv")):
+        volt = np.repeat(net.trafo[column].to_numpy(dtype=np.float64), phases) * 1e3
+        rated_va = feeder.branch_rated_va[n_line * phases :]
+        factor = np.sqrt(3.0) if feeder.balanced else 1 / np.sqrt(3.0)
+        per_a[n_line * phases :, side] = 100.0 * factor * volt / rated_va
+    return BranchMap(at[:, 0], at[:, 1], per_a[:, 0], per_a[:, 1], 3 if feeder.balanced else 1)

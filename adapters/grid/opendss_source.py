@@ -1,0 +1,305 @@
+"""OpenDSS files as feeders: the user's own ``.dss`` file is plant and gate model as it stands."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from adapters.grid.engine import AS_PLANNED, ModelError
+from adapters.grid.errors import FeederNotSolvableError, GridInputError
+from adapters.grid.feeder import ConnectionPoint, Feeder, FloatArray, IntArray
+from adapters.grid.opendss_branches import (
+    DEFAULT_RATING_A,
+    PHASE_OF_NODE,
+    DssBranch,
+    branch_rows,
+    terminal_rows,
+)
+from adapters.grid.opendss_core import (
+    MAX_ITERATIONS,
+    TOLERANCE_PU,
+    V_MIN_PU,
+    BranchReader,
+    new_context,
+    run,
+    solve,
+)
+from adapters.grid.topology import tree_layout
+
+PhaseText = Literal["abc", "a", "b", "c"]
+POINT_PHASES: dict[tuple[bool, str], PhaseText] = {
+    **{(False, "a"): "a", (False, "b"): "b", (False, "c"): "c"},
+    **{(True, "a"): "abc", (True, "b"): "abc", (True, "c"): "abc"},
+}
+_INCLUDES = re.compile(
+    r"^\s*(redirect|compile|buscoords|latlongcoords)\s+[\"'\[({]?([^\s\"'\])}]+)", re.IGNORECASE
+)
+_WRITES = re.compile(r"^\s*(export|save|dump|fileedit|cd|set\s+datapath)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class DssCase:
+    """What an engine needs besides the file.
+
+    ``node_rows`` (n_bus,) are places in ``Circuit.AllNodeNames``, ``base_v`` (n_bus,) phase-to-neutral bases,
+    ``load_rows`` (n_points,) rows of ``Loads``; ``taps`` the per-unit taps of every transformer winding.
+    """
+
+    path: Path
+    node_rows: IntArray
+    base_v: FloatArray
+    load_rows: IntArray
+    taps: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+def load_dss_feeder(path: Path, source: str) -> Feeder:
+    """Compile an OpenDSS file and describe what it holds.
+
+    Its own controls settle the taps once, at the loads it states; after that they are frozen (a note says
+    where).
+
+    Raises:
+        GridInputError: the file does not exist or compile, includes a file outside its folder, writes files,
+        or
+            has no voltage bases; the text names file and line where OpenDSS does.
+        FeederNotSolvableError: its own state does not converge.
+    """
+    if not path.is_file():
+        raise GridInputError(f"grid file {path} does not exist.")
+    root = path.resolve().parent
+    _check_includes(path.resolve(), root, set())
+    context = new_context()
+    run(context, [f'compile "{path.resolve()}"'], path.name)
+    _tighten(context)
+    if not solve(context):
+        raise FeederNotSolvableError(f"{path.name}: OpenDSS does not converge at the loads of the file.")
+    notes: list[str] = []
+    rows = _node_rows(context, path.name, notes)
+    taps = _taps(context, notes)
+    reader = BranchReader(context)
+    branches = list(branch_rows(context, reader, {name: i for i, name in enumerate(rows.names)}))
+    points, load_rows = _points(context, rows.names, notes)
+    case = DssCase(path.resolve(), rows.node_rows, rows.base_v, load_rows, taps)
+    _note_rest(context, branches, notes)
+    pairs = [(b.from_row, b.to_row) for b in branches]
+    slack = _slack_row(context, rows.names)
+    return Feeder(
+        name=str(context.Circuit.Name()),
+        source=source,
+        bus_names=rows.names,
+        bus_vn_v=rows.base_v * np.sqrt(3),
+        slack_bus=slack,
+        branch_names=tuple(b.name for b in branches),
+        branch_kind=tuple(b.kind for b in branches),
+        branch_from=np.array([a for a, _ in pairs], dtype=np.int64),
+        branch_to=np.array([b for _, b in pairs], dtype=np.int64),
+        branch_rated_a=np.array([b.rated_a for b in branches]),
+        branch_rated_va=np.array([b.rated_va for b in branches]),
+        points=points,
+        assets=(),
+        xy=_coordinates(context, rows, pairs, slack, notes),
+        native=case,
+        notes=tuple(notes),
+        bus_phase=tuple(name.rpartition(".")[2] for name in rows.names),
+        branch_phase=tuple(b.name.rpartition(".")[2] for b in branches),
+        site=rows.site,
+    )
+
+
+def open_case(case: DssCase, error: ModelError = AS_PLANNED) -> Any:
+    """A context of its own with the case compiled, its taps as recorded, controls off, the model error applied."""
+    context = new_context()
+    run(context, [f'compile "{case.path}"'], case.path.name)
+    _tighten(context)
+    run(context, ["set controlmode=off"], case.path.name)
+    for name, taps in case.taps:
+        context.Transformers.Name(name)
+        for winding, tap in enumerate(taps, start=1):
+            context.Transformers.Wdg(winding)
+            context.Transformers.Tap(tap)
+    _apply(context, error)
+    return context
+
+
+def _apply(context: Any, error: ModelError) -> None:
+    if error.line_impedance_factor != 1.0:
+        lines = context.Lines
+        for name in lines.AllNames():
+            lines.Name(name)
+            factor = error.line_impedance_factor
+            resistance, reactance = np.array(lines.RMatrix()) * factor, np.array(lines.XMatrix()) * factor
+            lines.RMatrix(resistance.ravel().tolist())
+            lines.XMatrix(reactance.ravel().tolist())
+    if error.source_voltage_pu is not None:
+        context.Vsources.First()
+        context.Vsources.PU(error.source_voltage_pu)
+    if error.tap_pos is not None:
+        names = context.RegControls.AllNames()
+        if not names or str(names[0]).lower() == "none":
+            raise GridInputError("tap_pos is given, but no transformer of the feeder has a tap control.")
+        for name in names:
+            context.RegControls.Name(name)
+            context.Transformers.Name(context.RegControls.Transformer())
+            half = int(context.Transformers.NumTaps()) // 2
+            if not -half <= error.tap_pos <= half:
+                raise GridInputError(
+                    f"tap_pos {error.tap_pos} is outside the range {-half}..{half} of {name}."
+                )
+            context.RegControls.TapNumber(error.tap_pos)
+
+
+def _tighten(context: Any) -> None:
+    run(context, [f"set tolerance={TOLERANCE_PU} maxiterations={MAX_ITERATIONS} mode=snapshot"], "settings")
+    if str(next(iter(context.Loads.AllNames()), "none")).lower() != "none":
+        run(context, [f"batchedit load..* vminpu={V_MIN_PU} vmaxpu=9"], "settings")
+
+
+def _check_includes(path: Path, root: Path, seen: set[Path]) -> None:
+    """Refuse files outside the folder and commands that write; comments are skipped."""
+    seen.add(path)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise GridInputError(f"grid file {path.name} cannot be read: {error}") from error
+    text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), text, flags=re.DOTALL)
+    for number, line in enumerate(text.splitlines(), start=1):
+        where = f"{path.name}:{number}"
+        if _WRITES.match(line):
+            raise GridInputError(
+                f"{where}: {line.split()[0]!r} writes files or changes folders: remove the line."
+            )
+        found = _INCLUDES.match(line)
+        if found is None:
+            continue
+        target = (path.parent / found.group(2).replace("\\", "/")).resolve()
+        if not target.is_relative_to(root):
+            raise GridInputError(f"{where}: {found.group(2)} lies outside the folder of the feeder.")
+        if not target.is_file():
+            raise GridInputError(f"{where}: {found.group(2)} does not exist.")
+        if target not in seen and found.group(1).lower() in ("redirect", "compile"):
+            _check_includes(target, root, seen)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    names: tuple[str, ...]
+    node_rows: IntArray
+    base_v: FloatArray
+    site: IntArray
+
+
+def _node_rows(context: Any, file: str, notes: list[str]) -> _Rows:
+    names, rows, bases, sites = [], [], [], []
+    buses: dict[str, int] = {}
+    neutral = 0
+    for row, node in enumerate(context.Circuit.AllNodeNames()):
+        bus, _, number = str(node).rpartition(".")
+        phase = PHASE_OF_NODE.get(int(number))
+        if phase is None:
+            neutral += 1
+            continue
+        context.Circuit.SetActiveBus(bus)
+        base = float(context.Bus.kVBase()) * 1e3
+        if not base > 0:
+            raise GridInputError(
+                f"{file}: bus {bus} has no voltage base: add 'Set VoltageBases' and 'CalcV'."
+            )
+        names.append(f"{bus}.{phase}")
+        rows.append(row)
+        bases.append(base)
+        sites.append(buses.setdefault(bus, len(buses)))
+    if neutral:
+        notes.append(f"{neutral} node(s) beyond the three phases (neutrals, triplex) are not monitored.")
+    return _Rows(
+        tuple(names), np.array(rows, dtype=np.int64), np.array(bases), np.array(sites, dtype=np.int64)
+    )
+
+
+def _taps(context: Any, notes: list[str]) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    found = []
+    for name in context.Transformers.AllNames():
+        if str(name).lower() == "none":
+            continue
+        context.Transformers.Name(name)
+        taps = []
+        for winding in range(1, int(context.Transformers.NumWindings()) + 1):
+            context.Transformers.Wdg(winding)
+            taps.append(float(context.Transformers.Tap()))
+        found.append((str(name), tuple(taps)))
+        if any(abs(tap - 1) > 1e-9 for tap in taps):
+            text = ", ".join(f"{tap:.5g}" for tap in taps)
+            notes.append(f"Transformer {name}: taps frozen at {text} pu, where the file's own controls end.")
+    return tuple(found)
+
+
+def _points(
+    context: Any, names: tuple[str, ...], notes: list[str]
+) -> tuple[tuple[ConnectionPoint, ...], IntArray]:
+    place = {name: i for i, name in enumerate(names)}
+    points, rows, odd, models = [], [], [], set()
+    for row, name in enumerate(context.Loads.AllNames()):
+        if str(name).lower() == "none":
+            break
+        context.Loads.Name(name)
+        if not context.CktElement.Enabled():
+            continue
+        n_phases = int(context.CktElement.NumPhases())
+        nodes = terminal_rows(str(context.CktElement.BusNames()[0]), n_phases)
+        phase = nodes[0].rpartition(".")[2]
+        delta = bool(context.Loads.IsDelta())
+        if n_phases == 2 or (delta and n_phases == 1):
+            odd.append(str(name))
+        if int(context.Loads.Model()) != 1:
+            models.add(int(context.Loads.Model()))
+        p_w, q_var = float(context.Loads.kW()) * 1e3, float(context.Loads.kvar()) * 1e3
+        points.append(
+            ConnectionPoint(str(name), place[nodes[0]], POINT_PHASES[n_phases == 3, phase], p_w, q_var)
+        )
+        rows.append(row)
+    if odd:
+        notes.append(f"Connected between two phases, listed under the first: {', '.join(odd[:8])}.")
+    if models:
+        notes.append(
+            f"Loads of model {sorted(models)} keep their voltage dependence; the rest is constant power."
+        )
+    notes.append(
+        f"vminpu of all loads is set to {V_MIN_PU}: by default they become impedances below 0.95 pu."
+    )
+    return tuple(points), np.array(rows, dtype=np.int64)
+
+
+def _note_rest(context: Any, branches: list[DssBranch], notes: list[str]) -> None:
+    unrated = sorted({b.name.rpartition(".")[0] for b in branches if b.kind == "line" and not b.rated_a > 0})
+    if unrated:
+        notes.append(
+            f"{len(unrated)} line(s) state no rating (OpenDSS's default of {DEFAULT_RATING_A:g} A) or are "
+            f"switches, their loading is unknown: {', '.join(unrated[:6])}."
+        )
+    for what, interface in (("Generators", context.Generators), ("PVSystems", context.PVsystems)):
+        found = [str(n) for n in interface.AllNames() if str(n).lower() != "none"]
+        if found:
+            notes.append(f"{what} run as the file states, not as connection points: {', '.join(found[:8])}.")
+
+
+def _slack_row(context: Any, names: tuple[str, ...]) -> int:
+    context.Vsources.First()
+    bus = str(context.CktElement.BusNames()[0]).lower().split(".")[0]
+    return next(i for i, name in enumerate(names) if name.rpartition(".")[0] == bus)
+
+
+def _coordinates(
+    context: Any, rows: _Rows, pairs: list[tuple[int, int]], slack: int, notes: list[str]
+) -> FloatArray:
+    n_site = int(rows.site.max()) + 1
+    xy = np.full((n_site, 2), np.nan)
+    for name, site in zip(rows.names, rows.site, strict=True):
+        context.Circuit.SetActiveBus(name.rpartition(".")[0])
+        if context.Bus.Coorddefined():
+            xy[site] = (context.Bus.X(), context.Bus.Y())
+    if np.isnan(xy).any() or len(np.unique(xy.round(9), axis=0)) < max(2, n_site // 2):
+        notes.append("Coordinates are missing or coincide: the drawing is a computed tree, not a map.")
+        joined = [(int(rows.site[a]), int(rows.site[b])) for a, b in pairs]
+        xy = tree_layout(n_site, joined, int(rows.site[slack]))
+    return xy[rows.site]
