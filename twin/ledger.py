@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapters.grid.feeder import FloatArray, IntArray
+from market.coverage import covered_wh
 from market.mechanism import Tariff
 from market.money import WH_PER_KWH, fills_money_micro
 from market.orders import SELL, SUPPLIER, Fills
@@ -56,25 +57,6 @@ class Meters:
         return whole.astype(np.int64)
 
 
-def covered_wh(fills: Fills, accepted_wh: IntArray, energy_wh: IntArray) -> IntArray:
-    """How much of each accepted fill the energy at the connection point covers, (m,).
-
-    A participant's sales are covered by its net export, its purchases by its net import, in the order of the
-    fills with the inflexible first.
-    """
-    if len(fills) == 0:
-        return np.zeros(0, dtype=np.int64)
-    order = np.lexsort((np.arange(len(fills)), fills["flexible"], fills["side"], fills["participant"]))
-    person, side, accepted = fills["participant"][order], fills["side"][order], accepted_wh[order]
-    total = np.cumsum(accepted)
-    first = np.flatnonzero(np.r_[True, (person[1:] != person[:-1]) | (side[1:] != side[:-1])])
-    before = np.repeat(total[first] - accepted[first], np.diff(np.r_[first, len(order)]))
-    available = np.maximum(energy_wh[person] * side, 0) - (total - accepted - before)
-    covered = np.empty(len(fills), dtype=np.int64)
-    covered[order] = np.clip(available, 0, accepted)
-    return covered
-
-
 class Ledger:
     """Books intervals; keeps the fractions of a Wh that the meters carry over."""
 
@@ -99,11 +81,11 @@ class Ledger:
         money = fills_money_micro(fills, accepted_wh)
         metered = self._meters.read_wh(metered_wh)
         flowed = self._true.read_wh(flowed_wh)
-        traded = np.zeros(self._n, dtype=np.int64)
-        np.add.at(traded, fills["participant"][local], (accepted_wh * fills["side"])[local])
-        income = np.zeros(self._n, dtype=np.int64)
-        np.add.at(income, fills["participant"][local], money[local])
+        traded = self._per_participant(fills["participant"][local], (accepted_wh * fills["side"])[local])
+        income = self._per_participant(fills["participant"][local], money[local])
         rest = supplier_money_down_micro(metered - traded, session.tariff)
+        flowed_is_metered = bool((metered == flowed).all())
+        delivered = covered_wh(fills, accepted_wh, flowed)
         return Entry(
             metered_wh=metered,
             supplied_wh=metered - traded,
@@ -113,9 +95,15 @@ class Ledger:
             supplier_micro=-int(rest.sum()),
             pool_micro=-int(money[local].sum()),
             money_micro=money,
-            delivered_wh=covered_wh(fills, accepted_wh, flowed),
-            settled_wh=covered_wh(fills, accepted_wh, metered),
+            delivered_wh=delivered,
+            settled_wh=delivered if flowed_is_metered else covered_wh(fills, accepted_wh, metered),
         )
+
+    def _per_participant(self, rows: IntArray, amounts: IntArray) -> IntArray:
+        """Sums per participant, in integers: floating point never decides money."""
+        sums = np.zeros(self._n, dtype=np.int64)
+        np.add.at(sums, rows, amounts)
+        return sums
 
 
 def supplier_money_down_micro(energy_wh: IntArray, tariff: Tariff) -> IntArray:

@@ -1,18 +1,15 @@
 """The recorder: turns what the simulators saw into the run folder's tables, interval by interval."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 import numpy as np
 
 from adapters.export.run_folder import RunFolder
 from adapters.grid.feeder import Feeder, FloatArray
-from market.orders import BUY, DEVICE_NAMES, SELL, SUPPLIER
-from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch, worst_of
-from twin.fleet import Flows
+from twin.blocks import Block, Recorded
+from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch
 from twin.gate.limits import Limits
-from twin.ledger import Entry, sales_wh
+from twin.ledger import Entry
 from twin.operator import Decided, traded_p_w
 from twin.participants import Participants
 from twin.plant import WITH, WITHOUT, PlantStep
@@ -20,14 +17,8 @@ from twin.scenario.schema import Scenario
 from twin.totals import Totals
 from twin.violations import EpisodeLog, Sighting, Snapshot, caused_by_trades
 
-DEVICE_LABELS = np.array(DEVICE_NAMES)
-
-COLUMNS = {
-    V_MIN: ("v_min_pu", "v_min_bus", "base_v_min_pu"),
-    V_MAX: ("v_max_pu", "v_max_bus", "base_v_max_pu"),
-    LINE: ("line_loading_max_percent", "line_loading_max_name", "base_line_loading_max_percent"),
-    TRAFO: ("trafo_loading_max_percent", "trafo_loading_max_name", "base_trafo_loading_max_percent"),
-}
+BLOCK = 96
+"""Intervals written at once. A number, not a time: sums over blocks must not depend on the machine's speed."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +40,9 @@ class Recorder:
         self._people = people
         self._limits = limits
         self._feeder = feeder
-        self._names = np.array(people.names)
-        self._bus_of = np.array([point.bus for point in feeder.points])
         self._is_trafo = np.array([kind == "trafo" for kind in feeder.branch_kind])
-        self._has_battery = people.battery_wh > 0
         self.step_s = scenario.step_s
         self.base_violated = [0, 0, 0, 0]
-        self._per_interval = scenario.interval_s // scenario.step_s
         self.violated = EpisodeLog()
         self.averted = EpisodeLog()
         self.unsolved: list[Unsolved] = []
@@ -64,6 +51,7 @@ class Recorder:
         self.watch = Watch(limits, feeder.branch_kind)
         self._steps: list[PlantStep] = []
         self._readings: list[tuple[Reading, ...]] = []
+        self._block: list[Recorded] = []
         self._write_feeder()
 
     def _write_feeder(self) -> None:
@@ -106,6 +94,7 @@ class Recorder:
             self.violated.see(step, [], _NOTHING)
             return
         if not self._solved(step, plant):
+            self.violated.see(step, [], _NOTHING)
             return
         excess = limits.excess(state)
         self._count_base(excess[WITHOUT])
@@ -162,156 +151,33 @@ class Recorder:
         self.averted.see(interval, seen, Snapshot(problem.p_base_w, q, full, q))
 
     def interval(self, interval: int, decided: Decided, entry: Entry, wall_ms: float) -> None:
-        """Close an interval: write its rows."""
+        """Close an interval; it is written with its block."""
         steps, self._steps = self._steps, []
         readings, self._readings = self._readings, []
         self.avert(decided, interval)
-        row = self._interval_row(interval, steps, readings, decided, entry)
-        row["step_ms"] = wall_ms
-        self._folder.append("intervals", {name: [value] for name, value in row.items()})
-        self._trade_rows(interval, decided, entry)
-        if self._scenario.outputs.participants:
-            self._participant_rows(interval, steps, entry)
-        last = steps[-1].state
-        self._folder.append(
-            "grid_states",
-            {
-                "interval": [interval],
-                "v_pu": last.v_pu[WITH : WITH + 1].astype(np.float32),
-                "loading_percent": last.loading_percent[WITH : WITH + 1].astype(np.float32),
-            },
+        lost = [u.element for u in self.unsolved[-len(steps) :] if u.step >= steps[0].devices.step]
+        time = self._scenario.at(interval).isoformat()
+        self._block.append(
+            Recorded(interval, time, decided, entry, steps, readings, lost[0] if lost else None, wall_ms)
         )
         self.last_interval = interval
+        if len(self._block) >= BLOCK:
+            self.write()
 
-    def _interval_row(
-        self,
-        interval: int,
-        steps: list[PlantStep],
-        readings: list[tuple[Reading, ...]],
-        decided: Decided,
-        entry: Entry,
-    ) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "interval": interval,
-            "time": (
-                self._scenario.start + timedelta(seconds=interval * self._scenario.interval_s)
-            ).isoformat(),
-            "money_sum_micro": entry.sum_micro,
-        }
-        row.update(self._market_columns(decided))
-        row.update(self._grid_columns(interval, steps, readings))
-        row.update(self._energy_columns(steps))
-        self.totals.interval(row, steps, decided, entry, self._scenario.interval_s)
-        return row
-
-    def _market_columns(self, decided: Decided) -> dict[str, Any]:
-        accepted, decision = decided.accepted, decided.decision
-        session, fills = accepted.session, accepted.session.fills
-        orders = session.intent.orders
-        upstream = fills["counterparty"] == SUPPLIER
-        cut = fills["energy_wh"] - accepted.accepted_wh
-        bound = [] if decision is None else [b for b in decision.binding if b is not None]
-        return {
-            "price_micro_per_kwh": session.price_micro_per_kwh,
-            "local_cleared_wh": sales_wh(fills, fills["energy_wh"]),
-            "local_accepted_wh": sales_wh(fills, accepted.accepted_wh),
-            "supplier_flexible_cleared_wh": int(fills["energy_wh"][upstream].sum()),
-            "supplier_flexible_accepted_wh": int(accepted.accepted_wh[upstream].sum()),
-            "offered_sell_wh": int(orders["energy_wh"][orders["side"] == SELL].sum()),
-            "offered_buy_wh": int(orders["energy_wh"][orders["side"] == BUY].sum()),
-            "cut_wh": int(cut[(fills["side"] == BUY) | upstream].sum()),
-            "gate_status": "off" if decision is None else decision.status,
-            "gate_solves": 0 if decision is None else decision.solves,
-            "gate_ms": decided.wall_ms,
-            "binding": max(set(bound), key=lambda b: (bound.count(b), b)) if bound else None,
-        }
-
-    def _grid_columns(
-        self, interval: int, steps: list[PlantStep], readings: list[tuple[Reading, ...]]
-    ) -> dict[str, Any]:
-        f = self._feeder
-        row: dict[str, Any] = {"plant_converged": all(bool(s.state.converged.all()) for s in steps)}
-        lost = [u.element for u in self.unsolved[-len(steps) :] if u.step // self._per_interval == interval]
-        row["plant_nan_element"] = lost[0] if lost else None
-        for measure, names in COLUMNS.items():
-            worst = worst_of(measure, [r[measure] for r in readings])
-            elements = f.bus_names if measure in (V_MIN, V_MAX) else f.branch_names
-            row[names[0]], row[names[2]] = worst.value, worst.base
-            row[names[1]] = elements[worst.row] if worst.row >= 0 else None
-        row["p_slack_w"] = sum(float(s.state.p_slack_w[WITH]) for s in steps) / len(steps)
-        row["loss_w"] = sum(float(s.state.loss_w[WITH]) for s in steps) / len(steps)
-        return row
-
-    def _energy_columns(self, steps: list[PlantStep]) -> dict[str, Any]:
-        def mean(name: str) -> float:
-            return float(sum(getattr(s.devices.flows, name).sum() for s in steps)) / len(steps)
-
-        return {name: mean(name) for name in ("load_w", "pv_w", "pv_curtailed_w", "battery_w", "ev_w")}
-
-    def _trade_rows(self, interval: int, decided: Decided, entry: Entry) -> None:
-        accepted, decision = decided.accepted, decided.decision
-        session = accepted.session
-        fills, orders = session.fills, session.intent.orders
-        if len(fills) == 0:
+    def write(self) -> None:
+        """Hand the finished intervals to the run folder."""
+        if not self._block:
             return
-        offered = orders["energy_wh"][np.searchsorted(orders["id"], fills["order_id"])]
-        party = fills["counterparty"]
-        counterparty = np.where(party == SUPPLIER, "supplier", "pool").astype(object)
-        for i in np.flatnonzero(party >= 0):
-            counterparty[i] = self._people.names[party[i]]
-        none = [None] * len(fills)
-        self._folder.append(
-            "trades",
-            {
-                "interval": np.full(len(fills), interval),
-                "order_id": fills["order_id"],
-                "participant": self._names[fills["participant"]],
-                "side": np.where(fills["side"] == SELL, "sell", "buy"),
-                "device": DEVICE_LABELS[fills["device"]],
-                "counterparty": counterparty,
-                "flexible": fills["flexible"],
-                "offered_wh": offered,
-                "cleared_wh": fills["energy_wh"],
-                "accepted_wh": accepted.accepted_wh,
-                "delivered_wh": entry.delivered_wh,
-                "settled_wh": entry.settled_wh,
-                "price_micro_per_kwh": fills["price_micro_per_kwh"],
-                "money_micro": entry.money_micro,
-                "reason": none if decision is None else list(decision.reason),
-                "binding": none if decision is None else list(decision.binding),
-                "shadow_price_micro_per_unit": none if decision is None else _nullable(decision.shadow_price),
-            },
-        )
-
-    def _participant_rows(self, interval: int, steps: list[PlantStep], entry: Entry) -> None:
-        flows = [s.devices.flows for s in steps]
-        last = steps[-1]
-        self._folder.append(
-            "participants",
-            {
-                "interval": np.full(self._people.n, interval),
-                "participant": self._names,
-                "p_gen_w": _mean(flows, "p_gen_w"),
-                "q_gen_var": _mean(flows, "q_gen_var"),
-                "v_pu": np.mean([s.state.v_pu[WITH, self._bus_of] for s in steps], axis=0),
-                "soc": np.where(self._has_battery, last.devices.state.soc, np.nan),
-                "ev_w": _mean(flows, "ev_w"),
-                "battery_w": _mean(flows, "battery_w"),
-                "metered_wh": entry.metered_wh,
-                "bill_micro": entry.bill_micro,
-                "wire": np.any([s.devices.wire for s in steps], axis=0),
-            },
-        )
+        block, self._block = Block(self._block, self._feeder, self._people), []
+        intervals = block.intervals()
+        self.totals.add_block(block, intervals, self._scenario.interval_s)
+        self._folder.append("intervals", intervals)
+        trades = block.trades()
+        if trades:
+            self._folder.append("trades", trades)
+        if self._scenario.outputs.participants:
+            self._folder.append("participants", block.participants())
+        self._folder.append("grid_states", block.grid_states())
 
 
 _NOTHING = Snapshot(*(np.zeros(0),) * 4)
-
-
-def _nullable(values: FloatArray) -> list[float | None]:
-    return [None if np.isnan(v) else float(v) for v in values]
-
-
-def _mean(flows: list[Flows], name: str) -> FloatArray:
-    if len(flows) == 1:
-        return np.asarray(getattr(flows[0], name))
-    return np.asarray(np.mean([getattr(f, name) for f in flows], axis=0))

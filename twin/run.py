@@ -207,7 +207,10 @@ class _Variant:
 
         s, organs = self.run.scenario, self.organs
         until_s = s.n_intervals * s.interval_s
-        run_world(organs.world(progress, stop), s.interval_s, s.step_s, until_s)
+        try:
+            run_world(organs.world(progress, stop), s.interval_s, s.step_s, until_s)
+        finally:
+            organs.recorder.write()
         last = organs.recorder.last_interval
         if last != s.n_intervals - 1:
             raise IncompleteRunError(f"the run ended after interval {last}, asked for {s.n_intervals - 1}")

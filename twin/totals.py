@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from twin.ledger import Entry
-from twin.operator import Decided
-from twin.plant import PlantStep
+from twin.blocks import Block, Recorded
 
 
 @dataclass
@@ -33,34 +31,45 @@ class Totals:
         if value > self.extremes.get(name, -np.inf):
             self.extremes[name] = value
 
-    def interval(
-        self, row: dict[str, Any], steps: list[PlantStep], decided: Decided, entry: Entry, interval_s: int
-    ) -> None:
-        """Add an interval: its row of intervals.parquet and what the row does not hold."""
-        t, hours = self, interval_s / 3600.0
+    def add_block(self, block: Block, rows: dict[str, Any], interval_s: int) -> None:
+        """Add a block of intervals: its rows of intervals.parquet and what the rows do not hold."""
+        hours, recorded = interval_s / 3600.0, block.recorded
         for name in ("load_w", "pv_w", "pv_curtailed_w", "ev_w", "loss_w"):
-            t.add(name + "h", row[name] * hours)
-        t.add("import_wh", max(row["p_slack_w"], 0.0) * hours)
-        t.add("export_wh", max(-row["p_slack_w"], 0.0) * hours)
+            self.add(name + "h", float(rows[name].sum()) * hours)
+        # per interval: power that changes sign within one is netted by the meter at the transformer
+        self.add("import_wh", float(np.maximum(rows["p_slack_w"], 0.0).sum()) * hours)
+        self.add("export_wh", float(np.maximum(-rows["p_slack_w"], 0.0).sum()) * hours)
         for name in ("local_cleared_wh", "local_accepted_wh", "supplier_flexible_accepted_wh", "cut_wh"):
-            t.add(name, row[name])
-        if row["price_micro_per_kwh"] is not None:
-            t.add("price_times_wh", row["price_micro_per_kwh"] * row["local_accepted_wh"])
-        t.add("delivered_wh", int(entry.delivered_wh.sum()))
-        t.add("settled_wh", int(entry.settled_wh.sum()))
-        t.add("accepted_wh", int(decided.accepted.accepted_wh.sum()))
-        t.add("money_sum_micro", abs(entry.sum_micro))
-        t.add("supplier_micro", entry.supplier_micro)
-        t.add("pool_micro", entry.pool_micro)
-        t.add("wire_samples", int(sum(s.devices.wire.sum() for s in steps)))
-        t.add("bad_samples", int(sum(s.devices.bad.sum() for s in steps)))
-        intent = decided.accepted.session.intent
-        actual = sum(s.devices.base.p_gen_w for s in steps) / len(steps)
-        t.add("forecast_error_w", float(np.abs(actual - intent.p_base_w).mean()))
-        t.add(f"gate_{row['gate_status']}", 1)
-        t.low("v_min_pu", row["v_min_pu"])
-        t.high("v_max_pu", row["v_max_pu"])
-        t.high("line_loading_max_percent", row["line_loading_max_percent"])
-        t.high("transformer_loading_max_percent", row["trafo_loading_max_percent"])
+            self.add(name, sum(rows[name]))
+        for price, energy_wh in zip(rows["price_micro_per_kwh"], rows["local_accepted_wh"], strict=True):
+            self.add("price_times_wh", (price or 0) * energy_wh)
+        for r in recorded:
+            self._add_entry(r)
+            self.add(f"gate_{'off' if r.decided.decision is None else r.decided.decision.status}", 1)
+        actual = np.array([s.devices.base.p_gen_w for r in recorded for s in r.steps])
+        believed = np.array([r.decided.accepted.session.intent.p_base_w for r in recorded])
+        mean = actual.reshape(len(recorded), -1, actual.shape[1]).mean(axis=1)
+        self.add("forecast_error_w", float(np.abs(mean - believed).mean(axis=1).sum()))
+        for value in rows["v_min_pu"]:
+            self.low("v_min_pu", value)
+        for key, name in (
+            ("v_max_pu", "v_max_pu"),
+            ("line_loading_max_percent", "line_loading_max_percent"),
+            ("transformer_loading_max_percent", "trafo_loading_max_percent"),
+        ):
+            for value in rows[name]:
+                self.high(key, value)
+
+    def _add_entry(self, r: Recorded) -> None:
+        entry = r.entry
+        self.add("delivered_wh", int(entry.delivered_wh.sum()))
+        self.add("settled_wh", int(entry.settled_wh.sum()))
+        self.add("accepted_wh", int(r.decided.accepted.accepted_wh.sum()))
+        self.add("money_sum_micro", abs(entry.sum_micro))
+        self.add("supplier_micro", entry.supplier_micro)
+        self.add("pool_micro", entry.pool_micro)
+        for step in r.steps:
+            self.add("wire_samples", int(step.devices.wire.sum()))
+            self.add("bad_samples", int(step.devices.bad.sum()))
         self.bills_micro = self.bills_micro + entry.bill_micro
         self.saved_micro = self.saved_micro + entry.saved_micro

@@ -21,6 +21,7 @@ class Session:
     price_micro_per_kwh: int | None
     tariff: Tariff
     residue_micro: int
+    order_rows: IntArray  # per fill: row of its order in ``intent.orders``
 
 
 @dataclass(frozen=True)
@@ -47,30 +48,34 @@ class TradingDesk:
         tariff = Tariff(retail, self._tariff.feed_in_micro)
         orders = intent.orders
         if self._mechanism is None or len(orders) == 0:
-            return Session(intent, supplier_fills(orders, orders["energy_wh"], tariff), None, tariff, 0)
+            fills, rows = supplier_fills(orders, orders["energy_wh"], tariff)
+            return Session(intent, fills, None, tariff, 0, rows)
         clearing = self._mechanism.clear(orders, tariff, intent.interval)
-        left = orders["energy_wh"].copy()
-        if len(clearing.fills):
-            # ids rise within a book, so the fill's order is found by search
-            np.subtract.at(
-                left, np.searchsorted(orders["id"], clearing.fills["order_id"]), clearing.fills["energy_wh"]
-            )
-        upstream = supplier_fills(orders, left, tariff)
-        fills = np.concatenate((clearing.fills, upstream)) if len(upstream) else clearing.fills
-        return Session(intent, fills, clearing.price_micro_per_kwh, tariff, clearing.residue_micro)
+        # ids rise within a book, so the fill's order is found by search
+        local = np.searchsorted(orders["id"], clearing.fills["order_id"])
+        left = orders["energy_wh"] - np.bincount(local, clearing.fills["energy_wh"], len(orders)).astype(
+            np.int64
+        )
+        upstream, rows = supplier_fills(orders, left, tariff)
+        fills = np.concatenate((clearing.fills, upstream))
+        price = clearing.price_micro_per_kwh
+        return Session(intent, fills, price, tariff, clearing.residue_micro, np.concatenate((local, rows)))
 
 
-def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> Fills:
+def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> tuple[Fills, IntArray]:
     """Fills with the supplier for flexible energy that found no local taker and whose limit the supplier meets.
 
     Inflexible orders need none: what flows anyway is the supplier's by default and settled from the meter.
+
+    Returns:
+        The fills, and the row of each one's order.
     """
     buys = (orders["side"] == BUY) & (orders["price_micro_per_kwh"] >= tariff.retail_micro_per_kwh)
     sells = (orders["side"] == SELL) & (orders["price_micro_per_kwh"] <= tariff.feed_in_micro_per_kwh)
     rows = np.flatnonzero((buys | sells) & orders["flexible"] & (left_wh > 0))
     fills = empty_fills(len(rows))
     if len(rows) == 0:
-        return fills
+        return fills, rows
     for name in ("participant", "side", "device", "flexible", "interval"):
         fills[name] = orders[name][rows]
     fills["order_id"] = orders["id"][rows]
@@ -79,7 +84,7 @@ def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> Fills:
     fills["energy_wh"] = left_wh[rows]
     price = np.where(fills["side"] == BUY, tariff.retail_micro_per_kwh, tariff.feed_in_micro_per_kwh)
     fills["price_micro_per_kwh"] = price
-    return fills
+    return fills, rows
 
 
 def accepted_set_points(session: Session, accepted_wh: IntArray, interval_s: int) -> Accepted:

@@ -1,0 +1,182 @@
+"""A block of intervals as columns of the run folder's tables: many intervals at once, so that rows cost little."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters.grid.feeder import Feeder, FloatArray
+from market.orders import BUY, DEVICE_NAMES, SELL, SUPPLIER
+from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_of
+from twin.ledger import Entry, sales_wh
+from twin.operator import Decided
+from twin.participants import Participants
+from twin.plant import WITH, PlantStep
+
+Columns = dict[str, Any]
+
+EXTREMES = {
+    V_MIN: ("v_min_pu", "v_min_bus", "base_v_min_pu"),
+    V_MAX: ("v_max_pu", "v_max_bus", "base_v_max_pu"),
+    LINE: ("line_loading_max_percent", "line_loading_max_name", "base_line_loading_max_percent"),
+    TRAFO: ("trafo_loading_max_percent", "trafo_loading_max_name", "base_trafo_loading_max_percent"),
+}
+DEVICE_LABELS = np.array(DEVICE_NAMES)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Everything that was seen of one interval. ``lost`` names the first element without a usable solution."""
+
+    interval: int
+    time: str
+    decided: Decided
+    entry: Entry
+    steps: list[PlantStep]
+    readings: list[tuple[Reading, ...]]
+    lost: str | None
+    wall_ms: float
+
+
+class Block:
+    """Consecutive intervals of one run; all have the same number of steps."""
+
+    def __init__(self, recorded: list[Recorded], feeder: Feeder, people: Participants) -> None:
+        self.recorded = recorded
+        self._feeder = feeder
+        self._people = people
+        self._names = np.array(people.names)
+        self._bus_of = np.array([point.bus for point in feeder.points])
+        self._shape = (len(recorded), len(recorded[0].steps), people.n)
+
+    def flow(self, name: str) -> FloatArray:
+        """Means over the steps of each interval of one of the devices' flows; (intervals, n)."""
+        values = [getattr(step.devices.flows, name) for r in self.recorded for step in r.steps]
+        return np.asarray(np.array(values).reshape(self._shape).mean(axis=1))
+
+    def slack(self, name: str) -> FloatArray:
+        """Mean over the steps of each interval of a total of the plant, with trades; (intervals,)."""
+        values = [getattr(step.state, name)[WITH] for r in self.recorded for step in r.steps]
+        return np.asarray(np.array(values).reshape(self._shape[:2]).mean(axis=1))
+
+    def intervals(self) -> Columns:
+        """Columns of intervals.parquet."""
+        rows = self.recorded
+        columns: Columns = {
+            "interval": [r.interval for r in rows],
+            "time": [r.time for r in rows],
+            "money_sum_micro": [r.entry.sum_micro for r in rows],
+            "step_ms": [r.wall_ms for r in rows],
+            "plant_converged": [all(bool(s.state.converged.all()) for s in r.steps) for r in rows],
+            "plant_nan_element": [r.lost for r in rows],
+            "p_slack_w": self.slack("p_slack_w"),
+            "loss_w": self.slack("loss_w"),
+        }
+        for name in ("load_w", "pv_w", "pv_curtailed_w", "battery_w", "ev_w"):
+            columns[name] = self.flow(name).sum(axis=1)
+        for key in (market := [_market(r.decided) for r in rows])[0]:
+            columns[key] = [row[key] for row in market]
+        for measure, keys in EXTREMES.items():
+            names = self._feeder.bus_names if measure in (V_MIN, V_MAX) else self._feeder.branch_names
+            worst = [worst_of(measure, [reading[measure] for reading in r.readings]) for r in rows]
+            columns[keys[0]] = [w.value for w in worst]
+            columns[keys[1]] = [names[w.row] if w.row >= 0 else None for w in worst]
+            columns[keys[2]] = [w.base for w in worst]
+        return columns
+
+    def trades(self) -> Columns:
+        """Columns of trades.parquet; empty where nothing was filled."""
+        rows = [r for r in self.recorded if len(r.decided.accepted.session.fills)]
+        if not rows:
+            return {}
+        sessions = [r.decided.accepted.session for r in rows]
+        fills = np.concatenate([s.fills for s in sessions])
+        offered = [s.intent.orders["energy_wh"][s.order_rows] for s in sessions]
+        party = fills["counterparty"]
+        counterparty = np.where(party == SUPPLIER, "supplier", "pool").astype(object)
+        for i in np.flatnonzero(party >= 0):
+            counterparty[i] = self._people.names[party[i]]
+        columns: Columns = {
+            "interval": np.repeat([r.interval for r in rows], [len(s.fills) for s in sessions]),
+            "order_id": fills["order_id"],
+            "participant": self._names[fills["participant"]],
+            "side": np.where(fills["side"] == SELL, "sell", "buy"),
+            "device": DEVICE_LABELS[fills["device"]],
+            "counterparty": counterparty,
+            "flexible": fills["flexible"],
+            "offered_wh": np.concatenate(offered),
+            "cleared_wh": fills["energy_wh"],
+            "accepted_wh": np.concatenate([r.decided.accepted.accepted_wh for r in rows]),
+            "delivered_wh": np.concatenate([r.entry.delivered_wh for r in rows]),
+            "settled_wh": np.concatenate([r.entry.settled_wh for r in rows]),
+            "price_micro_per_kwh": fills["price_micro_per_kwh"],
+            "money_micro": np.concatenate([r.entry.money_micro for r in rows]),
+        }
+        columns.update(_reasons(rows))
+        return columns
+
+    def participants(self) -> Columns:
+        """Columns of participants.parquet."""
+        rows, n = self.recorded, self._people.n
+        soc = np.array([r.steps[-1].devices.state.soc for r in rows])
+        v_pu = np.array([s.state.v_pu[WITH, self._bus_of] for r in rows for s in r.steps])
+        columns: Columns = {
+            "interval": np.repeat([r.interval for r in rows], n),
+            "participant": np.tile(self._names, len(rows)),
+            "v_pu": v_pu.reshape(self._shape).mean(axis=1).ravel(),
+            "soc": np.where(self._people.battery_wh > 0, soc, np.nan).ravel(),
+            "metered_wh": np.concatenate([r.entry.metered_wh for r in rows]),
+            "bill_micro": np.concatenate([r.entry.bill_micro for r in rows]),
+            "wire": np.array([np.any([s.devices.wire for s in r.steps], axis=0) for r in rows]).ravel(),
+        }
+        for name in ("p_gen_w", "q_gen_var", "ev_w", "battery_w"):
+            columns[name] = self.flow(name).ravel()
+        return columns
+
+    def grid_states(self) -> Columns:
+        """Columns of grid_states.parquet: the plant with trades at each interval's last step."""
+        last = [r.steps[-1].state for r in self.recorded]
+        return {
+            "interval": [r.interval for r in self.recorded],
+            "v_pu": np.array([s.v_pu[WITH] for s in last], dtype=np.float32),
+            "loading_percent": np.array([s.loading_percent[WITH] for s in last], dtype=np.float32),
+        }
+
+
+def _market(decided: Decided) -> Columns:
+    accepted, decision = decided.accepted, decided.decision
+    session, fills = accepted.session, accepted.session.fills
+    orders = session.intent.orders
+    upstream = fills["counterparty"] == SUPPLIER
+    cut = fills["energy_wh"] - accepted.accepted_wh
+    bound = [] if decision is None else [b for b in decision.binding if b is not None]
+    sells = orders["side"] == SELL
+    return {
+        "price_micro_per_kwh": session.price_micro_per_kwh,
+        "local_cleared_wh": sales_wh(fills, fills["energy_wh"]),
+        "local_accepted_wh": sales_wh(fills, accepted.accepted_wh),
+        "supplier_flexible_cleared_wh": int(fills["energy_wh"][upstream].sum()),
+        "supplier_flexible_accepted_wh": int(accepted.accepted_wh[upstream].sum()),
+        "offered_sell_wh": int(orders["energy_wh"][sells].sum()),
+        "offered_buy_wh": int(orders["energy_wh"][~sells].sum()),
+        "cut_wh": int(cut[(fills["side"] == BUY) | upstream].sum()),
+        "gate_status": "off" if decision is None else decision.status,
+        "gate_solves": 0 if decision is None else decision.solves,
+        "gate_ms": decided.wall_ms,
+        "binding": max(set(bound), key=lambda b: (bound.count(b), b)) if bound else None,
+    }
+
+
+def _reasons(rows: list[Recorded]) -> Columns:
+    """Why a fill was cut; null where it was not, and where there is no gate."""
+    reason: list[str | None] = []
+    binding: list[str | None] = []
+    shadow: list[float | None] = []
+    for r in rows:
+        decision = r.decided.decision
+        none = [None] * len(r.entry.money_micro)
+        reason.extend(none if decision is None else decision.reason)
+        binding.extend(none if decision is None else decision.binding)
+        prices = none if decision is None else decision.shadow_price.tolist()
+        shadow.extend(None if p is None or p != p else p for p in prices)
+    return {"reason": reason, "binding": binding, "shadow_price_micro_per_unit": shadow}
