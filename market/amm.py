@@ -102,26 +102,36 @@ class DissipativePool:
 
     @property
     def cash_micro(self) -> int:
-        """Real money on hand for trading (without fees and released money); never negative."""
-        return self._get(k.CASH) + self.shift_micro_per_wh * self.energy_wh
+        """Real money on hand for trading (without fees and released money), rounded down; never negative."""
+        return self._get(k.CASH) // k.FINE + self.shift_micro_per_wh * self.energy_wh
 
     @property
     def owed_micro(self) -> int:
-        """Fees and released money, which belong to the providers."""
-        return self._get(k.FEES) + self._get(k.RELEASED)
+        """Fees, roundings and released money, which belong to the providers."""
+        return self.money_micro - self.cash_micro
+
+    @property
+    def money_micro(self) -> int:
+        """All real money of the pool: a whole number always, and exactly what came in less what went out."""
+        fine = self._get(k.CASH) + self._get(k.FEES) + self._get(k.RELEASED)
+        return fine // k.FINE + self.shift_micro_per_wh * self.energy_wh
+
+    def _curve(self) -> tuple[int, int]:
+        """Return (X, Y) in millionths of a Wh and of a micro."""
+        x = self._get(k.ENERGY) * k.FINE + self._get(k.VIRTUAL_ENERGY)
+        return x, self._get(k.CASH) + self._get(k.VIRTUAL_CASH)
 
     @property
     def price_micro_per_kwh(self) -> Fraction:
         """Spot price, exact; inside the band always."""
-        x = self._get(k.ENERGY) + self._get(k.VIRTUAL_ENERGY)
-        y = self._get(k.CASH) + self._get(k.VIRTUAL_CASH)
+        x, y = self._curve()
         return Fraction(1000 * y, x) - 1000 * self.shift_micro_per_wh
 
     @property
     def invariant(self) -> int:
-        """K = (E + Ev)(C + Cv)."""
-        x = self._get(k.ENERGY) + self._get(k.VIRTUAL_ENERGY)
-        return x * (self._get(k.CASH) + self._get(k.VIRTUAL_CASH))
+        """K = X Y, in millionths of each."""
+        x, y = self._curve()
+        return x * y
 
     def quote_buy(self, energy_wh: int) -> Swap:
         """Return what a purchase of exactly ``energy_wh`` would cost, without executing it."""
@@ -149,15 +159,15 @@ class DissipativePool:
         """Book money that rounding to a whole price left over as a fee (providers gain)."""
         if money_micro < 0:
             raise PoolRefusalError("not_positive", "a rounding surplus cannot be negative")
-        self.state[k.FEES] += money_micro
+        self.state[k.FEES] += money_micro * k.FINE
 
     def age(self, num: int, den: int) -> tuple[int, int]:
         """Keep num/den (see ``market.ageing``); return (Wh lost, money released). The price stands."""
         lost, released = self._run(k.age, num, den, BUMPS)
         self.queue.shrink(lost)
         extra = self.shift_micro_per_wh * lost  # real cash that stood behind the lost energy
-        self.state[k.RELEASED] += extra
-        return lost, released + extra
+        self.state[k.RELEASED] += extra * k.FINE
+        return lost, released // k.FINE + extra
 
     def freeze(self) -> None:
         """Close the pool to new and leaving providers (the last tick before delivery)."""
@@ -172,10 +182,11 @@ class DissipativePool:
         if sum(claim.energy_wh for claim in claims) != needed.energy_wh:
             raise PoolRefusalError("wrong_energy", f"the claims must add up to {needed.energy_wh} Wh")
         total = self.total_shares
-        fees, released = (-(-self._get(i) * shares // total) for i in (k.FEES, k.RELEASED))
-        self._run(k.scale, total + shares, total, True, BUMPS)
-        self.state[k.FEES] += fees
+        released = -(-self._get(k.RELEASED) * shares // total)
+        _, brought = self._run(k.scale, total + shares, total, True, BUMPS)
         self.state[k.RELEASED] += released
+        real = needed.money_micro - self.shift_micro_per_wh * needed.energy_wh
+        self.state[k.FEES] += real * k.FINE + brought - released
         for claim in claims:
             self.queue.add(claim)
         self.shares[provider] = self.shares.get(provider, 0) + shares
@@ -189,10 +200,8 @@ class DissipativePool:
         if shares <= 0:
             raise PoolRefusalError("not_positive", "the number of shares must be positive")
         total = self.total_shares
-        energy, cash, fees, released = (
-            -(-self._get(i) * shares // total) for i in (k.ENERGY, k.CASH, k.FEES, k.RELEASED)
-        )
-        money = cash + self.shift_micro_per_wh * energy + fees + released
+        energy, *fine = (-(-self._get(i) * shares // total) for i in (k.ENERGY, k.CASH, k.FEES, k.RELEASED))
+        money = -(-sum(fine) // k.FINE) + self.shift_micro_per_wh * energy
         return Share(shares, energy, money)
 
     def remove(self, provider: str, shares: int) -> Share:
@@ -204,10 +213,11 @@ class DissipativePool:
             raise PoolRefusalError("last_provider", "the last shares are redeemed by close and redeem")
         fees, released = (self._get(i) * shares // total for i in (k.FEES, k.RELEASED))
         energy, cash = self._run(k.scale, total - shares, total, True, BUMPS)
-        self.state[k.FEES] -= fees
+        real = (cash + fees + released) // k.FINE
         self.state[k.RELEASED] -= released
+        self.state[k.FEES] += cash + released - real * k.FINE
         self._burn(provider, shares)
-        money = cash + self.shift_micro_per_wh * energy + fees + released
+        money = real + self.shift_micro_per_wh * energy
         return Share(shares, energy, money, self.queue.take(energy))
 
     def close(self, curtailed: bool = False) -> tuple[Claim, ...]:
@@ -220,7 +230,8 @@ class DissipativePool:
             raise PoolRefusalError(*REFUSALS[k.IS_CLOSED])
         energy = self.energy_wh
         proceeds = 0 if curtailed else self._feed_in * energy // 1000
-        self.state[k.CASH] = self.cash_micro + proceeds
+        self.state[k.CASH] = (self.money_micro + proceeds) * k.FINE
+        self.state[[k.FEES, k.RELEASED]] = 0  # all of it is the providers' now
         self.state[k.SPILLED] += energy
         self.state[k.ENERGY] = 0
         self.state[k.CLOSED] = 1
@@ -232,11 +243,10 @@ class DissipativePool:
             raise PoolRefusalError("open", "shares are redeemed after the close; before it use remove")
         self._check_shares(provider, shares)
         total = self.total_shares
-        parts = [self._get(i) * shares // total for i in (k.CASH, k.FEES, k.RELEASED)]
-        for index, part in zip((k.CASH, k.FEES, k.RELEASED), parts, strict=True):
-            self.state[index] -= part
+        paid = self.money_micro * shares // total
+        self.state[k.CASH] -= paid * k.FINE
         self._burn(provider, shares)
-        return sum(parts)
+        return paid
 
     @property
     def total_shares(self) -> int:

@@ -1,11 +1,12 @@
 """The dissipative constant-product curve in exact integers: swap, age, admission.
 
-State is one int64 vector, indexed by the constants below; energy in Wh, money in micro, prices micro per kWh.
-The curve is K = X*Y with X = E + Ev, Y = C + Cv; its price Y/X per Wh stays in [LOW, HIGH]/1000. A kernel
-either changes the whole state or, with a code other than ``OK``, nothing.
+State is one int64 vector, indexed by the constants below. Energy in the pool is whole Wh; everything else counts in
+millionths (``FINE``) of a Wh or a micro, because rounding to whole units would move the price of a pool of some kWh.
+The curve is K = X*Y with X = E + Ev, Y = C + Cv (both in millionths); its price stays in [LOW, HIGH] micro per kWh.
+A kernel either changes the whole state or, with a code other than ``OK``, nothing.
 
-Who gains by rounding: a buyer pays ceil, a seller gets floor, the fee is ceil and stays outside the curve:
-always the liquidity providers, by less than one micro each time.
+Who gains by rounding: a buyer pays whole micros, rounded up, a seller gets them rounded down, the fee is rounded up.
+What is rounded off is booked with the fees, outside the curve: always for the providers, by less than one micro each.
 """
 
 from numba import njit
@@ -14,12 +15,12 @@ from market.arithmetic import divide_product, product_at_most
 
 (
     ENERGY,  # E, Wh in the pool
-    CASH,  # C, money on the curve
-    VIRTUAL_ENERGY,  # Ev
-    VIRTUAL_CASH,  # Cv
-    FEES,  # F, fees collected, outside the curve
+    CASH,  # C, money on the curve, millionths of a micro
+    VIRTUAL_ENERGY,  # Ev, millionths of a Wh
+    VIRTUAL_CASH,  # Cv, millionths of a micro
+    FEES,  # F, fees and roundings, outside the curve, millionths of a micro
     DISSIPATED,  # D, Wh lost by ageing
-    RELEASED,  # R, money set free by ageing, owed to providers
+    RELEASED,  # R, money set free by ageing, owed to providers, millionths of a micro
     SPILLED,  # S, Wh sold to the grid or curtailed at the close
     LOW,  # p_lo, micro per kWh, > 0 (after the shift of a pool with negative prices)
     HIGH,  # p_hi
@@ -30,6 +31,9 @@ STATE_SIZE = 12
 
 OK, NOT_POSITIVE, TOO_LARGE, BAND_EDGE, NO_CASH, OUT_OF_RANGE, IS_CLOSED = range(7)
 LARGEST_RESERVE = 2**62 - 1
+FINE = 1_000_000
+"""Parts of a Wh or micro in which reserves count."""
+_LARGEST_AMOUNT = LARGEST_RESERVE // FINE
 _PER_KWH = 1000
 _MILLION = 1_000_000
 
@@ -42,79 +46,97 @@ def _fee(amount, fee_ppm):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def quote_buy(state, energy_wh):  # type: ignore[no-untyped-def]
-    """Return (code, cost on the curve, fee) of taking exactly ``energy_wh`` out of the pool."""
+def _buy_exact(state, energy_wh):  # type: ignore[no-untyped-def]
+    """Return (code, cost in millionths of a micro, rounded up) of taking exactly ``energy_wh`` out."""
     if state[CLOSED] != 0:
-        return IS_CLOSED, 0, 0
+        return IS_CLOSED, 0
     if energy_wh <= 0:
-        return NOT_POSITIVE, 0, 0
+        return NOT_POSITIVE, 0
     if energy_wh > state[ENERGY]:
-        return TOO_LARGE, 0, 0
-    left = state[ENERGY] - energy_wh + state[VIRTUAL_ENERGY]
+        return TOO_LARGE, 0
+    part = energy_wh * FINE
+    left = state[ENERGY] * FINE - part + state[VIRTUAL_ENERGY]
     y = state[CASH] + state[VIRTUAL_CASH]
-    cost, rest, ok = divide_product(y, energy_wh, left)
-    if not ok:
-        return OUT_OF_RANGE, 0, 0
+    exact, rest, ok = divide_product(y, part, left)
+    if not ok or exact >= LARGEST_RESERVE - y:
+        return OUT_OF_RANGE, 0
     if rest > 0:
-        cost += 1
-    if cost > LARGEST_RESERVE - y:
-        return OUT_OF_RANGE, 0, 0
-    if not product_at_most(y + cost, _PER_KWH, state[HIGH], left):
-        return BAND_EDGE, 0, 0
-    return OK, cost, _fee(cost, state[FEE_PPM])
+        exact += 1
+    if not product_at_most(y + exact, _PER_KWH, state[HIGH], left):
+        return BAND_EDGE, 0
+    return OK, exact
+
+
+@njit(cache=True)
+def _sell_exact(state, energy_wh):  # type: ignore[no-untyped-def]
+    """Return (code, pay in millionths of a micro, rounded down) of putting exactly ``energy_wh`` in."""
+    if state[CLOSED] != 0:
+        return IS_CLOSED, 0
+    if energy_wh <= 0:
+        return NOT_POSITIVE, 0
+    x = state[ENERGY] * FINE + state[VIRTUAL_ENERGY]
+    if energy_wh >= _LARGEST_AMOUNT or energy_wh * FINE > LARGEST_RESERVE - x:
+        return OUT_OF_RANGE, 0
+    x += energy_wh * FINE
+    y = state[CASH] + state[VIRTUAL_CASH]
+    exact, _, ok = divide_product(y, energy_wh * FINE, x)
+    if not ok:
+        return OUT_OF_RANGE, 0
+    if exact > state[CASH]:
+        return NO_CASH, 0
+    if not product_at_most(state[LOW], x, y - exact, _PER_KWH):
+        return BAND_EDGE, 0
+    return OK, exact
+
+
+@njit(cache=True)
+def quote_buy(state, energy_wh):  # type: ignore[no-untyped-def]
+    """Return (code, cost, fee) in whole micro of taking exactly ``energy_wh`` out of the pool."""
+    code, exact = _buy_exact(state, energy_wh)
+    cost = (exact + FINE - 1) // FINE
+    return code, cost, _fee(cost, state[FEE_PPM])
 
 
 @njit(cache=True)
 def quote_sell(state, energy_wh):  # type: ignore[no-untyped-def]
-    """Return (code, pay on the curve, fee) of putting exactly ``energy_wh`` into the pool."""
-    if state[CLOSED] != 0:
-        return IS_CLOSED, 0, 0
-    if energy_wh <= 0:
-        return NOT_POSITIVE, 0, 0
-    x = state[ENERGY] + state[VIRTUAL_ENERGY]
-    if energy_wh > LARGEST_RESERVE - x:
-        return OUT_OF_RANGE, 0, 0
-    y = state[CASH] + state[VIRTUAL_CASH]
-    pay, _, ok = divide_product(y, energy_wh, x + energy_wh)
-    if not ok:
-        return OUT_OF_RANGE, 0, 0
-    if pay > state[CASH]:
-        return NO_CASH, 0, 0
-    if not product_at_most(state[LOW], x + energy_wh, y - pay, _PER_KWH):
-        return BAND_EDGE, 0, 0
-    return OK, pay, _fee(pay, state[FEE_PPM])
+    """Return (code, pay, fee) in whole micro of putting exactly ``energy_wh`` into the pool."""
+    code, exact = _sell_exact(state, energy_wh)
+    pay = exact // FINE
+    return code, pay, _fee(pay, state[FEE_PPM])
 
 
 @njit(cache=True)
 def buy(state, energy_wh):  # type: ignore[no-untyped-def]
     """Execute ``quote_buy``: the trader pays cost + fee."""
-    code, cost, fee = quote_buy(state, energy_wh)
+    code, exact = _buy_exact(state, energy_wh)
+    cost = (exact + FINE - 1) // FINE
+    fee = _fee(cost, state[FEE_PPM])
     if code == OK:
         state[ENERGY] -= energy_wh
-        state[CASH] += cost
-        state[FEES] += fee
+        state[CASH] += exact
+        state[FEES] += (cost + fee) * FINE - exact
     return code, cost, fee
 
 
 @njit(cache=True)
 def sell(state, energy_wh):  # type: ignore[no-untyped-def]
     """Execute ``quote_sell``: the trader gets pay - fee."""
-    code, pay, fee = quote_sell(state, energy_wh)
+    code, exact = _sell_exact(state, energy_wh)
+    pay = exact // FINE
+    fee = _fee(pay, state[FEE_PPM])
     if code == OK:
         state[ENERGY] += energy_wh
-        state[CASH] -= pay
-        state[FEES] += fee
+        state[CASH] -= exact
+        state[FEES] += exact - (pay - fee) * FINE
     return code, pay, fee
 
 
 @njit(cache=True)
-def _within_high(state):  # type: ignore[no-untyped-def]
-    """(B1) The price of the empty pool is at most HIGH: (C+Cv)(E+Ev)/Ev^2 <= high, by two exact divisions.
+def _within_high(state, x, y):  # type: ignore[no-untyped-def]
+    """(B1) The price of the empty pool is at most HIGH: X Y / Ev^2 <= high, by an exact division.
 
-    Rounded against admission (the left side up), so what passes is within the band exactly.
+    The quotient is rounded against admission (up), so what passes is within the band exactly.
     """
-    x = state[ENERGY] + state[VIRTUAL_ENERGY]
-    y = state[CASH] + state[VIRTUAL_CASH]
     top, rest, ok = divide_product(y, x, state[VIRTUAL_ENERGY])
     if not ok:
         return False
@@ -122,10 +144,8 @@ def _within_high(state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _within_low(state):  # type: ignore[no-untyped-def]
-    """(B2) The price of the pool without cash is at least LOW: Cv^2/((E+Ev)(C+Cv)) >= low."""
-    x = state[ENERGY] + state[VIRTUAL_ENERGY]
-    y = state[CASH] + state[VIRTUAL_CASH]
+def _within_low(state, x, y):  # type: ignore[no-untyped-def]
+    """(B2) The price of the pool without cash is at least LOW: Cv^2 / (X Y) >= low."""
     most, rest, ok = divide_product(y, x, state[VIRTUAL_CASH])
     if not ok:
         return False
@@ -134,45 +154,62 @@ def _within_low(state):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def admit(state, bumps):  # type: ignore[no-untyped-def]
-    """Raise Ev by 1, or Cv by its worth of 1 Wh, until both ends of the curve lie in the band.
+    """Raise Ev, or Cv by as much at the lower price, in doubling steps until both ends lie in the band.
 
     Returns whether ``bumps`` sufficed. Needs no square root, so a contract can do the same.
     """
+    step = 1
     for _ in range(bumps):
         if state[VIRTUAL_ENERGY] <= 0 or state[VIRTUAL_CASH] <= 0:
             return False
-        high_ok = _within_high(state)
-        low_ok = _within_low(state)
+        x = state[ENERGY] * FINE + state[VIRTUAL_ENERGY]
+        y = state[CASH] + state[VIRTUAL_CASH]
+        high_ok = _within_high(state, x, y)
+        low_ok = _within_low(state, x, y)
         if high_ok and low_ok:
             return True
         if not high_ok:
-            state[VIRTUAL_ENERGY] += 1
+            state[VIRTUAL_ENERGY] += step
         if not low_ok:
-            state[VIRTUAL_CASH] += state[VIRTUAL_CASH] // state[VIRTUAL_ENERGY] + 1
+            state[VIRTUAL_CASH] += (state[VIRTUAL_CASH] // state[VIRTUAL_ENERGY] + 1) * step
+        step *= 2
     return False
 
 
 @njit(cache=True)
+def _scaled(real, unit, virtual, num, den, up):  # type: ignore[no-untyped-def]
+    """Return (real, virtual, ok) such that their sum is multiplied by num/den, rounded up in millionths.
+
+    The real amount, in its own ``unit``, is rounded up or down, and the virtual one makes up for it, but
+    never shrinks by more than num/den: that could leave the band.
+    """
+    total, rest, ok1 = divide_product(real * unit + virtual, num, den)
+    whole, rest_real, ok2 = divide_product(real, num, den)
+    least, rest_virtual, ok3 = divide_product(virtual, num, den)
+    if rest > 0:
+        total += 1
+    if up and rest_real > 0:
+        whole += 1
+    if rest_virtual > 0:
+        least += 1
+    if not (ok1 and ok2 and ok3) or total > LARGEST_RESERVE // 2:
+        return real, virtual, False
+    return whole, max(least, total - whole * unit), True
+
+
+@njit(cache=True)
 def scale(state, num, den, up, bumps):  # type: ignore[no-untyped-def]
-    """Multiply the curve by num/den at constant price; virtual reserves are rounded up, then ``admit`` runs.
+    """Multiply the curve by num/den at constant price, then ``admit``.
 
     Real reserves are rounded up where ``up`` (what providers take out is floored, what they bring is ceiled),
-    else down. Returns (code, Wh taken off, money taken off); negative amounts where the curve grows.
+    else down. Returns (code, Wh taken off, millionths of a micro taken off); negative amounts where the curve grows.
     """
     energy, cash = state[ENERGY], state[CASH]
     virtual_energy, virtual_cash = state[VIRTUAL_ENERGY], state[VIRTUAL_CASH]
-    e, rest_energy, ok1 = divide_product(energy, num, den)
-    c, rest_cash, ok2 = divide_product(cash, num, den)
-    if up:
-        e += 1 if rest_energy > 0 else 0
-        c += 1 if rest_cash > 0 else 0
-    ev, rest_e, ok3 = divide_product(virtual_energy, num, den)
-    cv, rest_c, ok4 = divide_product(virtual_cash, num, den)
-    ok = ok1 and ok2 and ok3 and ok4
-    if ok and max(e, ev) < LARGEST_RESERVE // 2 and max(c, cv) < LARGEST_RESERVE // 2:
-        state[ENERGY], state[CASH] = e, c
-        state[VIRTUAL_ENERGY] = ev + (1 if rest_e > 0 else 0)
-        state[VIRTUAL_CASH] = cv + (1 if rest_c > 0 else 0)
+    e, ev, ok1 = _scaled(energy, FINE, virtual_energy, num, den, up)
+    c, cv, ok2 = _scaled(cash, 1, virtual_cash, num, den, up)
+    if ok1 and ok2:
+        state[ENERGY], state[CASH], state[VIRTUAL_ENERGY], state[VIRTUAL_CASH] = e, c, ev, cv
         if admit(state, bumps):
             return OK, energy - e, cash - c
     state[ENERGY], state[CASH] = energy, cash
@@ -182,7 +219,10 @@ def scale(state, num, den, up, bumps):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def age(state, num, den, bumps):  # type: ignore[no-untyped-def]
-    """Keep num/den of the liquidity at constant price; book what went as dissipated and released."""
+    """Keep num/den of the liquidity at constant price; book what went as dissipated and released.
+
+    Returns (code, Wh lost, millionths of a micro released).
+    """
     if state[CLOSED] != 0:
         return IS_CLOSED, 0, 0
     if num <= 0 or den <= 0 or num > den:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from market import amm_kernels as k
 from market.errors import RangeError
 
-BUMPS = 64
+BUMPS = 32
 """Most corrections that admission may make to the virtual reserves."""
 _ROOT_SCALE = 10**15
 
@@ -35,10 +35,14 @@ def sized_state(capacity_wh: int, energy_wh: int, low: int, high: int, fee_ppm: 
         )
     root_low, root_high = root(low), root(high)
     liquidity = capacity_wh * root_low * root_high / (root_high - root_low)
-    virtual_energy = ceil(liquidity / root_high)
-    virtual_cash = ceil(liquidity * root_low)
-    cash = max(0, ceil(liquidity**2 / (energy_wh + virtual_energy)) - virtual_cash)
-    if max(energy_wh + virtual_energy, cash + virtual_cash) > k.LARGEST_RESERVE // 4:
+    fine = k.FINE
+    virtual_energy = ceil(liquidity / root_high * fine)
+    least_virtual_cash = ceil(liquidity * root_low * fine)
+    y = ceil(liquidity**2 * fine**2 / (energy_wh * fine + virtual_energy))
+    # whole micros: a provider brings them
+    cash = max(0, y - least_virtual_cash) // fine * fine
+    virtual_cash = max(least_virtual_cash, y - cash)
+    if max(energy_wh * fine + virtual_energy, cash + virtual_cash) > k.LARGEST_RESERVE // 4:
         raise RangeError(f"pool: capacity {capacity_wh} Wh is too large for exact arithmetic in this band")
     state = np.zeros(k.STATE_SIZE, dtype=np.int64)
     state[[k.ENERGY, k.CASH, k.VIRTUAL_ENERGY, k.VIRTUAL_CASH]] = (

@@ -9,7 +9,9 @@ from market.orders import Fills
 
 @njit(cache=True)
 def _cover(fills, accepted_wh, left_wh, covered_wh):  # type: ignore[no-untyped-def]
-    """Serve the inflexible fills first, then the flexible, each in order, from what is left per participant and side."""
+    """Serve the inflexible fills first, then the flexible, each in order, from what is left per participant
+    and side.
+    """
     for flexible in (False, True):
         for i in range(fills.size):
             if fills[i]["flexible"] == flexible:

@@ -86,7 +86,7 @@ ENTRIES: dict[str, Entry] = {
         "Dissipative constant-product pool.",
         {
             "capacity_wh": Parameter(
-                "capacity_wh", "int", 50_000, "Energy at which the price reaches feed-in.", "10", "1000000000"
+                "capacity_wh", "int", 50_000, "Energy at which the price reaches feed-in.", "10", "100000000"
             ),
             "fee": Parameter("fee_ppm", "micro", 1_000, "Part of the money.", "0.000001", "0.5"),
             "opening_price_in_band": Parameter(

@@ -1,0 +1,82 @@
+"""Shared makers of orders, and a guard against stale compiled code.
+
+numba notices a change of the file that holds a cached function, not of the files whose functions it calls; so the
+cache is dropped whenever any source of the market core has changed.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "market"
+
+
+def _drop_stale_cache() -> None:
+    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(SOURCE.glob("*.py")))).hexdigest()
+    cache = SOURCE / "__pycache__"
+    stamp = cache / "sources.sha256"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    for compiled in [*cache.glob("*.nbi"), *cache.glob("*.nbc")]:
+        compiled.unlink()
+    cache.mkdir(exist_ok=True)
+    stamp.write_text(digest)
+
+
+_drop_stale_cache()
+
+JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+
+@pytest.fixture
+def count():
+    """Number of cases: all of them compiled, a fraction when interpreted."""
+    return lambda n, interpreted=None: n if JIT else (interpreted or max(1, n // 50))
+
+
+@pytest.fixture
+def tariff():
+    from market.mechanism import Tariff
+
+    return Tariff(retail_micro_per_kwh=320_000, feed_in_micro_per_kwh=80_000)
+
+
+@pytest.fixture
+def orders():
+    """Make orders from rows (side, Wh, price[, participant[, time]])."""
+    from market.orders import empty_orders
+
+    def make(*rows, interval=0):
+        book = empty_orders(len(rows))
+        for i, row in enumerate(rows):
+            side, energy, price, *rest = row
+            participant = rest[0] if rest else i
+            time = rest[1] if len(rest) > 1 else i
+            book[i] = (i, participant, side, 0, True, energy, price, interval, time)
+        return book
+
+    return make
+
+
+@pytest.fixture
+def random_book():
+    """Make a random book of n orders within a price band."""
+    from market.orders import empty_orders
+
+    def make(rng, n, low=80_000, high=320_000, most_wh=3000, interval=0):
+        book = empty_orders(n)
+        book["id"] = rng.permutation(n) + 10
+        book["participant"] = rng.integers(0, max(1, n // 2), n)
+        book["side"] = np.where(rng.random(n) < 0.5, 1, -1)
+        book["device"] = rng.integers(0, 4, n)
+        book["flexible"] = rng.random(n) < 0.5
+        book["energy_wh"] = rng.integers(1, most_wh, n)
+        book["price_micro_per_kwh"] = rng.integers(low, high + 1, n)
+        book["time"] = rng.integers(0, 5, n)
+        book["interval"] = interval
+        return book
+
+    return make
