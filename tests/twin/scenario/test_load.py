@@ -259,6 +259,11 @@ def test_a_wrong_override_is_reported_where_it_stands(tmp_path, line, key, words
     assert words in str(problem)
 
 
+def test_what_is_wrong_in_the_base_is_not_repeated_for_every_variant(tmp_path):
+    problem = the_problem(tmp_path, GOOD + "interval_s: 700\n" + VARIANTS)
+    assert problem.key_path == "interval_s"
+
+
 def test_a_rule_broken_by_one_override_is_reported_there(tmp_path):
     text = (
         GOOD

@@ -108,6 +108,7 @@ def test_what_is_no_scenario(tmp_path, content, words):
     assert words in str(problems_of(tmp_path, content)[0])
 
 
+@pytest.mark.timeout(60)
 def test_an_alias_bomb_is_refused_quickly(tmp_path):
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
