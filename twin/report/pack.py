@@ -29,7 +29,8 @@ def pack(values: npt.ArrayLike) -> dict[str, Any]:
         return {"n": flat.size, "c": low}
     step = (high - low) / (MISSING - 1) or 1.0
     codes = np.full(flat.size, MISSING, dtype="<u2")
-    codes[finite] = np.rint((flat[finite] - low) / step).astype("<u2")
+    # a span so small that its step has lost digits must not round up to the code of NaN
+    codes[finite] = np.clip(np.rint((flat[finite] - low) / step), 0, MISSING - 1).astype("<u2")
     return {"n": flat.size, "o": low, "s": step, "q": base64.b64encode(codes.tobytes()).decode("ascii")}
 
 

@@ -7,6 +7,7 @@ from twin.report import words
 from twin.results import RunResult
 
 Context = dict[str, Any]
+SHOWN_PEOPLE = 5
 MARKS = {
     "pass": ("pass", "✓", "Pass"),
     "fail": ("fail", "✕", "Fail"),
@@ -148,10 +149,10 @@ def _extreme(item: Context | None, key: str, unit: str) -> Context | None:
                 ],
                 "relief": words.is_number(person.get("share")) and person["share"] < 0,
             }
-            for person in people[:4]
+            for person in people[:SHOWN_PEOPLE]
         ],
         "share_unit": ", ".join(sorted(units)),
-        "more": max(0, len(people) - 4),
+        "more": max(0, len(people) - SHOWN_PEOPLE),
     }
 
 

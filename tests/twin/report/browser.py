@@ -2,9 +2,12 @@
 
 import base64
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from websockets.sync.client import connect
@@ -14,24 +17,29 @@ class Browser:
     """One headless page. ``problems`` collects every console error, exception, CSP report and request made."""
 
     def __init__(self, profile: Path, width=1280, height=900):
-        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        assert program, "this test opens the report in Chromium: install it (Debian: apt-get install chromium)"
+        program = (
+            shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        )
+        assert program, (
+            "this test opens the report in Chromium: install it (Debian: apt-get install chromium)"
+        )
         self._process = subprocess.Popen(
             [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--mute-audio",
              "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run", "--disable-extensions",
              f"--window-size={width},{height}", f"--user-data-dir={profile}", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.problems: list[str] = []
         self._id = 0
+        self._open = ExitStack()
         try:
-            self._socket = connect(self._page_address(profile), max_size=2**28, ping_interval=None)
+            address = self._page_address(profile)
+            self._socket = self._open.enter_context(connect(address, max_size=2**28, ping_interval=None))
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self.call(f"{domain}.enable")
         except BaseException:
-            self._process.kill()
-            self._process.wait()
+            self.close()
             raise
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
 
     def _page_address(self, profile: Path) -> str:
         file = profile / "DevToolsActivePort"
@@ -83,16 +91,22 @@ class Browser:
         return result["result"].get("value")
 
     def screenshot(self, path: Path, **parameters):
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", **parameters)["data"]))
+        path.write_bytes(
+            base64.b64decode(self.call("Page.captureScreenshot", format="png", **parameters)["data"])
+        )
 
     def size(self, width, height, mobile=False):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=mobile,
+        )
 
     def close(self):
-        try:
-            self.call("Browser.close")
-            self._socket.close()
-            self._process.wait(10)
-        finally:
-            self._process.kill()
-            self._process.wait()
+        """End the whole process group: the program is a script with a dozen children that outlive it."""
+        self._open.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

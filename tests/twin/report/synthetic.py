@@ -141,6 +141,13 @@ def _one(path, street, n, entry, variants, status, manifest):
     kpis = _kpis(entry, load, pv, battery, ev, v, loading)
     folder.write_json("kpis.json", kpis)
     folder.write_json("verdict.json", _verdict(entry, street, v, loading, kpis))
+    for day in range(n // 96):
+        start_s = START.timestamp() + 86400 * day
+        folder.append("settlement", {
+            "period_start_s": [int(start_s)], "period_end_s": [int(start_s) + 86400], "digest": ["ab" * 32],
+            "root": ["cd" * 32], "transaction": ["0x" + "ef" * 32], "block_number": [12 + day], "gas": [412_345],
+            "status": ["final"], "positions": [40], "gross_energy_wh": [168_000],
+        })  # fmt: skip
     ended = {"ended_utc": "2026-11-22T00:10:00+00:00", "wall_s": 12.3}
     folder.finish(status, ended)
 
@@ -218,11 +225,11 @@ def _violations(folder, street, v, loading, gated):
     found = []
     for bus in range(1, street.n_bus):
         found += _episodes(
-            v[:, bus] + (-0.02 if gated else 0), 0.94, -1, street.bus[bus], "voltage_min", "pu"
+            v[:, bus] + (-0.045 if gated else 0), 0.94, -1, street.bus[bus], "voltage_min", "pu"
         )
     for b, kind in enumerate(street.kind):
         name = "transformer_loading" if kind == "trafo" else "line_loading"
-        found += _episodes(loading[:, b] * (1.3 if gated else 1), 100.0, 1, street.branch[b], name, "percent")
+        found += _episodes(loading[:, b] * (1.6 if gated else 1), 100.0, 1, street.branch[b], name, "percent")
     rng = np.random.default_rng(1)
     for row in found:
         folder.append(
