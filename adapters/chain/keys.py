@@ -60,7 +60,7 @@ def load_keystore(path: Path, password: str) -> Signer:
 
     try:
         return Signer(bytes(Account.decrypt(path.read_text("utf-8"), password)))
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
         cause = "wrong password" if "MAC mismatch" in str(error) else type(error).__name__
         raise ChainInputError(f"keystore {path.name} cannot be opened: {cause}") from None
 

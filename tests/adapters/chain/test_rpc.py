@@ -1,0 +1,284 @@
+"""A node over a socket: the same chain, and every way in which a node can be the wrong one."""
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from adapters.chain.errors import ArtefactError, ChainInputError, ChainUnavailableError
+from adapters.chain.evm import Evm
+from adapters.chain.factory import open_chain
+from adapters.chain.keys import Signer, embedded_keys, keys_from_environment, load_keystore
+from adapters.chain.options import RpcOptions
+from adapters.chain.provider import RpcNode
+from adapters.chain.rpc import connect, open_rpc, shown
+
+START_S = 1_453_114_800
+
+
+class Served:
+    """A chain in memory behind a real HTTP socket, that can go away and come back on the same port."""
+
+    def __init__(self, evm):
+        self.node = RpcNode(evm)
+        self.evm = evm
+        self.port = 0
+        self.server = None
+        self.up()
+
+    def up(self):
+        node, lock = self.node, threading.Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    body = node.request(request["method"], request["params"]) | {"id": request["id"]}
+                raw = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *args):
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def down(self):
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.thread.join()
+            self.server = None
+
+
+@pytest.fixture
+def served():
+    operator = embedded_keys().operator
+    node = Served(Evm(413_117, START_S - 600, (operator.canonical_address,)))
+    yield node
+    node.down()
+
+
+@pytest.fixture
+def options(served, tmp_path):
+    def make(**changes):
+        fields = {
+            "url": served.url,
+            "outbox": str(tmp_path / "outbox.sqlite"),
+            "deployment": str(tmp_path / "deployment.json"),
+            "confirmations": 0,
+            "development": True,
+            "patience_s": 3.0,
+        }
+        return RpcOptions(**(fields | changes))
+
+    return make
+
+
+def totals(batches):
+    sums: Counter[str] = Counter()
+    for batch in batches:
+        for name, delta in zip(batch.accounts, batch.deltas_micro, strict=True):
+            sums[name] += delta
+    return dict(sums)
+
+
+def settle_three_days(chain, make_batch):
+    batches = [make_batch(day, n=5) for day in range(3)]
+    for batch in batches:
+        chain.submit(batch)
+    receipts = chain.drain()
+    assert [r.status for r in receipts] == ["final"] * 3
+    assert chain.balances_micro() == totals(batches)
+    assert chain.money_sum_micro() == 0
+    chain.close()
+    return receipts
+
+
+def test_a_chain_behind_a_socket_settles_like_the_embedded_one(options, make_batch):
+    over_http = settle_three_days(open_rpc("street", START_S, options()), make_batch)
+    here = open_chain("embedded", market_id="street", start_s=START_S, in_process=True)
+    inside = settle_three_days(here, make_batch)
+    # the gas differs by zero bytes of calldata only (signatures over another address)
+    for one, other in zip(over_http, inside, strict=True):
+        assert abs(one.gas - other.gas) < 200
+        assert one.gas_finalise == other.gas_finalise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["url", "ws_url"])
+def test_anvil_settles_like_the_embedded_one(anvil, scheme, tmp_path, make_batch):
+    options = RpcOptions(
+        getattr(anvil, scheme), str(tmp_path / "outbox.sqlite"), confirmations=0, development=True
+    )
+    over_wire = settle_three_days(open_rpc("street", START_S, options), make_batch)
+    here = open_chain("embedded", market_id="street", start_s=START_S, in_process=True)
+    for one, other in zip(over_wire, settle_three_days(here, make_batch), strict=True):
+        assert abs(one.gas - other.gas) < 200
+        assert one.gas_finalise == other.gas_finalise
+
+
+def test_a_process_of_its_own_serves_a_node_too(options, make_batch):
+    chain = open_chain("rpc", market_id="street", start_s=START_S, rpc=options())
+    settle_three_days(chain, make_batch)
+
+
+def test_a_restarted_run_does_not_settle_twice(options, make_batch):
+    batches = [make_batch(day, n=5) for day in range(3)]
+    first = open_rpc("street", START_S, options())
+    for batch in batches[:2]:
+        first.submit(batch)
+    first.close()  # before anything was confirmed to the caller
+    second = open_rpc("street", START_S, options())
+    for batch in batches:
+        second.submit(batch)
+    receipts = second.drain()
+    assert [r.status for r in receipts] == ["final"] * 3
+    assert second.balances_micro() == totals(batches)
+    assert len(second.settlement.contract.history("BatchFinal")) == 3
+    second.close()
+
+
+def test_an_outage_loses_nothing(served, options, make_batch):
+    chain = open_rpc("street", START_S, options(patience_s=20.0))
+    batches = [make_batch(day, n=5) for day in range(4)]
+    chain.submit(batches[0])
+    served.down()
+    for batch in batches[1:]:
+        chain.submit(batch)  # nothing waits, nothing fails
+    assert chain.outages >= 3
+    served.up()
+    assert [r.status for r in chain.drain()] == ["final"] * 4
+    assert chain.balances_micro() == totals(batches)
+    chain.close()
+
+
+def test_a_node_that_stays_away_is_named_and_the_batches_are_kept(served, options, make_batch):
+    chain = open_rpc("street", START_S, options(patience_s=0.3))
+    served.down()
+    chain.submit(make_batch(0, n=5))
+    with pytest.raises(ChainUnavailableError, match="1 batches wait in the outbox"):
+        chain.drain()
+    chain.close()
+
+
+def test_a_node_without_time_control_leaves_batches_proposed(served, options, make_batch):
+    served.node._methods["web3_clientVersion"] = lambda: "Geth/v1.16"
+    chain = open_rpc("street", START_S, options())
+    chain.poll_s = 0.01
+    chain.submit(make_batch(0, n=5))
+    (receipt,) = chain.drain()
+    assert receipt.status == "proposed"
+    assert chain.money_sum_micro() == 0
+    chain.close()
+
+
+def test_a_node_that_is_not_there(served, options):
+    served.down()
+    with pytest.raises(ChainUnavailableError, match=rf"no answer from http://127\.0\.0\.1:{served.port}"):
+        open_rpc("street", START_S, options())
+
+
+def test_a_node_of_another_chain(options):
+    with pytest.raises(ChainInputError, match="is of chain 413117, expected 1"):
+        open_rpc("street", START_S, options(chain_id=1))
+
+
+def test_a_deployment_of_another_chain_and_a_damaged_one(options, tmp_path):
+    path = tmp_path / "deployment.json"
+    path.write_text(json.dumps({"chain_id": 5, "settlement": "0x0", "currency": "0x0"}))
+    with pytest.raises(ChainInputError, match="is of chain 5"):
+        open_rpc("street", START_S, options())
+    path.write_text("{")
+    with pytest.raises(ChainInputError, match=r"deployment\.json is no deployment file"):
+        open_rpc("street", START_S, options())
+
+
+def test_an_address_without_our_contract_and_with_another(options, tmp_path):
+    open_rpc("street", START_S, options()).close()
+    path = tmp_path / "deployment.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"settlement": "0x" + "12" * 20}))
+    with pytest.raises(ArtefactError, match="no contract at 0x1212"):
+        open_rpc("street", START_S, options(outbox=str(tmp_path / "2.sqlite")))
+    path.write_text(json.dumps(found | {"settlement": found["currency"]}))
+    with pytest.raises(ArtefactError, match="is not EnergySettlement as shipped"):
+        open_rpc("street", START_S, options(outbox=str(tmp_path / "3.sqlite")))
+
+
+def test_a_contract_of_another_market(options):
+    open_rpc("street", START_S, options()).close()
+    with pytest.raises(ChainInputError, match="does not settle market 'village'"):
+        open_rpc("village", START_S, options())
+
+
+def test_an_operator_without_funds(served, options, monkeypatch, tmp_path):
+    poor = make_keystore(tmp_path / "poor.json", b"\x21" * 32, "secret")
+    monkeypatch.setenv("TWIN_CHAIN_KEYSTORE", str(poor))
+    monkeypatch.setenv("TWIN_CHAIN_PASSWORD", "secret")
+    monkeypatch.setenv("TWIN_CHAIN_ORACLES", str(poor))
+    with pytest.raises(ChainInputError, match=r"operator 0x\w+ has no funds"):
+        open_rpc("street", START_S, options(development=False))
+
+
+def make_keystore(path, secret, password):
+    from eth_account import Account
+
+    path.write_text(json.dumps(Account.encrypt(secret, password, kdf="pbkdf2", iterations=1000)))
+    return path
+
+
+def test_keys_come_from_keystores_and_a_wrong_password_is_said(tmp_path):
+    secret = hashlib.sha256(b"operator").digest()
+    path = make_keystore(tmp_path / "operator.json", secret, "right")
+    assert load_keystore(path, "right").address == Signer(secret).address
+    with pytest.raises(ChainInputError, match=r"operator\.json cannot be opened: wrong password") as caught:
+        load_keystore(path, "wrong")
+    assert "right" not in str(caught.value) and secret.hex() not in str(caught.value)
+    with pytest.raises(ChainInputError, match="cannot be opened"):
+        load_keystore(tmp_path / "nothing.json", "right")
+    (tmp_path / "rubbish.json").write_text("[]")
+    with pytest.raises(ChainInputError, match="cannot be opened"):
+        load_keystore(tmp_path / "rubbish.json", "right")
+
+
+def test_the_environment_names_every_key(tmp_path):
+    paths = [str(make_keystore(tmp_path / f"{i}.json", bytes([i + 1]) * 32, "pw")) for i in range(4)]
+    environment = {
+        "TWIN_CHAIN_KEYSTORE": paths[0],
+        "TWIN_CHAIN_PASSWORD": "pw",
+        "TWIN_CHAIN_ORACLES": ":".join(paths[1:]),
+    }
+    ring = keys_from_environment(environment)
+    assert (len(ring.oracles), ring.threshold, ring.public) == (3, 2, False)
+    with pytest.raises(ChainInputError, match="set TWIN_CHAIN_PASSWORD, TWIN_CHAIN_ORACLES"):
+        keys_from_environment({"TWIN_CHAIN_KEYSTORE": paths[0]})
+    with pytest.raises(ChainInputError, match="a majority of 3 oracles"):
+        keys_from_environment(environment | {"TWIN_CHAIN_THRESHOLD": "1"})
+
+
+def test_a_key_never_shows_itself():
+    signer = Signer(b"\x07" * 32)
+    assert "07" * 8 not in repr(signer) + str(vars(embedded_keys()))
+    with pytest.raises(TypeError, match="not pickled"):
+        signer.__reduce__()
+
+
+def test_an_address_is_shown_without_its_password():
+    assert shown("https://user:hush@node.example:8545/v3/accesskey") == "https://node.example:8545"
+    with pytest.raises(ChainInputError, match="must begin with http"):
+        connect("ftp://node.example")
+
+
+def test_kind_rpc_needs_to_know_its_node():
+    with pytest.raises(ChainInputError, match="address of the node"):
+        open_chain("rpc", market_id="street", start_s=0)
