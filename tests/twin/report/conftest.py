@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -13,13 +14,15 @@ HERE = Path(__file__).parent
 
 def _load(name):
     spec = importlib.util.spec_from_file_location(f"report_{name}", HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
 def synthetic():
+    _load("street")
+    _load("records")
     return _load("synthetic")
 
 

@@ -190,10 +190,10 @@ class TestNumbersArriveWhole:
 
 
 @pytest.fixture(scope="module")
-def hostile(self, synthetic, tmp_path_factory, read_page):
+def hostile(synthetic, tmp_path_factory, read_page):
     variants = [{**v, "title": HOSTILE} for v in synthetic.VARIANTS]
     folder = synthetic.build(
-        tmp_path_factory.mktemp("hostile") / "r", variants=variants, house=HOSTILE + " {}", title=HOSTILE,
+        tmp_path_factory.mktemp("hostile") / "r", variants=variants, house=HOSTILE.replace("{", "{{").replace("}", "}}") + " {}", title=HOSTILE,
         description=HOSTILE, command=HOSTILE, git_commit=HOSTILE, currency="<b>",
         feeder={"notes": [HOSTILE], "source": HOSTILE}, versions={HOSTILE: HOSTILE}, seed=HOSTILE,
         devices={"roles": [{"role": HOSTILE, "driver": HOSTILE}]}, forecast=HOSTILE, start="2016-01-18T12:00+01:00",
