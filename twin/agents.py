@@ -1,13 +1,15 @@
-"""Participants' plain strategies: from forecasts and device state to a baseline and orders. Vectorised."""
+"""Participants' plain strategies: from forecasts and device state to a baseline and orders."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
 from market.orders import BATTERY, BUY, EV, HOUSE, PV, SELL, Orders, empty_orders
-from twin.fleet import FleetState, SetPoints, battery_bounds_w, ev_most_w, self_consumption_w
+from twin.fleet import FleetState, SetPoints
 from twin.participants import BoolArray, Participants
+from twin.rules import battery_bounds_w, ev_most_w, in_window, self_consumption_w
 from twin.tariff import SupplierTariff
 
 SLOTS = 6  # order slots of one participant and interval, in this order
@@ -35,11 +37,68 @@ class Intent:
         return SetPoints(self.ev_base_w, ev_extra_w, battery_extra_w, pv_extra_w, self.battery_idle)
 
 
-def in_window(second_of_day: int, start_s: IntArray, end_s: IntArray) -> BoolArray:
-    """Whether a time of day lies in [start, end), which may wrap around midnight; equal ends mean never."""
-    plain = (start_s <= second_of_day) & (second_of_day < end_s)
-    wrapped = (start_s > end_s) & ((second_of_day >= start_s) | (second_of_day < end_s))
-    return np.asarray(plain | wrapped)
+@njit(cache=True)
+def _battery_wish_w(second, windows, selling, recharging, soc, own_w, low_w, high_w, rating, hours):  # type: ignore[no-untyped-def]
+    """Power offered (> 0) or asked (< 0) beyond self-consumption, spread over what is left of the window.
+
+    ``rating`` is the participant's column of ``Participants.ratings``, ``windows`` of ``Participants.windows``.
+    """
+    capacity, eta, soc_min, soc_max = rating[1], rating[2], rating[3], rating[4]
+    if selling:
+        left_h = max((windows[1] - second) % 86400 / 3600.0, hours)
+        stored = max((soc - soc_min) * capacity * eta, 0.0)
+        return max(min(stored / left_h, high_w) - max(own_w, 0.0), 0.0)
+    if recharging:
+        left_h = max((windows[3] - second) % 86400 / 3600.0, hours)
+        room = max((soc_max - soc) * capacity / eta, 0.0)
+        return -max(min(room / left_h, -low_w) + min(own_w, 0.0), 0.0)
+    return 0.0
+
+
+@njit(cache=True)
+def _wish_rows(  # type: ignore[no-untyped-def]
+    people, sells, windows, cheap, soc, plugged, need_wh, left_h, price_is_least, load_w, pv_w, firm_import_w,
+    exportable_w, second, hours,
+):  # fmt: skip
+    """Each participant's wishes in Wh by slot (n, SLOTS), baseline and car baseline (2, n), recharging, wants now.
+
+    Who charges now at the supplier's price: 'asap' always; 'cheap' when the price is the least the car will see
+    before it leaves, or when waiting one more interval would endanger a full battery with the firm limit alone.
+    """
+    n = soc.size
+    wish, base = np.zeros((n, SLOTS)), np.empty((2, n))
+    recharging, wants = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    for i in range(n):
+        # where the two windows overlap it sells: an idle battery's house would buy what the battery sells
+        selling = sells[i] and in_window(second, windows[0, i], windows[1, i])
+        recharging[i] = sells[i] and not selling and in_window(second, windows[2, i], windows[3, i])
+        p_ev, eta_ev = people[5, i], people[6, i]
+        most_ev = ev_most_w(plugged[i], need_wh[i], p_ev, eta_ev, hours)
+        sure_wh = min(firm_import_w, p_ev) * eta_ev * left_h[i]
+        wants[i] = most_ev > 0 and (not cheap[i] or price_is_least[i] or need_wh[i] > sure_wh)
+        ev_firm = min(most_ev, firm_import_w) if wants[i] else 0.0
+        # a car takes its own roof's surplus before anybody else gets it; that is no trade
+        ev_base = ev_firm + min(most_ev - ev_firm, max(pv_w[i] - load_w[i] - ev_firm, 0.0))
+        low, high = battery_bounds_w(
+            soc[i], people[3, i], people[4, i], people[1, i], people[0, i], people[2, i], hours
+        )
+        own = self_consumption_w(pv_w[i] - load_w[i] - ev_base, low, high, recharging[i])
+        battery = _battery_wish_w(
+            second, windows[:, i], selling, recharging[i], soc[i], own, low, high, people[:, i], hours
+        )
+        # and what its own house's battery would sell: nobody sells with one hand and buys with the other
+        self_sold = min(max(battery, 0.0), most_ev - ev_base)
+        ev_base, own, battery = ev_base + self_sold, own + self_sold, battery - self_sold
+        free = pv_w[i] - load_w[i] - ev_base + own  # surplus (> 0) or need (< 0) after its own battery
+        need, surplus = max(-free, 0.0), max(free, 0.0)
+        base[0, i], base[1, i] = min(free, exportable_w) if free > 0 else free, ev_base
+        wish[i, EV_FIRM_BUY] = min(need, ev_firm)
+        wish[i, HOUSE_BUY] = need - wish[i, EV_FIRM_BUY]
+        wish[i, EV_FLEX_BUY] = most_ev - ev_base
+        wish[i, PV_FIRM_SELL] = min(surplus, exportable_w)
+        wish[i, PV_FLEX_SELL] = surplus - wish[i, PV_FIRM_SELL]
+        wish[i, BATTERY_FLEX] = battery
+    return wish * hours, base, recharging, wants
 
 
 class Agents:
@@ -62,7 +121,6 @@ class Agents:
         self._day_start_s = day_start_s
         self._hours = interval_s / 3600.0
         n = people.n
-        self._rank = np.arange(n, dtype=np.int64)
         self._device = np.tile(np.array([HOUSE, EV, EV, PV, PV, BATTERY], dtype=np.int8), n)
         self._flexible = np.tile(np.array([False, False, True, False, True, True]), n)
         self._row = np.repeat(np.arange(n, dtype=np.int32), SLOTS)
@@ -71,85 +129,19 @@ class Agents:
         self, interval: int, state: FleetState, load_w: FloatArray, load_var: FloatArray, pv_w: FloatArray
     ) -> Intent:
         """Baseline and orders for ``interval`` from its forecasts (n,) and the devices' state at its start."""
-        people, hours = self._people, self._hours
+        people = self._people
         time_s = interval * self._interval_s
         second = (self._day_start_s + time_s) % 86400
-        # where the two windows overlap it sells: an idle battery's house would buy what the battery sells
-        selling = people.battery_sells & in_window(second, people.sell_from_s, people.sell_to_s)
-        recharge = (
-            people.battery_sells & ~selling & in_window(second, people.recharge_from_s, people.recharge_to_s)
-        )
-        most_ev = ev_most_w(people, state.ev_plugged, state.ev_need_wh, self._interval_s)
-        wants_now, bid_ev = self._ev_wish(time_s, state, most_ev)
-        ev_firm = np.where(wants_now, np.minimum(most_ev, people.firm_import_w), 0.0)
-        # a car takes its own roof's surplus before anybody else gets it; that is no trade
-        sun = np.minimum(most_ev - ev_firm, np.maximum(pv_w - load_w - ev_firm, 0.0))
-        ev_base = ev_firm + sun
-        low, high = battery_bounds_w(people, state.soc, self._interval_s)
-        own = self_consumption_w(pv_w - load_w - ev_base, low, high, recharge)
-        battery = self._battery_wish_w(second, state, own, low, high, selling, recharge)
-        # and what its own house's battery would sell: nobody sells with one hand and buys with the other
-        self_sold = np.minimum(np.maximum(battery, 0.0), most_ev - ev_base)
-        ev_base, own, battery = ev_base + self_sold, own + self_sold, battery - self_sold
-        net = pv_w - load_w - ev_base
-        free = net + own  # surplus (> 0) or need (< 0) of the house after its own battery
-        export = self._exportable_w()
-        p_base = np.minimum(free, np.where(free > 0, export, np.inf))
-        wish = np.empty((people.n, SLOTS))
-        need = np.maximum(-free, 0.0)
-        wish[:, EV_FIRM_BUY] = np.minimum(need, ev_firm)
-        wish[:, HOUSE_BUY] = need - wish[:, EV_FIRM_BUY]
-        wish[:, EV_FLEX_BUY] = most_ev - ev_base
-        surplus = np.maximum(free, 0.0)
-        wish[:, PV_FIRM_SELL] = np.minimum(surplus, export)
-        wish[:, PV_FLEX_SELL] = surplus - wish[:, PV_FIRM_SELL]
-        wish[:, BATTERY_FLEX] = battery
-        orders = self._orders(interval, wish * hours, bid_ev)
-        return Intent(interval, p_base, -load_var, ev_base, recharge, orders)
-
-    def _exportable_w(self) -> float:
-        return 0.0 if self._people.curtails else self._people.firm_export_w
-
-    def _ev_wish(self, time_s: int, state: FleetState, most_w: FloatArray) -> tuple[BoolArray, IntArray]:
-        """Who charges now at the supplier's price, and the limit price of charging beyond the firm limit.
-
-        'asap' always wants to. 'cheap' does when the price is the least it will see before it leaves, or when
-        waiting one more interval would endanger a full battery with the firm limit alone; else it bids that
-        least price.
-        """
-        people = self._people
         now = self._tariff.retail_micro(time_s)
         least = self._tariff.least_retail_micro(time_s, state.ev_departure_s)
         left_h = np.maximum(state.ev_departure_s - time_s - self._interval_s, 0) / 3600.0
-        sure_wh = np.minimum(people.firm_import_w, people.ev_p_w) * people.ev_efficiency * left_h
-        wants = (most_w > 0) & (~people.ev_cheap | (now <= least) | (state.ev_need_wh > sure_wh))
-        return np.asarray(wants), np.where(wants, now, least)
-
-    def _battery_wish_w(
-        self,
-        second: int,
-        state: FleetState,
-        own_w: FloatArray,
-        low_w: FloatArray,
-        high_w: FloatArray,
-        selling: BoolArray,
-        recharge: BoolArray,
-    ) -> FloatArray:
-        """Power offered (> 0) or asked (< 0) beyond self-consumption, spread over what is left of the window."""
-        people = self._people
-        if not (selling.any() or recharge.any()):
-            return np.zeros(people.n)
-        left = (people.sell_to_s - second) % 86400 / 3600.0
-        stored = (state.soc - people.soc_min) * people.battery_wh * people.battery_efficiency
-        offer = np.minimum(np.maximum(stored, 0.0) / np.maximum(left, self._hours), high_w) - np.maximum(
-            own_w, 0.0
-        )
-        left = (people.recharge_to_s - second) % 86400 / 3600.0
-        room = (people.soc_max - state.soc) * people.battery_wh / people.battery_efficiency
-        ask = np.minimum(np.maximum(room, 0.0) / np.maximum(left, self._hours), -low_w) + np.minimum(
-            own_w, 0.0
-        )
-        return np.where(selling, np.maximum(offer, 0.0), np.where(recharge, -np.maximum(ask, 0.0), 0.0))
+        wish, base, recharge, wants = _wish_rows(
+            people.ratings, people.battery_sells, people.windows, people.ev_cheap, state.soc, state.ev_plugged,
+            state.ev_need_wh, left_h, now <= least, load_w, pv_w, people.firm_import_w, people.exportable_w, second,
+            self._hours,
+        )  # fmt: skip
+        orders = self._orders(interval, wish, np.where(wants, now, least))
+        return Intent(interval, base[0], -load_var, base[1], recharge, orders)
 
     def _orders(self, interval: int, wish_wh: FloatArray, bid_ev: IntArray) -> Orders:
         """Orders of at least 1 Wh; energy is rounded down, so nobody offers what it does not have."""

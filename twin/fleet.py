@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
 from twin.participants import BoolArray, EvSession, Participants
+from twin.rules import battery_bounds_w, ev_most_w, self_consumption_w
 
 HOUR_S = 3600.0
 
@@ -59,28 +61,37 @@ class Flows:
     ev_w: FloatArray  # >= 0
 
 
-def battery_bounds_w(people: Participants, soc: FloatArray, step_s: float) -> tuple[FloatArray, FloatArray]:
-    """Least (charging, <= 0) and most (discharging) terminal power over a step of ``step_s``; (n,) each."""
-    hours = step_s / HOUR_S
-    up = (people.soc_max - soc) * people.battery_wh / people.battery_efficiency / hours
-    down = (soc - people.soc_min) * people.battery_wh * people.battery_efficiency / hours
-    low = -np.clip(up, 0.0, people.battery_p_w)
-    high = np.clip(down, 0.0, people.battery_p_w)
-    return low, high
-
-
-def ev_most_w(people: Participants, plugged: BoolArray, need_wh: FloatArray, step_s: float) -> FloatArray:
-    """Most a car may draw over a step without exceeding its need; (n,), 0 where none is plugged."""
-    wanted = need_wh / people.ev_efficiency / (step_s / HOUR_S)
-    return np.where(plugged, np.minimum(people.ev_p_w, wanted), 0.0)
-
-
-def self_consumption_w(
-    net_w: FloatArray, low_w: FloatArray, high_w: FloatArray, idle: BoolArray
-) -> FloatArray:
-    """Battery power that covers the house first: charges surplus, discharges for a deficit, never for others."""
-    wish = -net_w
-    return np.where(idle & (wish > 0), 0.0, np.minimum(np.maximum(wish, low_w), high_w))
+@njit(cache=True)
+def _dispatch_rows(  # type: ignore[no-untyped-def]
+    people,
+    soc,
+    plugged,
+    need_wh,
+    load_w,
+    pv_w,
+    ev_base,
+    ev_extra,
+    battery_extra,
+    pv_extra,
+    idle,
+    firm_w,
+    hours,
+):
+    """``dispatch`` row by row; (5, n): net, PV, curtailed, battery, car."""
+    out = np.empty((5, soc.size))
+    for i in range(soc.size):
+        p_battery, capacity, eta = people[0, i], people[1, i], people[2, i]
+        low_soc, high_soc, p_ev, eta_ev = people[3, i], people[4, i], people[5, i], people[6, i]
+        ev = min(ev_most_w(plugged[i], need_wh[i], p_ev, eta_ev, hours), ev_base[i] + ev_extra[i])
+        low, high = battery_bounds_w(soc[i], low_soc, high_soc, capacity, p_battery, eta, hours)
+        own = self_consumption_w(pv_w[i] - load_w[i] - min(ev, ev_base[i]), low, high, idle[i])
+        battery = min(max(own + battery_extra[i], low), high)
+        net = pv_w[i] - load_w[i] - ev + battery
+        allowed = firm_w + pv_extra[i] + max(battery_extra[i], 0.0)
+        curtailed = min(max(net - allowed, 0.0), pv_w[i])
+        out[0, i], out[1, i], out[2, i] = net - curtailed, pv_w[i] - curtailed, curtailed
+        out[3, i], out[4, i] = battery, ev
+    return out
 
 
 def dispatch(
@@ -98,30 +109,31 @@ def dispatch(
     car draws its firm part and what was accepted; PV is curtailed where export would exceed the firm limit plus
     what was accepted. All arrays (n,).
     """
-    most = ev_most_w(people, state.ev_plugged, state.ev_need_wh, step_s)
-    ev = np.minimum(most, points.ev_base_w + points.ev_extra_w)
-    ev_own = np.minimum(ev, points.ev_base_w)
-    low, high = battery_bounds_w(people, state.soc, step_s)
-    own = self_consumption_w(pv_w - load_w - ev_own, low, high, points.battery_idle)
-    battery = np.minimum(np.maximum(own + points.battery_extra_w, low), high)
-    p = pv_w - load_w - ev + battery
-    firm = 0.0 if people.curtails else people.firm_export_w
-    allowed = firm + points.pv_extra_w + np.maximum(points.battery_extra_w, 0.0)
-    curtailed = np.minimum(np.maximum(p - allowed, 0.0), pv_w)
-    return Flows(p - curtailed, -load_var, load_w, pv_w - curtailed, curtailed, battery, ev)
+    net, pv, curtailed, battery, ev = _dispatch_rows(
+        people.ratings, state.soc, state.ev_plugged, state.ev_need_wh, load_w, pv_w, points.ev_base_w,
+        points.ev_extra_w, points.battery_extra_w, points.pv_extra_w, points.battery_idle,
+        people.exportable_w, step_s / HOUR_S,
+    )  # fmt: skip
+    return Flows(net, -load_var, load_w, pv, curtailed, battery, ev)
+
+
+@njit(cache=True)
+def _advance_rows(people, soc, need_wh, battery_w, ev_w, hours):  # type: ignore[no-untyped-def]
+    """``advance`` row by row; (2, n): state of charge, what cars still need."""
+    out = np.empty((2, soc.size))
+    for i in range(soc.size):
+        capacity, eta, eta_ev = people[1, i], people[2, i], people[6, i]
+        stored = -battery_w[i] * (eta if battery_w[i] < 0 else 1 / eta) * hours
+        out[0, i] = min(max(soc[i] + stored / capacity, 0.0), 1.0) if capacity > 0 else soc[i]
+        out[1, i] = max(0.0, need_wh[i] - ev_w[i] * eta_ev * hours)
+    return out
 
 
 def advance(people: Participants, state: FleetState, flows: Flows, step_s: int) -> FleetState:
     """Integrate the devices over a step of ``step_s``; arrivals and departures are made by ``Garage``."""
     hours = step_s / HOUR_S
-    eta = people.battery_efficiency
-    stored = np.where(flows.battery_w < 0, -flows.battery_w * eta, -flows.battery_w / eta) * hours
-    has = people.battery_wh > 0
-    soc = np.where(has, state.soc + stored / np.where(has, people.battery_wh, 1.0), state.soc)
-    need = np.maximum(0.0, state.ev_need_wh - flows.ev_w * people.ev_efficiency * hours)
-    return replace(
-        state, time_s=state.time_s + step_s, soc=np.minimum(np.maximum(soc, 0.0), 1.0), ev_need_wh=need
-    )
+    soc, need = _advance_rows(people.ratings, state.soc, state.ev_need_wh, flows.battery_w, flows.ev_w, hours)
+    return replace(state, time_s=state.time_s + step_s, soc=soc, ev_need_wh=need)
 
 
 class Garage:

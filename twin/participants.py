@@ -1,6 +1,7 @@
 """The participant table: who is connected where, with which assets. Arrays over all participants, row by row."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,26 @@ class Participants:
     ev_cheap: BoolArray
     ev_sessions: tuple[EvSession, ...]
     house_bid_share: FloatArray  # bid = retail - share * (retail - feed-in)
+
+    @cached_property
+    def ratings(self) -> FloatArray:
+        """What the compiled rules read, (7, n): battery power, capacity, efficiency, least and most state of charge,
+        car power, car efficiency.
+        """
+        columns = (self.battery_p_w, self.battery_wh, self.battery_efficiency, self.soc_min, self.soc_max)
+        return np.array((*columns, self.ev_p_w, self.ev_efficiency), dtype=np.float64)
+
+    @cached_property
+    def windows(self) -> IntArray:
+        """Seconds of the day, (4, n): selling from and to, recharging from and to."""
+        return np.array(
+            (self.sell_from_s, self.sell_to_s, self.recharge_from_s, self.recharge_to_s), dtype=np.int64
+        )
+
+    @property
+    def exportable_w(self) -> float:
+        """Power that may be exported without a trade: none where unsold surplus is curtailed."""
+        return 0.0 if self.curtails else float(self.firm_export_w)
 
     @property
     def n(self) -> int:

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market.coverage import covered_wh
 from market.orders import BATTERY, BUY, EV, HOUSE, PV, SELL, SUPPLIER
 from market.registry import make_mechanism
-from twin.agents import Agents, in_window
+from twin.agents import Agents
 from twin.fleet import Garage, advance, dispatch
-from twin.ledger import covered_wh
 from twin.participants import EvSession
+from twin.rules import in_window
 from twin.scenario.schema import SupplierSection
 from twin.tariff import SupplierTariff
 from twin.trading import TradingDesk, accepted_set_points
@@ -47,10 +48,10 @@ def rows(intent):
 
 def test_windows_wrap_around_midnight():
     seconds = [0, 5 * HOUR, 6 * HOUR, 12 * HOUR, 22 * HOUR, 86399]
-    night = (np.array([22 * HOUR]), np.array([6 * HOUR]))
-    assert [bool(in_window(s, *night)[0]) for s in seconds] == [True, True, False, False, True, True]
-    never = (np.array([6 * HOUR]), np.array([6 * HOUR]))
-    assert not any(in_window(s, *never)[0] for s in seconds)
+    night = (22 * HOUR, 6 * HOUR)
+    assert [in_window(s, *night) for s in seconds] == [True, True, False, False, True, True]
+    never = (6 * HOUR, 6 * HOUR)
+    assert not any(in_window(s, *never) for s in seconds)
 
 
 def test_a_plain_house_buys_its_load(make_people, make_state):

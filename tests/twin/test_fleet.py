@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.fleet import Garage, advance, battery_bounds_w, dispatch, ev_most_w, self_consumption_w
+from twin.fleet import Garage, advance, dispatch
 from twin.participants import EvSession
+from twin.rules import battery_bounds_w, ev_most_w, self_consumption_w
 
 H = 900
 ZERO = np.zeros(1)
@@ -30,18 +31,16 @@ BATTERY = {
 }
 
 
-def test_what_a_battery_can_do_in_a_quarter_of_an_hour(make_people):
-    people = one(make_people, **BATTERY)
-    low, high = battery_bounds_w(people, np.array([0.5]), H)
-    assert (low[0], high[0]) == (-5000, 5000), "rated power binds"
-    low, high = battery_bounds_w(people, np.array([0.85]), H)
-    assert low[0] == pytest.approx(-(0.05 * 10000 / 0.8) / 0.25), "500 Wh of room take 625 Wh from the grid"
-    low, high = battery_bounds_w(people, np.array([0.15]), H)
-    assert high[0] == pytest.approx(0.05 * 10000 * 0.8 / 0.25), "500 Wh stored give 400 Wh"
-    low, high = battery_bounds_w(people, np.array([0.05]), H)
-    assert high[0] == 0, "below its floor it gives nothing"
-    low, _ = battery_bounds_w(people, np.array([0.95]), H)
-    assert low[0] == 0, "above its ceiling it takes nothing"
+def bounds(soc):
+    return battery_bounds_w(soc, 0.1, 0.9, 10000, 5000, 0.8, 0.25)
+
+
+def test_what_a_battery_can_do_in_a_quarter_of_an_hour():
+    assert bounds(0.5) == (-5000, 5000), "rated power binds"
+    assert bounds(0.85)[0] == pytest.approx(-(0.05 * 10000 / 0.8) / 0.25), "500 Wh of room take 625 Wh"
+    assert bounds(0.15)[1] == pytest.approx(0.05 * 10000 * 0.8 / 0.25), "500 Wh stored give 400 Wh"
+    assert bounds(0.05)[1] == 0, "below its floor it gives nothing"
+    assert bounds(0.95)[0] == 0, "above its ceiling it takes nothing"
 
 
 def test_state_of_charge_follows_the_terminals(make_people, make_state, make_points):
@@ -177,15 +176,18 @@ def test_energy_is_kept_whatever_is_asked(
 
 
 def test_self_consumption_never_serves_others():
-    net = np.array([-3000.0, 3000.0, 0.0])
-    own = self_consumption_w(net, np.full(3, -2000.0), np.full(3, 2500.0), np.zeros(3, bool))
-    assert own.tolist() == [2500, -2000, 0]
+    own = [self_consumption_w(net, -2000.0, 2500.0, False) for net in (-3000.0, 3000.0, 0.0)]
+    assert own == [2500, -2000, 0]
+    assert self_consumption_w(-3000.0, -2000.0, 2500.0, True) == 0, "an idle battery keeps what it has"
 
 
-def test_the_most_a_car_draws_is_bounded_by_its_need(make_people):
-    people = make_people(3, ev_p_w=11000, ev_efficiency=0.5)
-    most = ev_most_w(people, np.array([True, True, False]), np.array([100.0, 1e6, 1e6]), H)
-    assert most.tolist() == [100 / 0.5 / 0.25, 11000, 0]
+def test_the_most_a_car_draws_is_bounded_by_its_need():
+    cases = ((True, 100.0), (True, 1e6), (False, 1e6))
+    assert [ev_most_w(plugged, need, 11000.0, 0.5, 0.25) for plugged, need in cases] == [
+        100 / 0.5 / 0.25,
+        11000,
+        0,
+    ]
 
 
 def stay(row, arrival, departure, need):
