@@ -117,6 +117,7 @@ STREET_SCENARIO = {
         ],
     },
     "coordination": {"mode": "gate"},
+    "limits": {"voltage_min_pu": 0.975},
     "settlement": {"chain": "none"},
     "outputs": {"report": False},
 }  # fmt: skip
@@ -148,13 +149,12 @@ def run_street(tmp_path_factory, street_text):
     """Runs the street's scenario with overrides in a folder of its own; returns its ``RunResult``."""
     from twin import load_scenario, run
 
-    def go(profiles: str | None = None, **overrides: Any):
+    def go(profiles: str | None = None, bench: Path | None = None, **overrides: Any):
         folder = tmp_path_factory.mktemp("street")
         _day_profiles(folder / "profiles.csv")
         if profiles is not None:
             (folder / "profiles.csv").write_text(profiles)
         (folder / "s.yaml").write_text(street_text(**overrides))
-        bench = overrides.pop("bench", None)
         return run(load_scenario(folder / "s.yaml"), folder / "out", bench=bench)
 
     return go
