@@ -363,3 +363,24 @@ def test_ctrl_c_in_a_run_leaves_a_readable_folder(small, tmp_path):
     from twin.results import RunResult
 
     assert RunResult(out).table("intervals").num_rows > 0
+
+
+def test_feeder_shows_what_was_understood(capsys, tmp_path):
+    """Counts as SimBench publishes them for this feeder: 44 buses, 58 loads, 6 PV plants, 4 storages."""
+    assert main(["feeder", "simbench:1-LV-semiurb4--2-sw", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["buses"], len(facts["connection_points"])) == (44, 58)
+    assert facts["assets"] == {"pv": 6, "battery": 4}
+    assert facts["engines_agree"]
+    assert main(["feeder", "simbench:1-LV-semiurb4--2-sw", "--names"]) == 0
+    printed = capsys.readouterr().out
+    assert "44 buses" in printed
+    assert printed.count("point: ") == 58
+
+
+@pytest.mark.parametrize("source", ["simbench:1-LV-suburb4--2-sw", "pandapower:nonsense", "none.json", "x"])
+def test_feeders_that_are_none(source, capsys):
+    assert main(["feeder", source]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err

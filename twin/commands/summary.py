@@ -21,7 +21,9 @@ def summary(result: RunResult) -> list[str]:
         where = f" at {margin['element']}" if margin.get("element") else ""
         when = f", {str(margin['time'])[:16].replace('T', ' ')}" if margin.get("time") else ""
         name, amount = _plain(str(margin["name"])), _amount(margin["margin"], str(margin.get("unit") or ""))
-        own = "; the feeder's own, without trades" if result.verdict == "pass" and margin["margin"] < 0 else ""
+        own = (
+            "; the feeder's own, without trades" if result.verdict == "pass" and margin["margin"] < 0 else ""
+        )
         lines.append(f"  smallest margin: {amount} ({name}{where}{when}{own})")
     skipped = [str(item["name"]).replace("_", " ") for item in record.get("not_assessed", ())]
     if skipped:

@@ -88,6 +88,7 @@ ONE_WRONG = [
     ("participants:\n  case_assets: 1\n", "participants.case_assets", 2, "must be true or false; got 1"),
     ("participants:\n  connection: {firm_import_w: 4.2 kW}\n", "participants.connection.firm_import_w", 2, "Write 4200."),
     ("market:\n  supplier: {retail_price_eur_per_kwh: 32 ct/kWh}\n", "market.supplier.retail_price_eur_per_kwh", 2, "Write 0.32."),
+    ("market:\n  supplier: {retail: 0.3}\n", "market.supplier.retail", 2, "Did you mean market.supplier.retail_price_eur_per_kwh?"),
     ("market:\n  supplier: {retail_price_eur_per_kwh: true}\n", "market.supplier.retail_price_eur_per_kwh", 2, "must be a price"),
     ("market:\n  supplier: {retail_price_eur_per_kwh: 0.01}\n", "market.supplier.retail_price_eur_per_kwh", 2, "must not be below feed_in_price_eur_per_kwh (0.08)"),
     ("market:\n  supplier: {night_from_h: '22:30'}\n", "market.supplier.night_from_h", 2, "Write 22.5."),
