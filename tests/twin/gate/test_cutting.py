@@ -160,3 +160,19 @@ def test_the_decision_is_the_same_every_time(sweep, band, problem, contest):
     gate = TradeGate(engine, band(engine.feeder), 0.001, 1.0)
     first, second = (gate.decide(problem(engine, contest, -500.0)) for _ in range(2))
     assert first.accepted_wh.tolist() == second.accepted_wh.tolist() and first.solves == second.solves
+
+
+def test_a_sequence_that_runs_out_of_rounds_falls_back_on_bisection(
+    sweep, band, problem, contest, monkeypatch
+):
+    """One round is too few here: what it leaves breaks a limit, so the power flow sends it back."""
+    from twin.gate import sequential
+
+    monkeypatch.setattr(sequential, "ROUNDS", 1)
+    engine = sweep()
+    limits = band(engine.feeder)
+    asked = problem(engine, contest, -500.0)
+    decision = TradeGate(engine, limits, 0.0, 0.0).decide(asked)
+    assert decision.decided_by == "bisection" and decision.duals == {}
+    state = engine.solve(power(asked, decision.accepted_wh)[None], asked.q_base_var[None])
+    assert limits.within(state).all() and decision.accepted_wh.sum() > 0.9 * 240 * WH * 0.5

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from adapters.grid.engine import GridState
 from twin.gate.envelope import envelope
 
 ALLOCATIONS = ["proportional", "maximum", "equal"]
@@ -73,6 +74,35 @@ def test_a_baseline_without_solution_gives_nothing(sweep, band):
     engine = sweep()
     found = make(engine, band(engine.feeder), "proportional", base=np.full(5, -200e3))
     assert not found.solved and not found.export_w.any() and not found.import_w.any()
+
+
+class Linear:
+    """Voltages as a linear function of powers, one of them falling where another point feeds in (a meshed feeder)."""
+
+    name = "linear"
+
+    def __init__(self, feeder):
+        self.feeder = feeder
+        self.slope = np.full((6, 5), 1e-6)
+        self.slope[0], self.slope[5, :2] = 0, -1e-6
+
+    def solve(self, p, q):
+        k = len(p)
+        zero = np.zeros((k, 5))
+        return GridState(
+            1 + p @ self.slope.T, zero, zero, zero[:, 0], zero[:, 0], zero[:, 0], np.ones(k, bool)
+        )
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_where_the_worst_corner_is_a_mixed_one_it_is_found(sweep, band, allocation):
+    engine = Linear(sweep().feeder)
+    limits = band(engine.feeder, 0.95, 1.05)
+    found = make(engine, limits, allocation, base=np.zeros(5), most=np.full(5, 30e3))
+    corners = np.array(np.meshgrid(*[[0, 1]] * 5)).reshape(5, -1).T
+    power = np.where(corners, found.export_w, -found.import_w).astype(float)
+    assert limits.within(engine.solve(power, power)).all()
+    assert found.export_w.sum() > 30e3
 
 
 def test_it_is_written_as_csv_one_row_per_point_and_interval(sweep, band, tmp_path):

@@ -62,3 +62,11 @@ def test_where_the_feeder_is_beyond_a_limit_its_own_value_is_the_limit(limits):
     own = limits.no_worse_than(state([1.0, 0.94, 1.0], [120, 0]), 0, 1e-7)
     assert own.v_min_pu.tolist() == [0.95, 0.94 - 1e-7, 0.95]
     assert own.loading_max_percent.tolist() == pytest.approx([120 + 1e-5, 100])
+
+
+@pytest.mark.parametrize("open_end", ["v_min_pu", "v_max_pu"])
+def test_one_finite_limit_is_enough_for_nan_to_fail(limits, open_end):
+    endless = np.full(3, -np.inf if open_end == "v_min_pu" else np.inf)
+    one_sided = replace(limits, **{open_end: endless})
+    assert not one_sided.within(state([1.0, np.nan, 1.0], [0, 0])).any()
+    assert len(one_sided.violations(state([1.0, np.nan, 1.0], [0, 0]), 0)) == 1
