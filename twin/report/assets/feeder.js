@@ -6,7 +6,7 @@ const feederView = (() => {
   const OVER = "#c51b7d";
   const nBus = feeder ? feeder.buses.length : 0, nBranch = feeder ? feeder.branches.length : 0;
   const nodes = [], edges = [], halos = [], dots = [], links = [];
-  let scaleY = null;
+  let scaleY = null, ring = null, glow = null;
 
   function add(parent, tag, attributes) {
     const element = document.createElementNS(map.namespaceURI, tag);
@@ -23,6 +23,7 @@ const feederView = (() => {
 
   function drawMap() {
     map.setAttribute("viewBox", `0 0 ${feeder.width} ${Math.max(feeder.height, 120)}`);
+    glow = add(map, "line", { stroke: "#000", "stroke-linecap": "round", visibility: "hidden" });
     const under = add(map, "g", {}), lines = add(map, "g", {}), over = add(map, "g", {});
     feeder.branches.forEach((branch, i) => {
       const a = feeder.buses[branch.f], b = feeder.buses[branch.t];
@@ -36,6 +37,17 @@ const feederView = (() => {
     feeder.buses.forEach((bus, i) => {
       nodes.push(add(over, "circle", { cx: bus.x, cy: bus.y, r: bus.p.length ? 6.5 : 4.5, "data-b": i }));
     });
+    ring = add(map, "circle", { r: 11, fill: "none", stroke: "#000", "stroke-width": 2.5, "pointer-events": "none", visibility: "hidden" });
+  }
+
+  // The chosen element is ringed or edged in black, beside and not instead of its own colours.
+  function markPicked(picked) {
+    const bus = picked?.kind === "b" ? feeder.buses[picked.index] : null, edge = picked?.kind === "l" ? edges[picked.index] : null;
+    ring.setAttribute("visibility", bus ? "visible" : "hidden");
+    if (bus) { ring.setAttribute("cx", bus.x); ring.setAttribute("cy", bus.y); }
+    glow.setAttribute("visibility", edge ? "visible" : "hidden");
+    if (edge) for (const name of ["x1", "y1", "x2", "y2"]) glow.setAttribute(name, edge.getAttribute(name));
+    if (edge) glow.setAttribute("stroke-width", +edge.getAttribute("stroke-width") + 11);
   }
 
   function drawTransformer(parent, a, b, i) {
@@ -102,7 +114,6 @@ const feederView = (() => {
       node.setAttribute("stroke", bad ? OVER : "#37434f");
       node.setAttribute("stroke-width", bad ? 4 : 1);
       node.setAttribute("stroke-dasharray", Number.isFinite(v) ? "none" : "2 2");
-      node.classList.toggle("picked", picked && picked.kind === "b" && picked.index === i);
       node.dataset.v = v;
       const dot = dots[i];
       if (!dot) continue;
@@ -117,10 +128,11 @@ const feederView = (() => {
       line.setAttribute("visibility", seen ? "visible" : "hidden");
       if (seen) { line.setAttribute("y1", scaleY.y(va)); line.setAttribute("y2", scaleY.y(vb)); }
     }
-    paintBranches(state, slot, picked);
+    paintBranches(state, slot);
+    markPicked(picked);
   }
 
-  function paintBranches(state, slot, picked) {
+  function paintBranches(state, slot) {
     let drawn = 0;
     for (let i = 0; i < nBranch; i++) {
       const edge = edges[i];
@@ -129,7 +141,6 @@ const feederView = (() => {
       const width = 2 + 4 * Math.min(Math.max(load / limit || 0, 0), 1.5);
       edge.setAttribute("stroke", twin.loadColour(load, limit));
       edge.setAttribute("stroke-width", width);
-      edge.classList.toggle("picked", Boolean(picked && picked.kind === "l" && picked.index === i));
       halos[drawn++].setAttribute("stroke-width", bad ? width + 7 : 0);
     }
   }
