@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from adapters.modbus.errors import ModbusError
-from rigs.bench_file import BenchFile, DeviceSection
+from adapters.modbus.register_map import load_map
+from rigs.bench_file import BenchFile, DeviceSection, find_map
 from rigs.device import Ambient, Command, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import NotArmedError, RigError
@@ -26,8 +27,8 @@ from rigs.supervisor import Charge, SupervisorProcess
 from rigs.wire import WireDevice, emulator_config
 
 T = TypeVar("T")
-_SAFE_S = 10.0
-_CLOSE_S = 10.0
+_SAFE_S = 20.0
+_CLOSE_S = 30.0
 _LONGEST_ARMING_S = 8 * 3600
 _BREATH_S, _SILENCE_S = 0.5, 2.0
 
@@ -36,14 +37,19 @@ class OpenBench:
     """The devices of one bench, served concurrently by one event loop in a thread of its own."""
 
     def __init__(
-        self, bench: BenchFile, specs: Mapping[str, RoleSpec], arm: Mapping[str, float], state: Path
+        self,
+        bench: BenchFile,
+        specs: Mapping[str, RoleSpec],
+        arm: Mapping[str, float],
+        state: Path,
+        folder: Path,
     ) -> None:
         self.name = bench.bench
         self.features = tuple(bench.features)
         self.roles = tuple(bench.devices)
         self.journal: list[tuple[str, dict[str, Any]]] = []
         self._file, self._specs = bench, specs
-        self._arm, self._state = arm, state
+        self._arm, self._state, self._folder = arm, state, folder
         self._locks: list[RigLock] = []
         self._live: dict[str, LiveDevice] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,6 +107,7 @@ class OpenBench:
             self._note,
             self._file.coupling == "quasi_static",
             self._arm.get(role),
+            load_map(find_map(section.map, self._folder)) if section.map else None,
         )
 
     def step(

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from adapters.modbus.errors import PointError
+from adapters.modbus.register_map import load_map, shipped_maps
 from rigs.device import DeviceKind, RoleSpec
 from rigs.errors import BenchFileError
 from rigs.yaml_source import KeyPath, YamlSource, describe, read_yaml
@@ -78,7 +80,12 @@ class EmulatedSection(Section):
 class TimingSection(Section):
     """What the device needs of its client."""
 
-    timeout_s: float = Field(1.0, gt=0, le=60)
+    timeout_s: float | None = Field(
+        None,
+        gt=0,
+        le=60,
+        description="Default: 1 s; in lockstep 30 s, since a busy machine must not change a result.",
+    )
     connect_delay_s: Seconds = 0.0
     gap_s: Seconds = 0.0
     max_registers: int = Field(125, ge=2, le=125)
@@ -97,6 +104,10 @@ class DeviceSection(Section):
     host: str | None = Field(None, description="Address of a real device (driver modbus).")
     port: Port = 502
     unit_id: int = Field(1, ge=0, le=255)
+    map: str | None = Field(
+        None,
+        description="Register map of a device without SunSpec: a shipped name or a CSV file beside the bench.",
+    )
     identity: IdentitySection | None = None
     nameplate: NameplateSection | None = None
     limits: LimitsSection = Field(default_factory=LimitsSection)
@@ -197,10 +208,22 @@ def load_bench(path: Path, roles: Sequence[RoleSpec]) -> BenchFile:
         bench = BenchFile.model_validate(source.data)
     except ValidationError as error:
         raise BenchFileError(problems + describe(source, error, known)) from None
+    problems += _map_problems(source, bench)
     problems += _role_problems(source, bench, {r.role: r for r in roles}) + _shared_endpoints(source, bench)
     if problems:
         raise BenchFileError(problems)
     return bench
+
+
+def nameplate_range(spec: RoleSpec) -> tuple[float, float]:
+    """Return least and most power of a role by its kind and rating, in W, positive into the grid."""
+    p_w = spec.p_max_w
+    return {
+        "battery": (-p_w, p_w),
+        "pv_inverter": (0.0, p_w),
+        "ev_charger": (-p_w, 0.0),
+        "meter": (0.0, 0.0),
+    }[spec.kind]
 
 
 def nameplate_roles(path: Path) -> tuple[RoleSpec, ...]:
@@ -248,22 +271,44 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                     f"{plate.kind} of {plate.p_max_w} W, the scenario needs {spec.kind} of {spec.p_max_w} W",
                 )
             )
-        least_w = -spec.p_max_w if spec.kind == "battery" else 0.0
+        least_w, most_w = nameplate_range(spec)
         limits = device.limits.p_gen_w
-        if limits is not None and not (least_w <= limits[0] and limits[1] <= spec.p_max_w):
+        if limits is not None and not (least_w <= limits[0] and limits[1] <= most_w):
             problems.append(
                 source.problem(
                     (*where, "limits", "p_gen_w"),
-                    f"{list(limits)} exceeds the nameplate {[least_w, spec.p_max_w]} of the role",
+                    f"{list(limits)} exceeds the nameplate {[least_w, most_w]} of the role",
                 )
             )
-        low_w, high_w = limits or (least_w, spec.p_max_w)
+        low_w, high_w = limits or (least_w, most_w)
         if not low_w <= device.safe.p_set_w <= high_w:
             problems.append(
                 source.problem(
                     (*where, "safe", "p_set_w"), f"{device.safe.p_set_w} lies outside {[low_w, high_w]}"
                 )
             )
+    return problems
+
+
+def find_map(name: str, folder: Path) -> Path:
+    """Return the file of a register map: a shipped one by its name, else a CSV file beside the bench."""
+    return shipped_maps().get(name) or folder / name
+
+
+def _map_problems(source: YamlSource, bench: BenchFile) -> list[str]:
+    problems = []
+    for role, device in bench.devices.items():
+        if device.map is None:
+            continue
+        where, path = ("devices", role, "map"), find_map(device.map, source.path.parent)
+        if not path.is_file():
+            text = f"no such map: {device.map!r}; shipped: {', '.join(shipped_maps())}"
+            problems.append(source.problem(where, text))
+            continue
+        try:
+            load_map(path)
+        except PointError as error:
+            problems += [source.problem(where, line) for line in str(error).splitlines()]
     return problems
 
 

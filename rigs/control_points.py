@@ -5,14 +5,19 @@ written.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from adapters.modbus.errors import PointError
+from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import SunSpecDevice
 
 Points = Mapping[str, float]
+_LEAST_A = 6.0  # IEC 61851-1
+_V_NOMINAL_V = 230.0
 
 ALLOWED = {
     123: frozenset({"WMaxLimPct", "WMaxLimPct_RvrtTms", "WMaxLim_Ena"}),
+    0: frozenset({"SetCurrent", "SetEnable", "SetFailsafeCurrent", "SetFailsafeTimeout"}),  # register maps
     704: frozenset(
         {
             "WSetMod", "WSet", "WSetRvrt", "WSetEnaRvrt", "WSetRvrtTms", "WSetEna",
@@ -73,6 +78,10 @@ class Actuator:
             value = {"WMaxLimPct": 100, "WMaxLimPct_RvrtTms": seconds}
         return {**value, **self.enable()}
 
+    def proof_point(self) -> tuple[str, float, float]:
+        """Return point, value before and value after the timer has run out."""
+        return next(iter(self.enable())), 1.0, 0.0
+
     def enable(self) -> Points:
         """Return the point that puts the function into force."""
         if self.signed:
@@ -80,12 +89,58 @@ class Actuator:
         return {"WMaxLimPctEna": 1} if self.model_id == 704 else {"WMaxLim_Ena": 1}
 
 
-async def find_actuator(device: SunSpecDevice, kind: str) -> Actuator:
+@dataclass(frozen=True)
+class CurrentLimit:
+    """A wallbox's current limit as the upper limit of charging power; its failsafe is the reversion timer.
+
+    ``w_per_a`` is W per A over all phases. Orders are at most 0 (charging is negative power).
+    """
+
+    w_per_a: float
+    w_max: float
+    model_id: int = 0
+    signed: bool = False
+    kind: Literal["charger"] = "charger"
+
+    def value(self, p_w: float) -> Points:
+        """Return the current, rounded down to whole mA; below 6 A a wallbox cannot charge, so 0."""
+        amps = math.floor(1000 * -p_w / self.w_per_a + 1e-6) / 1000
+        return {"SetCurrent": amps if amps >= _LEAST_A else 0.0}
+
+    def reversion(self, safe_w: float, seconds: float) -> Points:
+        """Return the failsafe."""
+        amps = self.value(safe_w)["SetCurrent"]
+        return {"SetFailsafeCurrent": amps, "SetFailsafeTimeout": max(1, round(seconds))}
+
+    def enable(self) -> Points:
+        """Return the point that lets the car charge."""
+        return {"SetEnable": 1}
+
+    def proof(self, safe_w: float, seconds: float) -> Points:
+        """Return points with which the failsafe runs out once: seen as the limit in force going to 0."""
+        return {"SetFailsafeCurrent": 0, "SetFailsafeTimeout": max(1, round(seconds)), "SetCurrent": _LEAST_A}
+
+    def proof_point(self) -> tuple[str, float, float]:
+        """Return point, value before and value after the failsafe has taken over."""
+        return "MaxCurrent", _LEAST_A, 0.0
+
+
+AnyActuator = Actuator | CurrentLimit
+AnyDevice = SunSpecDevice | MapDevice
+
+
+async def find_actuator(device: AnyDevice, kind: str) -> AnyActuator:
     """Choose the control function for a kind of device.
 
     Raises:
         PointError: the device has none that fits.
     """
+    if isinstance(device, MapDevice):
+        found = await device.read(0, "SupportedCurrent", "VoltageL1")
+        amps, volts = found["SupportedCurrent"], found["VoltageL1"]
+        if not isinstance(amps, float) or not isinstance(volts, float) or not amps * volts > 0:
+            raise PointError(f"{device.port.name} unit {device.unit}: no supported current or voltage")
+        return CurrentLimit(w_per_a=3 * _V_NOMINAL_V, w_max=3 * _V_NOMINAL_V * amps)
     if device.has(121):
         rated = (await device.read(121, "WMax"))["WMax"]
     elif device.has(702):

@@ -4,11 +4,17 @@ import math
 from dataclasses import dataclass, field
 
 from adapters.modbus.errors import PointError
+from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import BlockPlan, SunSpecDevice, Value
 
 _ACC32 = 1 << 32
-_NAMES_701 = ("W", "Var", "TotWhInj", "TotWhAbs", "InvSt")
-_NAMES_103 = ("W", "VAr", "WH", "St")
+_INVERTER, _METER = ("W", "VAr", "WH", "St"), ("W", "VAR", "TotWhExp", "TotWhImp")
+_NAMES = {
+    701: ("W", "Var", "TotWhInj", "TotWhAbs", "InvSt"),
+    **dict.fromkeys((103, 101, 102, 113, 111, 112), _INVERTER),
+    **dict.fromkeys((203, 204, 202, 201), _METER),
+}
+"""What is read of each model that measures, the richest first."""
 _FAULT_103, _FAULT_701 = 7.0, 6.0
 
 
@@ -40,17 +46,14 @@ class SunSpecMeter:
             PointError: the device measures nothing that we know.
         """
         device, self._plans = self.device, []
-        for model_id in (701, 103, 101, 102):
+        for model_id, names in _NAMES.items():
             if device.has(model_id):
-                names = (
-                    ("W", "Var", "TotWhInj", "TotWhAbs", "InvSt")
-                    if model_id == 701
-                    else ("W", "VAr", "WH", "St")
-                )
                 self._plans += [(model_id, p) for p in device.plan(model_id, names)]
                 break
         else:
-            raise PointError(f"{device.port.name} unit {device.unit}: none of the models 701, 101-103")
+            raise PointError(
+                f"{device.port.name} unit {device.unit}: none of the models 701, 101-113, 201-204"
+            )
         if device.has(713):
             self._plans += [(713, p) for p in device.plan(713, ("SoC",))]
 
@@ -59,6 +62,9 @@ class SunSpecMeter:
         values: dict[str, Value] = {}
         for _, plan in self._plans:
             values.update(await self.device.read_block(plan))
+        if "TotWhExp" in values:  # a meter's power is positive for import
+            values = {"W": -_number(values["W"]), "VAr": -_number(values["VAR"]), "WH": values["TotWhExp"],
+                      "TotWhAbs": values["TotWhImp"]}  # fmt: skip
         if self._plans[0][0] == 701:
             return self._reading(values, "Var", "TotWhInj", "InvSt", _FAULT_701)
         return self._reading(values, "VAr", "WH", "St", _FAULT_103)
@@ -69,7 +75,7 @@ class SunSpecMeter:
         trouble = [
             f"{name} holds no number"
             for name in ("W", exported, *(("TotWhAbs",) if exported == "TotWhInj" else ()))
-            if not isinstance(values[name], float)
+            if math.isnan(_number(values[name]))
         ]
         if values.get(state) == fault:
             trouble.append(f"{state} says fault")
@@ -100,6 +106,30 @@ class SunSpecMeter:
         if wh + self._turns * _ACC32 < last_wh - _ACC32 / 2:
             self._turns += 1
         return wh + self._turns * _ACC32
+
+
+@dataclass
+class MapMeter:
+    """Reads a wallbox by its map: charging is negative power, its energy counter counts import."""
+
+    device: MapDevice
+    _counted_wh: float = field(default=0.0, repr=False)
+
+    def plan(self) -> None:
+        """Nothing to plan: the map says where everything is."""
+
+    async def read(self) -> Reading:
+        """Read everything once. Raises as the port does."""
+        found = await self.device.read(0, "ActivePower", "TotalEnergy", "ErrorCode")
+        power_w, import_wh = _number(found["ActivePower"]), _number(found["TotalEnergy"])
+        trouble = [f"{name} holds no number" for name, value in found.items() if value is None]
+        if found["ErrorCode"]:
+            trouble.append(f"error code {found['ErrorCode']:.0f}")
+        if import_wh < self._counted_wh:
+            trouble.append(f"the import counter went back from {self._counted_wh:.0f} to {import_wh:.0f} Wh")
+        if not math.isnan(import_wh):
+            self._counted_wh = import_wh
+        return Reading(-power_w, 0.0, 0.0, import_wh, math.nan, "; ".join(trouble))
 
 
 def _number(value: Value) -> float:

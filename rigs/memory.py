@@ -7,7 +7,8 @@ from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 
 @dataclass
 class MemoryDevice:
-    """An ideal PV inverter or battery: reaches its set point at once, integrates exactly over a step."""
+    """An ideal PV inverter, battery, wallbox or meter: reaches its set point at once, integrates exactly over
+    a step."""
 
     spec: RoleSpec
     energy_wh: float = 0.0
@@ -22,6 +23,10 @@ class MemoryDevice:
         hours = step_s / 3600
         if self.spec.kind == "battery":
             p_w = self._battery_w(command.p_set_w, hours)
+        elif self.spec.kind == "ev_charger":
+            p_w = self._battery_w(min(command.p_set_w, 0.0), hours)
+        elif self.spec.kind == "meter":
+            p_w = ambient.p_available_w
         else:
             p_w = max(0.0, min(ambient.p_available_w, command.p_set_w, self.spec.p_max_w))
         self.export_wh += max(p_w, 0.0) * hours

@@ -52,9 +52,8 @@ def open_bench(
     """
     if problems := check_bench(path, roles):
         raise BenchFileError(problems)
-    bench = OpenBench(
-        load_bench(path, roles), {r.role: r for r in roles}, arm or {}, state or default_state()
-    )
+    specs = {r.role: r for r in roles}
+    bench = OpenBench(load_bench(path, roles), specs, arm or {}, state or default_state(), path.parent)
     bench.open()
     return bench
 

@@ -2,8 +2,8 @@
 
 import math
 
-from adapters.modbus.sunspec import SunSpecDevice
-from rigs.control_points import ALLOWED, Points
+from adapters.modbus.register_map import MapDevice
+from rigs.control_points import ALLOWED, AnyDevice, Points
 from rigs.errors import NotArmedError
 
 
@@ -11,7 +11,7 @@ class PointWriter:
     """Writes allowed points of one device and reads them back. Cannot be built for a role that is not
     armed."""
 
-    def __init__(self, device: SunSpecDevice, mode: str) -> None:
+    def __init__(self, device: AnyDevice, mode: str) -> None:
         if mode != "armed":
             raise NotArmedError(f"{device.port.name}: mode {mode} cannot write; arm the device first")
         self._device = device
@@ -33,15 +33,27 @@ class PointWriter:
 
     async def differences(self, model_id: int, points: Points) -> list[str]:
         """Read points back; returns what differs from what was written."""
-        found = await self._device.read(model_id, *points)
+        where = self._read_back(points)
+        found = await self._device.read(model_id, *where.values())
         wrong = []
         for name, value in points.items():
+            if name not in where:
+                continue
             _, _, encoded = await self._device.encode(model_id, name, value)
             expected = self.held.get((model_id, name), encoded)
-            got = found[name]
+            got = found[where[name]]
             if not isinstance(got, float) or not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
                 wrong.append(f"{name} reads {got}, written {expected}")
         return wrong
+
+    def _read_back(self, points: Points) -> dict[str, str]:
+        """Return where each point can be read; a map may say that another one shows it, or that none does."""
+        if not isinstance(self._device, MapDevice):
+            return {name: name for name in points}
+        rows = {name: self._device.map.point(name) for name in points}
+        return {
+            n: n if row.readable else row.readback for n, row in rows.items() if row.readable or row.readback
+        }
 
     async def read(self, model_id: int, name: str) -> float:
         """Return one point as the device holds it now; NaN where it holds no number."""

@@ -9,18 +9,21 @@ from dataclasses import replace
 
 from adapters.modbus.errors import LinkDownError, ModbusError
 from adapters.modbus.port import LinkTiming, ModbusPort
+from adapters.modbus.register_map import MapDevice, RegisterMap, load_map, shipped_maps
 from adapters.modbus.sunspec import SunSpecDevice, discover
 from adapters.modbus.tcp import TcpPort
-from rigs.bench_file import DeviceSection
-from rigs.control_points import Actuator, find_actuator
+from rigs.bench_file import DeviceSection, nameplate_range
+from rigs.control_points import AnyActuator, AnyDevice, find_actuator
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import DeviceMismatchError, NotArmedError, RigError
 from rigs.gate_rules import GateMemory, GateRules, Journal
-from rigs.measure import SunSpecMeter
+from rigs.measure import MapMeter, SunSpecMeter
 from rigs.point_writer import PointWriter
 from rigs.write_gate import WriteGate
+
+_RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
 def emulator_config(spec: RoleSpec, section: DeviceSection) -> EmulatorConfig:
@@ -54,14 +57,17 @@ class WireDevice:
         journal: Journal,
         quasi_static: bool,
         armed_for_s: float | None = None,
+        register_map: RegisterMap | None = None,
     ) -> None:
         self.spec, self.section, self.emulator = spec, section, emulator
         self._memory, self._journal = memory, journal
         self._armed_for_s = armed_for_s
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
-        self._device: SunSpecDevice | None = None
-        self._meter: SunSpecMeter | None = None
+        self._map = register_map or (
+            load_map(shipped_maps()["keba_p30"]) if spec.kind == "ev_charger" else None
+        )
+        self._meter: SunSpecMeter | MapMeter | None = None
         self.gate: WriteGate | None = None
         self._last: Sample | None = None
         self._last_at_s = 0.0
@@ -74,10 +80,11 @@ class WireDevice:
         else:
             host, port = str(self.section.host), self.section.port
         timing = self.section.timing
+        timeout_s = timing.timeout_s or (30.0 if self.lockstep else 1.0)
         self._port = TcpPort(
             host,
             port,
-            LinkTiming(timing.timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers),
+            LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers),
         )
         await self._join()
 
@@ -85,17 +92,26 @@ class WireDevice:
         """Bring the link up and make sure that the right device answers."""
         assert self._port is not None
         await self._port.connect()
-        device = await discover(self._port, self.section.unit_id or 1)
-        await self._check_identity(device)
+        device: AnyDevice
+        meter: SunSpecMeter | MapMeter
+        if self._map is not None:
+            device = MapDevice(self._port, self.section.unit_id or 1, self._map)
+            await self._check_serial(device)
+            meter = MapMeter(device)
+        else:
+            device = await discover(self._port, self.section.unit_id or 1)
+            await self._check_identity(device)
+            meter = SunSpecMeter(device)
+        meter.plan()
+        self._meter = meter
+        if self.spec.kind == "meter":
+            return  # nothing of it can be written
         actuator = await find_actuator(device, self.spec.kind)
-        if actuator.w_max < self.spec.p_max_w * (1 - 1e-6):
+        if actuator.w_max < self.spec.p_max_w * (1 - _RATING_TOLERANCE):
             raise DeviceMismatchError(
                 f"{self.spec.role}: the device is rated {actuator.w_max:.0f} W, "
                 f"the role needs {self.spec.p_max_w:.0f} W"
             )
-        meter = SunSpecMeter(device)
-        meter.plan()
-        self._device, self._meter = device, meter
         before, self.gate = self.gate, self._new_gate(device, actuator)
         if self.gate is None:
             return
@@ -135,19 +151,33 @@ class WireDevice:
                 f"the bench names {' '.join(expected)}; nothing was written"
             )
 
-    def _new_gate(self, device: SunSpecDevice, actuator: Actuator) -> WriteGate | None:
+    async def _check_serial(self, device: MapDevice) -> None:
+        """A map has no identity beyond its serial number, where it has one."""
+        wanted = self.section.identity.serial if self.section.identity is not None else ""
+        if not wanted and self.emulator is not None:
+            wanted = str(int(self.emulator.config.serial, 16) & 0x7FFFFFFF)
+        if not wanted or "Serial" not in device.map.points:
+            return
+        found = (await device.read(0, "Serial"))["Serial"]
+        if found is None or f"{found:.0f}" != wanted:
+            raise DeviceMismatchError(
+                f"{self.spec.role}: {device.port.name} unit {device.unit} has serial {found}, "
+                f"the bench names {wanted}; nothing was written"
+            )
+
+    def _new_gate(self, device: AnyDevice, actuator: AnyActuator) -> WriteGate | None:
         section, spec = self.section, self.spec
         armed = self._armed_for_s is not None
         mode = "armed" if armed else section.mode
         if mode == "observe":
             return None
         until_s = asyncio.get_running_loop().time() + self._armed_for_s if self._armed_for_s else None
-        least_w = -spec.p_max_w if actuator.signed else 0.0
-        low_w, high_w = section.limits.p_gen_w or (least_w, spec.p_max_w)
+        least_w, most_w = nameplate_range(spec)
+        low_w, high_w = section.limits.p_gen_w or (least_w, most_w)
         rules = GateRules(
             role=spec.role,
             mode=mode,
-            p_gen_w=(max(low_w, least_w), min(high_w, spec.p_max_w)),
+            p_gen_w=(max(low_w, least_w), min(high_w, most_w)),
             safe_w=section.safe.p_set_w,
             reversion_s=section.reversion_s,
             soc=section.limits.soc,

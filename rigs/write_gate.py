@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from adapters.modbus.errors import LinkDownError, ModbusError, RequestTimeoutError
-from rigs.control_points import Actuator
+from rigs.control_points import AnyActuator
 from rigs.errors import LatchedError, NotArmedError
 from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
 from rigs.point_writer import PointWriter
@@ -24,7 +24,7 @@ class WriteGate:
     """The gate of one role. ``journal`` hears every decision."""
 
     rules: GateRules
-    actuator: Actuator
+    actuator: AnyActuator
     writer: PointWriter | None  # None in shadow
     memory: GateMemory
     journal: Journal = lambda kind, content: None
@@ -93,16 +93,17 @@ class WriteGate:
         """
         if self.writer is None or self.rules.unproven_reason:
             return
-        model_id, enabled = self.actuator.model_id, next(iter(self.actuator.enable()))
+        model_id = self.actuator.model_id
+        shown, before, fallen = self.actuator.proof_point()
         await self.writer.write(model_id, self.actuator.proof(self.rules.safe_w, _PROOF_S))
-        armed = await self.writer.read(model_id, enabled)
+        armed = await self.writer.read(model_id, shown)
         await wait(_PROOF_S + _PROOF_MARGIN_S)
-        after = await self.writer.read(model_id, enabled)
-        self.proven = armed == 1 and after == 0
+        after = await self.writer.read(model_id, shown)
+        self.proven = armed == before and after == fallen
         self.journal("proof", {"role": self.rules.role, "before": armed, "after": after})
         if not self.proven:
             raise NotArmedError(
-                f"{self.rules.role}: its reversion timer of {_PROOF_S} s did not run out ({enabled} {armed} -> "
+                f"{self.rules.role}: its reversion timer of {_PROOF_S} s did not run out ({shown} {armed} -> "
                 f"{after}); it would keep a set point for ever. Mend the device, or sign the exception in the bench"
             )
 

@@ -15,7 +15,7 @@ from adapters.modbus.errors import (
     ModbusError,
     RequestTimeoutError,
 )
-from adapters.modbus.port import FrameListener, LinkTiming
+from adapters.modbus.port import FrameListener, LinkTiming, Table
 
 _BUSY = (5, 6)
 _MAX_WRITE = 123
@@ -80,12 +80,12 @@ class PymodbusPort(ABC):
             if self.timing.connect_delay_s:
                 await asyncio.sleep(self.timing.connect_delay_s)
 
-    async def read(self, unit: int, address: int, count: int) -> bytes:
-        """Read holding registers; see ``ModbusPort.read``."""
+    async def read(self, unit: int, address: int, count: int, table: Table = "holding") -> bytes:
+        """Read registers; see ``ModbusPort.read``."""
         if not 1 <= count <= self.timing.max_registers:
             raise BadAnswerError(f"{self.name}: count {count} is not in 1..{self.timing.max_registers}")
         request = f"{self.name} unit {unit}: read {count} registers at {address}"
-        answer = await self._ask(request, "read_holding_registers", address, count=count, device_id=unit)
+        answer = await self._ask(request, f"read_{table}_registers", address, count=count, device_id=unit)
         registers: list[int] = answer.registers
         if len(registers) != count:
             raise BadAnswerError(f"{request}: {len(registers)} registers came back")

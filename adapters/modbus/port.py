@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+Table = Literal["holding", "input"]
+"""Which registers: function 3 reads holding, function 4 input registers."""
 
 FrameListener = Callable[[bool, bytes], None]
 """Called with (sent, frame) for every frame that leaves or arrives; must not block and must not raise."""
@@ -45,8 +48,8 @@ class ModbusPort(Protocol):
         """
         ...
 
-    async def read(self, unit: int, address: int, count: int) -> bytes:
-        """Read ``count`` holding registers of ``unit`` from ``address`` (0-based), 2 bytes each.
+    async def read(self, unit: int, address: int, count: int, table: Table = "holding") -> bytes:
+        """Read ``count`` registers of ``unit`` from ``address`` (0-based), 2 bytes each.
 
         Raises:
             LinkDownError: not connected, or lost in mid-request (noticed at once).

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import importlib
 import json
 import signal
 import socket
@@ -15,17 +16,22 @@ from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.server import Connections, serve_tcp
 
 _WALL_TICK_S = 0.02
+_KINDS = {
+    "battery": ("battery", "Battery"),
+    "ev_charger": ("ev_charger", "EvCharger"),
+    "heat_pump": ("heat_pump", "HeatPump"),
+    "meter": ("smart_meter", "SmartMeter"),
+    "pv_inverter": ("pv_inverter", "PvInverter"),
+}
 
 
 def build(config: EmulatorConfig) -> EmulatedDevice:
     """Return the device that a configuration describes."""
-    from rigs.emulator.battery import Battery
-    from rigs.emulator.pv_inverter import PvInverter
-
-    kinds: dict[str, type[Any]] = {"pv_inverter": PvInverter, "battery": Battery}
-    if config.kind not in kinds:
-        raise ValueError(f"unknown kind {config.kind!r}; known: {', '.join(sorted(kinds))}")
-    device: EmulatedDevice = kinds[config.kind](config)
+    if config.kind not in _KINDS:
+        raise ValueError(f"unknown kind {config.kind!r}; known: {', '.join(sorted(_KINDS))}")
+    module, name = _KINDS[config.kind]
+    kind = getattr(importlib.import_module(f"rigs.emulator.{module}"), name)  # only what this device needs
+    device: EmulatedDevice = kind(config)
     return device
 
 

@@ -8,6 +8,7 @@ import simpy
 
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator.image import Key, SunSpecImage
+from rigs.emulator.map_image import MapImage
 from rigs.emulator.meter import Meter
 from rigs.emulator.process import PowerProcess
 
@@ -42,13 +43,13 @@ class ReversionTimer:
 
 
 class EmulatedDevice(ABC):
-    """Base of the SunSpec devices. Time passes only in ``advance``; writes take effect at the moment they
+    """Base of all emulated devices. Time passes only in ``advance``; writes take effect at the moment they
     come.
     """
 
-    def __init__(self, config: EmulatorConfig, image: SunSpecImage, process: PowerProcess) -> None:
+    def __init__(self, config: EmulatorConfig, image: SunSpecImage | MapImage, process: PowerProcess) -> None:
         self.config = config
-        self.image = image
+        self.image: Any = image  # each kind knows its own
         self.process = process
         self.env = simpy.Environment()
         self.meter = Meter(process)
@@ -56,9 +57,9 @@ class EmulatedDevice(ABC):
         self.v_pu = 1.0
         self._integrated_s = 0.0
         self._epoch_s = 0.0
-        image.put_all(
-            1, {"Mn": config.maker, "Md": config.model, "SN": config.serial, "Vr": "1", "DA": config.unit}
-        )
+        if isinstance(image, SunSpecImage):
+            image.put_all(1, {"Mn": config.maker, "Md": config.model, "SN": config.serial})
+            image.put_all(1, {"Vr": "1", "DA": config.unit})
         image.on_write = self._written
         image.allows = self.allows
 

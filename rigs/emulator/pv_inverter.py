@@ -54,10 +54,12 @@ class PvInverter(EmulatedDevice):
     def limit_w(self) -> float:
         """Most the inverter may generate now."""
         image = self.image
-        w_max = min(image.get(121, "WMax"), self.config.p_max_w)
+        w_max: float = min(image.get(121, "WMax"), self.config.p_max_w)
         if not image.get(123, "Conn"):
             return 0.0
-        return w_max * image.get(123, "WMaxLimPct") / 100 if image.get(123, "WMaxLim_Ena") else w_max
+        if image.get(123, "WMaxLim_Ena"):
+            w_max *= image.get(123, "WMaxLimPct") / 100
+        return w_max
 
     def allows(self, key: Key, value: float) -> bool:
         """Refuse what the nameplate does not allow."""

@@ -55,6 +55,7 @@ devices:
     limits: {{p_gen_w: [0, 8000]}}
     reversion_s: {reversion_s}
     poll_s: 0.1
+    timing: {{timeout_s: 5}}
     stale_after_s: 0.5
     safe_after_s: 1.5
 """
