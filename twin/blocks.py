@@ -1,13 +1,14 @@
 """A block of intervals as columns of the run folder's tables: many intervals at once, so that rows cost little."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray
 from market.orders import BUY, DEVICE_NAMES, SELL, SUPPLIER
-from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_of
+from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_base_of, worst_of
 from twin.ledger import Entry, sales_wh
 from twin.operator import Decided
 from twin.participants import Participants
@@ -78,10 +79,11 @@ class Block:
             columns[key] = [row[key] for row in market]
         for measure, keys in EXTREMES.items():
             names = self._feeder.bus_names if measure in (V_MIN, V_MAX) else self._feeder.branch_names
-            worst = [worst_of(measure, [reading[measure] for reading in r.readings]) for r in rows]
+            seen = [[reading[measure] for reading in r.readings] for r in rows]
+            worst = [worst_of(measure, readings) for readings in seen]
             columns[keys[0]] = [w.value for w in worst]
             columns[keys[1]] = [names[w.row] if w.row >= 0 else None for w in worst]
-            columns[keys[2]] = [w.base for w in worst]
+            columns[keys[2]] = [worst_base_of(measure, readings) for readings in seen]
         return columns
 
     def trades(self) -> Columns:
@@ -178,5 +180,5 @@ def _reasons(rows: list[Recorded]) -> Columns:
         reason.extend(none if decision is None else decision.reason)
         binding.extend(none if decision is None else decision.binding)
         prices = none if decision is None else decision.shadow_price.tolist()
-        shadow.extend(None if p is None or p != p else p for p in prices)
+        shadow.extend(None if p is None or isnan(p) else p for p in prices)
     return {"reason": reason, "binding": binding, "shadow_price_micro_per_unit": shadow}

@@ -84,7 +84,8 @@ class Devices:
         self.garage = Garage(people)
         self.state = self.garage.update(self.garage.initial(people))
         self._roles = self._role_rows(bench.roles if bench else ())
-        self._counters: dict[str, float] = {}
+        self._zero_wh: dict[str, float] = {}  # per role: where its counter stood at the start
+        self._booked_wh: dict[str, float] = {}  # per role: net energy that was booked so far
         self._never = np.zeros(people.n, dtype=np.bool_)
 
     def _role_rows(self, roles: tuple[str, ...]) -> list[tuple[str, str, int]]:
@@ -130,26 +131,39 @@ class Devices:
             if self._on_sample is not None:
                 self._on_sample(step, role, sample)
             wire[row] |= sample.wire
+            column = battery if kind == "battery" else pv
             if sample.quality is not Quality.GOOD:
                 bad[row] = True
+                # what is assumed now is not counted again by the next good reading
+                self._booked_wh[role] = self._booked_wh.get(role, 0.0) + self._energy_wh(column[row])
                 continue
-            column = battery if kind == "battery" else pv
             column[row] = sample.p_gen_w
             if kind == "battery":
                 soc[row] = sample.soc
-            counted[row] += self._counted_wh(role, sample) - column[row] * (self._step_s / 3600.0)
+            assumed_wh = self._energy_wh(column[row])
+            counted[row] += self._counted_wh(role, sample, assumed_wh) - assumed_wh
         p = pv - flows.load_w - flows.ev_w + battery
         done = replace(
             flows, p_gen_w=p, pv_w=pv, battery_w=battery, pv_curtailed_w=np.maximum(sun_w - pv, 0.0)
         )
         return done, p * (self._step_s / 3600.0) + counted, soc, wire, bad
 
-    def _counted_wh(self, role: str, sample: Sample) -> float:
-        """Net energy of the step by the device's own counters."""
-        now = sample.energy_export_wh - sample.energy_import_wh
-        before = self._counters.get(role, 0.0)
-        self._counters[role] = now
-        return now - before
+    def _energy_wh(self, p_w: float) -> float:
+        return p_w * (self._step_s / 3600.0)
+
+    def _counted_wh(self, role: str, sample: Sample, assumed_wh: float) -> float:
+        """Net energy since the last booking by the device's own counters.
+
+        The first reading of a role only says where its counters stand (those of a real device have counted for
+        years), so that step's energy is ``assumed_wh``, from the power.
+        """
+        now_wh = sample.energy_export_wh - sample.energy_import_wh
+        if role not in self._zero_wh:
+            self._zero_wh[role] = now_wh - self._booked_wh.get(role, 0.0) - assumed_wh
+        counted_wh = now_wh - self._zero_wh[role]
+        step_wh = counted_wh - self._booked_wh.get(role, 0.0)
+        self._booked_wh[role] = counted_wh
+        return step_wh
 
     def _commands(
         self, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None

@@ -96,6 +96,15 @@ def worst_of(measure: int, readings: list[Reading]) -> Reading:
     return worst
 
 
+def worst_base_of(measure: int, readings: list[Reading]) -> float:
+    """The worst value without trades of several readings of one measure."""
+    worst = readings[0].base
+    for reading in readings[1:]:
+        if further(measure, reading.base, worst):
+            worst = reading.base
+    return worst
+
+
 def _reading(values: FloatArray, at: IntArray, rows: IntArray) -> Reading:
     return Reading(
         float(values[WITH, at[WITH]]),

@@ -14,6 +14,7 @@ from twin.verdict import (
     Check,
     Evidence,
     as_record,
+    caused,
     make_checks,
     not_assessed,
     overall,
@@ -105,7 +106,10 @@ def _margin(run: PreparedRun, organs: Organs, check: Check | None) -> dict[str, 
     who, _, name = check.name.partition(".")
     watch = organs.recorder.watch
     moment = (watch.worst if who == "trades" else watch.worst_base)[measures[name]]
-    time = None if moment is None else _time(run, moment.step)
+    step = None if moment is None else moment.step
+    if who == "trades" and check.verdict == "fail":
+        step = max(caused(organs.recorder, name), key=lambda e: e.worst_excess).worst_step
+    time = None if step is None else _time(run, step)
     return {
         "name": check.name,
         "margin": check.margin,

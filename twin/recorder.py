@@ -43,6 +43,7 @@ class Recorder:
         self._is_trafo = np.array([kind == "trafo" for kind in feeder.branch_kind])
         self.step_s = scenario.step_s
         self.base_violated = [0, 0, 0, 0]
+        self.base_violated_first: list[int | None] = [None, None, None, None]
         self.violated = EpisodeLog()
         self.averted = EpisodeLog()
         self.unsolved: list[Unsolved] = []
@@ -97,7 +98,7 @@ class Recorder:
             self.violated.see(step, [], _NOTHING)
             return
         excess = limits.excess(state)
-        self._count_base(excess[WITHOUT])
+        self._count_base(step, excess[WITHOUT])
         values = np.concatenate((state.v_pu[WITH], state.v_pu[WITH], state.loading_percent[WITH]))
         seen = []
         for entry in np.flatnonzero(~(excess[WITH] <= 0)):
@@ -107,13 +108,20 @@ class Recorder:
             seen.append(Sighting(kind, row, element, value, limit, float(excess[WITH, entry]), caused))
         self.violated.see(step, seen, snapshot)
 
-    def _count_base(self, excess: FloatArray) -> None:
+    def _count_base(self, step: int, excess: FloatArray) -> None:
         """Count the steps in which the plant breaks a limit without any trade, per measure."""
         n, broken = len(self._feeder.bus_names), ~(excess <= 0)
-        self.base_violated[V_MIN] += bool(broken[:n].any())
-        self.base_violated[V_MAX] += bool(broken[n : 2 * n].any())
-        self.base_violated[LINE] += bool((broken[2 * n :] & ~self._is_trafo).any())
-        self.base_violated[TRAFO] += bool((broken[2 * n :] & self._is_trafo).any())
+        loading = broken[2 * n :]
+        found = {
+            V_MIN: broken[:n].any(),
+            V_MAX: broken[n : 2 * n].any(),
+            LINE: (loading & ~self._is_trafo).any(),
+            TRAFO: (loading & self._is_trafo).any(),
+        }
+        for measure, here in found.items():
+            self.base_violated[measure] += bool(here)
+            if here and self.base_violated_first[measure] is None:
+                self.base_violated_first[measure] = step
 
     def element(self, measure: int, row: int) -> str | None:
         """Name of the bus or branch of a reading."""

@@ -138,14 +138,18 @@ def _grid_check(
     value = moment.reading.value if who == "trades" else moment.reading.base
     margin = value - limit if measure == V_MIN else limit - value
     element = recorder.element(measure, moment.reading.row if who == "trades" else moment.reading.base_row)
-    found: list[Episode] = [e for e in recorder.violated.all() if e.kind == name and e.by_trades]
     detail = ""
     if who == "trades":
+        found = caused(recorder, name)
         failed, first, count = bool(found), found[0].first_step if found else None, len(found)
-        if not failed and not margin >= 0:
+        if failed:  # named is what trades did, even where the feeder alone is further out elsewhere
+            worst = max(found, key=lambda e: e.worst_excess)
+            value, margin, element = worst.worst_value, -worst.worst_excess, worst.element
+        elif not margin >= 0:
             detail = "the feeder breaks this limit without trades as well, and trades do not worsen it"
     else:
-        failed, first, count = not margin >= 0, moment.step, recorder.base_violated[measure]
+        first, count = recorder.base_violated_first[measure], recorder.base_violated[measure]
+        failed = not margin >= 0
     return Check(
         title,
         "fail" if failed else "pass",
@@ -159,6 +163,11 @@ def _grid_check(
         judged,
         detail,
     )
+
+
+def caused(recorder: Recorder, kind: str) -> list[Episode]:
+    """The violations of one kind in the plant that trades made or worsened, in order of time."""
+    return [e for e in recorder.violated.all() if e.kind == kind and e.by_trades]
 
 
 def _gate(evidence: Evidence) -> Check:
@@ -274,7 +283,8 @@ def sentence(run: PreparedRun, outcome: Outcome, checks: list[Check]) -> str:
             f"{closest.margin:.4f} pu" if closest.unit == "pu" else f"{closest.margin:.1f} percentage points"
         )
         kind = closest.name.partition(".")[2].replace("_", " ")
-        return f"Pass: {who} of “{title}” keep every assessed limit; the closest is {kind} at {closest.element}, by {margin}."
+        nearest = f"the closest is {kind} at {closest.element}, by {margin}"
+        return f"Pass: {who} of “{title}” keep every assessed limit; {nearest}."
     failed = [c for c in checks if c.judged and c.verdict == outcome]
     if outcome == "inconclusive":
         failed = [c for c in checks if c.verdict == "inconclusive"]
