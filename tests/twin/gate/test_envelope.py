@@ -84,7 +84,7 @@ class Linear:
     def __init__(self, feeder):
         self.feeder = feeder
         self.slope = np.full((6, 5), 1e-6)
-        self.slope[0], self.slope[5, :2] = 0, -1e-6
+        self.slope[0], self.slope[5, :2] = 0, -2e-6
 
     def solve(self, p, q):
         k = len(p)
@@ -102,7 +102,7 @@ def test_where_the_worst_corner_is_a_mixed_one_it_is_found(sweep, band, allocati
     corners = np.array(np.meshgrid(*[[0, 1]] * 5)).reshape(5, -1).T
     power = np.where(corners, found.export_w, -found.import_w).astype(float)
     assert limits.within(engine.solve(power, power)).all()
-    assert found.export_w.sum() > 30e3
+    assert found.export_w.sum() > 20e3
 
 
 def test_it_is_written_as_csv_one_row_per_point_and_interval(sweep, band, tmp_path):
