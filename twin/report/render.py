@@ -21,7 +21,7 @@ from twin.report.violations import violations_context
 from twin.results import RunResult
 
 STATE_VALUES = 700_000  # over all variants: 1.9 MB as base64
-SCRIPTS = ("uplot.min.js", "data.js", "feeder.js", "charts.js", "app.js")
+SCRIPTS = ("uplot.min.js", "data.js", "feeder.js", "charts.js", "strips.js", "app.js")
 STYLES = ("uplot.min.css", "report.css")
 Context = dict[str, Any]
 

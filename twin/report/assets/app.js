@@ -87,24 +87,6 @@
     });
   }
 
-  function paintStrip(canvas, k, n) {
-    canvas.width = Math.max(n, 1) * Math.max(1, Math.ceil(1400 / Math.max(n, 1)));
-    canvas.height = 20;
-    const ink = canvas.getContext("2d"), use = twin.series(k, "use"), unsolved = twin.series(k, "unsolved"), w = canvas.width / Math.max(n, 1);
-    for (let i = 0; i < n; i++) {
-      ink.fillStyle = Number.isFinite(use[i]) ? twin.useColour(use[i]) : "#fff";
-      ink.fillRect(i * w, 0, w + 0.5, 20);
-      if (!(unsolved[i] > 0)) continue;
-      ink.strokeStyle = "#7a4b00";
-      for (let x = i * w - 20; x < (i + 1) * w; x += 5) {
-        ink.beginPath();
-        ink.moveTo(Math.max(x, i * w), 20 - Math.max(0, i * w - x));
-        ink.lineTo(x + 20, 0);
-        ink.stroke();
-      }
-    }
-  }
-
   function markStrips() {
     [...twin.byId("strips").children].forEach((row, k) => {
       row.classList.toggle("on", k === variant);
