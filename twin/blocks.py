@@ -111,7 +111,7 @@ class Block:
             "accepted_wh": np.concatenate([r.decided.accepted.accepted_wh for r in rows]),
             "delivered_wh": np.concatenate([r.entry.delivered_wh for r in rows]),
             "settled_wh": np.concatenate([r.entry.settled_wh for r in rows]),
-            "price_micro_per_kwh": fills["price_micro_per_kwh"],
+            "price_micro_per_kwh": np.concatenate([r.entry.price_micro_per_kwh for r in rows]),
             "money_micro": np.concatenate([r.entry.money_micro for r in rows]),
         }
         columns.update(_reasons(rows))

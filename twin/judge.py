@@ -8,6 +8,7 @@ from adapters.chain.port import BatchReceipt
 from twin.attributed import attribute_episodes, describe_moment, share_rows, violation_rows, worst_moment
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
 from twin.kpis import kpis
+from twin.mechanism_report import bill_columns, comparison_record
 from twin.organs import Organs
 from twin.prepare import PreparedRun
 from twin.verdict import (
@@ -57,12 +58,15 @@ def judge(
         "smallest_margin": _margin(run, organs, smallest_margin(checks, s.limits)),
         "worst_bus": _worst(run, organs, (V_MIN, V_MAX)),
         "worst_branch": _worst(run, organs, (LINE, TRAFO)),
+        "mechanisms": comparison_record(organs.comparison),
         "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done),
     }
     tables = {
         "violations": violation_rows(done, s.step_s, s.interval_s),
         "shares": share_rows(done, run.people.names, s.step_s, s.interval_s),
     }
+    totals = recorder.totals
+    tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
     return Judgement(numbers, verdict, tables)
 
 

@@ -11,9 +11,11 @@ import numpy as np
 
 from adapters.grid.feeder import FloatArray, IntArray
 from market.coverage import covered_wh
-from market.mechanism import Tariff
+from market.mechanism import Mechanism, Tariff
 from market.money import WH_PER_KWH, fills_money_micro
 from market.orders import SELL, SUPPLIER, Fills
+from market.recut import settle_accepted
+from twin.participants import BoolArray
 from twin.trading import Session
 
 
@@ -34,6 +36,7 @@ class Entry:
     supplier_micro: int
     pool_micro: int
     money_micro: IntArray  # per fill, signed, + the participant receives
+    price_micro_per_kwh: IntArray  # per fill; an AMM's after it executed the accepted amounts
     delivered_wh: IntArray
     settled_wh: IntArray
 
@@ -60,8 +63,10 @@ class Meters:
 class Ledger:
     """Books intervals; keeps the fractions of a Wh that the meters carry over."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, mechanism: Mechanism | None = None) -> None:
+        """Book for ``n`` participants; ``mechanism`` sets the prices of what was accepted."""
         self._n = n
+        self._mechanism = mechanism
         self._meters = Meters(n)
         self._true = Meters(n)
 
@@ -78,11 +83,15 @@ class Ledger:
         """
         fills = session.fills
         local = fills["counterparty"] != SUPPLIER
-        money = fills_money_micro(fills, accepted_wh)
+        price = self._prices(fills, accepted_wh, local)
+        money = fills_money_micro(_priced(fills, price), accepted_wh)
         metered = self._meters.read_wh(metered_wh)
         flowed = self._true.read_wh(flowed_wh)
         traded = self._per_participant(fills["participant"][local], (accepted_wh * fills["side"])[local])
         income = self._per_participant(fills["participant"][local], money[local])
+        for payment in session.payments:
+            income[payment.payer] -= payment.money_micro
+            income[payment.payee] += payment.money_micro
         rest = supplier_money_down_micro(metered - traded, session.tariff)
         flowed_is_metered = bool((metered == flowed).all())
         delivered = covered_wh(fills, accepted_wh, flowed)
@@ -95,15 +104,32 @@ class Ledger:
             supplier_micro=-int(rest.sum()),
             pool_micro=-int(money[local].sum()),
             money_micro=money,
+            price_micro_per_kwh=price,
             delivered_wh=delivered,
             settled_wh=delivered if flowed_is_metered else covered_wh(fills, accepted_wh, metered),
         )
+
+    def _prices(self, fills: Fills, accepted_wh: IntArray, local: BoolArray) -> IntArray:
+        """Prices of the accepted energy: they stand after a cut, but an AMM executes the accepted amounts again."""
+        price = fills["price_micro_per_kwh"].copy()
+        if self._mechanism is not None and (accepted_wh != fills["energy_wh"])[local].any():
+            final = settle_accepted(self._mechanism, fills[local], accepted_wh[local])
+            price[local] = final.fills["price_micro_per_kwh"]
+        return price
 
     def _per_participant(self, rows: IntArray, amounts: IntArray) -> IntArray:
         """Sums per participant, in integers: floating point never decides money."""
         sums = np.zeros(self._n, dtype=np.int64)
         np.add.at(sums, rows, amounts)
         return sums
+
+
+def _priced(fills: Fills, price_micro_per_kwh: IntArray) -> Fills:
+    if (fills["price_micro_per_kwh"] == price_micro_per_kwh).all():
+        return fills
+    priced = fills.copy()
+    priced["price_micro_per_kwh"] = price_micro_per_kwh
+    return priced
 
 
 def supplier_money_down_micro(energy_wh: IntArray, tariff: Tariff) -> IntArray:

@@ -9,14 +9,15 @@ from adapters.chain.port import SettlementChain
 from adapters.export.run_folder import RunFolder
 from adapters.grid.engine import Engine
 from adapters.grid.factory import make_engine
-from market.registry import make_mechanism
 from rigs.device import Bench, Quality, Sample
 from twin.agents import Agents
 from twin.bookkeeper import Bookkeeper
 from twin.chronicle import Chronicle, StopRequest
+from twin.comparison import Comparison
 from twin.devices import Devices
 from twin.gate.limits import Limits
 from twin.ledger import Ledger
+from twin.market_setup import build_comparison, build_mechanism
 from twin.operator import Operator, make_operator
 from twin.plant import Plant
 from twin.prepare import PreparedRun
@@ -37,6 +38,7 @@ class Organs:
     agents: Agents
     forecaster: Forecaster
     desk: TradingDesk
+    comparison: Comparison | None
     operator: Operator
     devices: Devices
     plant: Plant
@@ -76,7 +78,8 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
     limits = Limits.from_section(feeder, s.limits, getattr(plant_engine, "dead_buses", ()))
     tariff = SupplierTariff(s.market.supplier, run.day_start_s)
     profiles = Profiles(run.table, s, people)
-    local = None if s.market.mechanism == "none" else make_mechanism(s.market.mechanism, s.market.parameters)
+    local = build_mechanism(s, people.names, gate_engine)
+    comparison = build_comparison(s.market, people.n)
     samples: dict[str, dict[str, Any]] = {}
     bus_of = np.array([point.bus for point in feeder.points], dtype=np.int64)
 
@@ -93,14 +96,15 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         run=run,
         agents=Agents(people, tariff, s.interval_s, run.day_start_s),
         forecaster=Forecaster(profiles, s, people),
-        desk=TradingDesk(local, tariff, s.interval_s),
+        desk=TradingDesk(local, tariff, s.interval_s, comparison),
+        comparison=comparison,
         operator=make_operator(s.coordination, gate_engine, limits, s.interval_s),
         devices=Devices(people, profiles, s.step_s, bus_of, bench, on_sample),
         plant=Plant(plant_engine),
         plant_engine=plant_engine,
         gate_engine=gate_engine,
-        bookkeeper=Bookkeeper(Ledger(people.n), settlement, s.interval_s, s.step_s),
+        bookkeeper=Bookkeeper(Ledger(people.n, local), settlement, s.interval_s, s.step_s),
         settlement=settlement,
-        recorder=Recorder(folder, s, feeder, limits, people),
+        recorder=Recorder(folder, s, feeder, limits, people, comparison),
         samples=samples,
     )

@@ -1,6 +1,5 @@
 """From a loaded scenario to everything a run needs: feeder, profiles, participants, limits. Runs nothing."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from adapters.grid.engine import ModelError
 from adapters.grid.errors import FeederNotSolvableError, GridError, UnsupportedElementError
 from adapters.grid.feeder import Feeder
+from twin.market_setup import bilateral_problems, market_problems
 from twin.participants import Participants
 from twin.placement import place
 from twin.profiles import ProfileError, Profiles, Table, read_user_table
@@ -126,7 +126,7 @@ class _Preparation:
     def variant(self, name: str, scenario: Scenario) -> PreparedRun | None:
         """Prepare one variant; None where a problem was found."""
         before = len(self.problems)
-        _check_mechanism(scenario, self.complain)
+        market_problems(scenario.market, self.complain)
         loaded = self.feeder(scenario.grid.source)
         if loaded is None:
             return None
@@ -140,6 +140,7 @@ class _Preparation:
         pvs = {n: i for i, n in enumerate(table.pv_names)}
         people = place(scenario, feeder, loads, pvs, self.complain)
         self._check_people(people)
+        bilateral_problems(scenario, people.names, self.complain)
         if len(self.problems) > before:
             return None
         self._check_coverage(scenario, table, people)
@@ -229,17 +230,6 @@ class _Preparation:
         for problem in problems:
             self.complain("devices.bench", problem)
         return "none" if problems else load_bench(path, specs).coupling
-
-
-def _check_mechanism(scenario: Scenario, complain: Callable[..., None]) -> None:
-    from market.errors import MarketError
-    from market.registry import make_mechanism
-
-    try:
-        make_mechanism(scenario.market.mechanism, scenario.market.parameters)
-    except MarketError as error:
-        for problem in error.problems:
-            complain("market.mechanism", problem, scenario.market.mechanism)
 
 
 def with_profiles(feeder: Feeder, table: Table, seed: int) -> Feeder:

@@ -7,6 +7,7 @@ import numpy as np
 from adapters.export.run_folder import RunFolder
 from adapters.grid.feeder import Feeder, FloatArray
 from twin.blocks import Block, Recorded
+from twin.comparison import Comparison
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch
 from twin.gate.limits import Limits
 from twin.ledger import Entry
@@ -33,9 +34,16 @@ class Recorder:
     """Collects steps and intervals of one variant and writes them."""
 
     def __init__(
-        self, folder: RunFolder, scenario: Scenario, feeder: Feeder, limits: Limits, people: Participants
+        self,
+        folder: RunFolder,
+        scenario: Scenario,
+        feeder: Feeder,
+        limits: Limits,
+        people: Participants,
+        comparison: Comparison | None = None,
     ):
         self._folder = folder
+        self._comparison = comparison
         self._scenario = scenario
         self._people = people
         self._limits = limits
@@ -186,6 +194,9 @@ class Recorder:
         if self._scenario.outputs.participants:
             self._folder.append("participants", block.participants())
         self._folder.append("grid_states", block.grid_states())
+        compared = self._comparison.take_rows() if self._comparison is not None else {}
+        if compared:
+            self._folder.append("mechanisms", compared)
 
 
 _NOTHING = Snapshot(*(np.zeros(0),) * 4)

@@ -6,7 +6,7 @@ import numpy as np
 
 from adapters.chain.port import BatchReceipt, SettlementBatch, SettlementChain
 from adapters.grid.feeder import IntArray
-from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, Entries, net
+from market.netting import ENTRY_DTYPE, OTHER, ROUNDING, SUPPLY, TRADE, Entries, net
 from market.orders import SUPPLIER
 from twin.ledger import Entry
 from twin.participants import Participants
@@ -26,6 +26,17 @@ class _Period:
     trades: list[Entries] = field(default_factory=list)
     supplier_micro: int = 0
     pool_micro: int = 0
+
+
+def _payment_entries(session: Session) -> Entries:
+    """Two balancing entries for every payment besides the fills."""
+    rows = np.zeros(2 * len(session.payments), dtype=ENTRY_DTYPE)
+    for i, payment in enumerate(session.payments):
+        rows["account"][2 * i : 2 * i + 2] = payment.payer, payment.payee
+        rows["money_micro"][2 * i : 2 * i + 2] = -payment.money_micro, payment.money_micro
+    rows["kind"] = OTHER
+    rows["interval"] = session.intent.interval
+    return rows
 
 
 class Settlement:
@@ -63,7 +74,7 @@ class Settlement:
         rows["reference"] = fills["order_id"][mine]
         rows["energy_wh"] = (accepted_wh * fills["side"])[mine]
         rows["money_micro"] = entry.money_micro[mine]
-        period.trades.append(rows)
+        period.trades.extend((rows, _payment_entries(session)))
         period.supplied_wh = period.supplied_wh + entry.supplied_wh
         period.supplied_micro = period.supplied_micro + entry.supplied_micro
         period.supplier_micro += entry.supplier_micro

@@ -129,6 +129,32 @@ SETTLEMENT = pa.schema(
     ]
 )
 
+MECHANISMS = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("mechanism", pa.string()),
+        ("settles", pa.bool_()),  # the one whose trades flow; the others are shadows on the same orders
+        ("price_micro_per_kwh", pa.int64()),
+        ("volume_wh", pa.int64()),
+        ("welfare_micro", pa.int64()),
+        ("optimum_micro", pa.int64()),  # welfare of the best matching of the same orders
+        ("residue_micro", pa.int64()),
+        ("gained_count", pa.int64()),
+        ("lost_count", pa.int64()),
+    ]
+)
+
+BILLS = pa.schema(
+    [
+        ("participant", pa.string()),
+        ("mechanism", pa.string()),
+        ("settles", pa.bool_()),
+        ("supplier_only_micro", pa.int64()),  # the same metered energy, all of it with the supplier
+        ("paid_micro", pa.int64()),
+        ("saved_micro", pa.int64()),  # negative: lost
+    ]
+)
+
 FEEDER_BUSES = pa.schema(
     [
         ("bus", pa.string()),
@@ -162,6 +188,8 @@ TABLES = {
     "violations": VIOLATIONS,
     "shares": SHARES,
     "settlement": SETTLEMENT,
+    "mechanisms": MECHANISMS,
+    "bills": BILLS,
     "feeder_buses": FEEDER_BUSES,
     "feeder_branches": FEEDER_BRANCHES,
     "grid_states": GRID_STATES,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapters.grid.feeder import FloatArray, IntArray
-from market.mechanism import Mechanism, Tariff
+from market.mechanism import Mechanism, Payment, Tariff
 from market.orders import BATTERY, BUY, EV, PV, SELL, SUPPLIER, Fills, Orders, empty_fills
 from twin.agents import Intent
+from twin.comparison import Comparison
 from twin.fleet import SetPoints
 from twin.tariff import SupplierTariff
 
@@ -22,6 +23,7 @@ class Session:
     tariff: Tariff
     residue_micro: int
     order_rows: IntArray  # per fill: row of its order in ``intent.orders``
+    payments: tuple[Payment, ...] = ()  # owed besides the fills (take-or-pay)
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,16 @@ class Accepted:
 class TradingDesk:
     """Clears each interval's orders with the scenario's mechanism, then with the supplier."""
 
-    def __init__(self, mechanism: Mechanism | None, tariff: SupplierTariff, interval_s: int) -> None:
-        """Bind the mechanism; None: the supplier only."""
+    def __init__(
+        self,
+        mechanism: Mechanism | None,
+        tariff: SupplierTariff,
+        interval_s: int,
+        comparison: Comparison | None = None,
+    ) -> None:
+        """Bind the mechanism (None: the supplier only) and the shadows that clear the same orders."""
         self._mechanism = mechanism
+        self._comparison = comparison
         self._tariff = tariff
         self._interval_s = interval_s
 
@@ -47,10 +56,12 @@ class TradingDesk:
         retail = self._tariff.retail_micro(intent.interval * self._interval_s)
         tariff = Tariff(retail, self._tariff.feed_in_micro)
         orders = intent.orders
-        if self._mechanism is None or len(orders) == 0:
+        clearing = self._mechanism.clear(orders, tariff, intent.interval) if self._mechanism else None
+        if self._comparison is not None:
+            self._comparison.clear(orders, tariff, intent.interval, clearing)
+        if clearing is None:
             fills, rows = supplier_fills(orders, orders["energy_wh"], tariff)
             return Session(intent, fills, None, tariff, 0, rows)
-        clearing = self._mechanism.clear(orders, tariff, intent.interval)
         # ids rise within a book, so the fill's order is found by search
         local = np.searchsorted(orders["id"], clearing.fills["order_id"])
         left = orders["energy_wh"] - np.bincount(local, clearing.fills["energy_wh"], len(orders)).astype(
@@ -59,7 +70,9 @@ class TradingDesk:
         upstream, rows = supplier_fills(orders, left, tariff)
         fills = np.concatenate((clearing.fills, upstream))
         price = clearing.price_micro_per_kwh
-        return Session(intent, fills, price, tariff, clearing.residue_micro, np.concatenate((local, rows)))
+        order_rows = np.concatenate((local, rows))
+        residue = clearing.residue_micro
+        return Session(intent, fills, price, tariff, residue, order_rows, clearing.payments)
 
 
 def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> tuple[Fills, IntArray]:

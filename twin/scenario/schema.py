@@ -140,11 +140,60 @@ class SupplierSection(Section):
         return self
 
 
+class IndexSection(Section):
+    """A price that follows the local market's last one: index * factor + premium, within floor and cap."""
+
+    factor: Price = Field(Decimal(1), description="Share of the index.")
+    premium_eur_per_kwh: Price = Decimal(0)
+    floor_eur_per_kwh: Price = Decimal(0)
+    cap_eur_per_kwh: Price = Decimal(1)
+
+
+class AgreementSection(Section):
+    """A power purchase agreement between two participants, delivered before the market opens."""
+
+    seller: str = Field(description="Connection point.")
+    buyer: str = Field(description="Connection point.")
+    max_wh: int = Field(gt=0, description="Most energy per interval.")
+    take_or_pay_wh: int = Field(
+        0, ge=0, description="Energy per interval that is paid also if it is not taken."
+    )
+    price_eur_per_kwh: Price | None = Field(None, description="A fixed price ...")
+    index: IndexSection | None = Field(None, description="... or one that follows the local market.")
+
+    @model_validator(mode="after")
+    def _one_price(self) -> "AgreementSection":
+        if (self.price_eur_per_kwh is None) == (self.index is None):
+            raise ValueError("give exactly one of price_eur_per_kwh and index")
+        return self
+
+
+class PreferenceSection(Section):
+    """What a buyer wants before the anonymous market: a neighbour, green energy, a short way. All given must hold."""
+
+    buyer: str = Field(description="Connection point.")
+    neighbour: str | None = Field(None, description="Connection point to buy from.")
+    green: bool = Field(False, description="Only energy from PV.")
+    max_distance_ohm: float | None = Field(
+        None, ge=0, description="Greatest electrical distance to the seller."
+    )
+
+
 class MarketSection(Section):
     """How local trades come about."""
 
     mechanism: str = Field("call_auction", description="'none' (supplier only) or the name of a mechanism.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="The mechanism's own parameters.")
+    shadow: list[str] = Field(
+        default_factory=list, description="Mechanisms that clear the same orders beside the one that settles."
+    )
+    shadow_parameters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Parameters of the shadow mechanisms, by name."
+    )
+    agreements: list[AgreementSection] = Field(default_factory=list, description="Served before the market.")
+    preferences: list[PreferenceSection] = Field(
+        default_factory=list, description="Served after the agreements."
+    )
     supplier: SupplierSection = Field(default_factory=SupplierSection)
 
 

@@ -1,0 +1,96 @@
+"""Mechanisms side by side: shadows clear the same orders as the mechanism that settles, and change nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from adapters.grid.feeder import IntArray
+from market.compare import ComparedRow, compared_row
+from market.mechanism import Clearing, Mechanism, Tariff
+from market.orders import Orders
+from market.registry import make_mechanism
+
+NO_MECHANISM = "none"
+OPTIMUM = "welfare_optimum"
+
+
+@dataclass
+class Tally:
+    """One mechanism over the run: volume, value of the traded energy, welfare, and gains per participant (n,)."""
+
+    gains_micro: IntArray
+    volume_wh: int = 0
+    value_milli_micro: int = 0  # price in micro per kWh times Wh
+    welfare_micro: int = 0
+    optimum_micro: int = 0
+    residue_micro: int = 0
+    intervals: int = 0
+
+
+@dataclass
+class Comparison:
+    """The settling mechanism and its shadows, cleared on the same orders.
+
+    Gains are measured against the supplier, before the gate: mechanisms are compared as markets. ``rows`` holds the
+    rows of mechanisms.parquet that were not yet written.
+    """
+
+    settling: str
+    specs: Mapping[str, tuple[str, Mapping[str, Any]]]
+    n: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._shadows: dict[str, Mechanism] = {
+            label: make_mechanism(name, parameters) for label, (name, parameters) in self.specs.items()
+        }
+
+    def clear(self, orders: Orders, tariff: Tariff, interval: int, settled: Clearing | None) -> None:
+        """Clear one interval's orders with every shadow, and book all of them.
+
+        Args:
+            orders: the orders that the settling mechanism was given.
+            tariff: the supplier's prices.
+            interval: the delivery interval.
+            settled: the settling mechanism's clearing; None where there is no local market.
+        """
+        if settled is not None:
+            self._book(interval, compared_row(self.settling, settled, orders, tariff), True)
+        for label, mechanism in self._shadows.items():
+            row = compared_row(label, mechanism.clear(orders, tariff, interval), orders, tariff)
+            self._book(interval, row, False)
+
+    def _book(self, interval: int, row: ComparedRow, settles: bool) -> None:
+        # the settling mechanism may stand among its shadows, with other parameters
+        name = row.mechanism if settles or row.mechanism != self.settling else f"{row.mechanism} (shadow)"
+        tally = self.tallies.setdefault(name, Tally(np.zeros(self.n, dtype=np.int64)))
+        tally.volume_wh += row.volume_wh
+        tally.value_milli_micro += (row.price_micro_per_kwh or 0) * row.volume_wh
+        tally.welfare_micro += row.welfare_micro
+        tally.optimum_micro += row.optimum_micro
+        tally.residue_micro += row.residue_micro
+        tally.intervals += 1
+        for participant, gain in row.gains_micro.items():
+            tally.gains_micro[participant] += gain
+        self.rows.append(
+            {
+                "interval": interval,
+                "mechanism": name,
+                "settles": settles,
+                "price_micro_per_kwh": row.price_micro_per_kwh,
+                "volume_wh": row.volume_wh,
+                "welfare_micro": row.welfare_micro,
+                "optimum_micro": row.optimum_micro,
+                "residue_micro": row.residue_micro,
+                "gained_count": len(row.gained),
+                "lost_count": len(row.lost),
+            }
+        )
+
+    def take_rows(self) -> dict[str, list[Any]]:
+        """Columns of the rows since the last call; empty where there are none."""
+        rows, self.rows = self.rows, []
+        return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}

@@ -1,0 +1,140 @@
+"""The scenario's market section as mechanisms of the core, with every problem it may have."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from adapters.grid.engine import Engine
+from adapters.grid.feeder import FloatArray
+from market.before_market import BeforeMarket, Bilateral
+from market.errors import MarketError
+from market.mechanism import Mechanism
+from market.ppa import Agreement, FixedPrice, IndexedPrice
+from market.preferences import Preference
+from market.registry import make_mechanism
+from twin.comparison import NO_MECHANISM, Comparison
+from twin.scenario.schema import AgreementSection, MarketSection, PreferenceSection, Scenario
+from twin.tariff import micro
+
+Complain = Callable[..., None]
+
+
+def contract_party(name: str) -> str:
+    """A participant's id in a contract's text, which allows no blanks."""
+    return "_".join(name.split())
+
+
+def market_problems(market: MarketSection, complain: Complain) -> None:
+    """Report what is wrong with mechanisms and parameters; needs no feeder."""
+    main = partial(make_mechanism, market.mechanism, market.parameters)
+    _try(main, "market.mechanism", market.mechanism, complain)
+    for i, name in enumerate(market.shadow):
+        make = partial(make_mechanism, name, market.shadow_parameters.get(name, {}))
+        _try(make, f"market.shadow[{i}]", name, complain)
+    for name in market.shadow_parameters:
+        if name not in market.shadow:
+            allowed = ", ".join(market.shadow) or "none: market.shadow is empty"
+            complain(f"market.shadow_parameters.{name}", "no such shadow mechanism", name, allowed)
+
+
+def bilateral_problems(scenario: Scenario, names: Sequence[str], complain: Complain) -> None:
+    """Report agreements and preferences that name nobody, or contradict themselves."""
+    market = scenario.market
+    if (market.agreements or market.preferences) and market.mechanism == NO_MECHANISM:
+        complain(
+            "market.mechanism", "agreements and preferences need a local market", NO_MECHANISM, "a mechanism"
+        )
+    for key, sections, fields in (
+        ("agreements", market.agreements, ("seller", "buyer")),
+        ("preferences", market.preferences, ("buyer", "neighbour")),
+    ):
+        for i, section in enumerate(sections):
+            for field in fields:
+                name = getattr(section, field)
+                if name is not None and name not in names:
+                    complain(
+                        f"market.{key}[{i}].{field}", "no such connection point", name, "a connection point"
+                    )
+    rows = {name: row for row, name in enumerate(names)}
+    for i, agreement in enumerate(market.agreements):
+        make = partial(_agreement, agreement, scenario.n_intervals)
+        _try(make, f"market.agreements[{i}]", agreement.seller, complain)
+    for i, wish in enumerate(market.preferences):
+        if wish.buyer in rows and (wish.neighbour is None or wish.neighbour in rows):
+            _try(partial(_preference, wish, rows), f"market.preferences[{i}]", wish.buyer, complain)
+
+
+def _try(make: Callable[[], object], path: str, got: str, complain: Complain) -> None:
+    try:
+        make()
+    except MarketError as error:
+        for problem in error.problems:
+            complain(path, problem, got)
+
+
+def _agreement(section: AgreementSection, n_intervals: int) -> Agreement:
+    price: FixedPrice | IndexedPrice
+    if section.index is None:
+        assert section.price_eur_per_kwh is not None
+        price = FixedPrice(micro(section.price_eur_per_kwh))
+    else:
+        index = section.index
+        terms = (index.factor, index.premium_eur_per_kwh, index.floor_eur_per_kwh, index.cap_eur_per_kwh)
+        price = IndexedPrice(*(micro(term) for term in terms))
+    seller, buyer = contract_party(section.seller), contract_party(section.buyer)
+    return Agreement(seller, buyer, 0, max(0, n_intervals - 1), section.max_wh, price, section.take_or_pay_wh)
+
+
+def _preference(section: PreferenceSection, rows: Mapping[str, int]) -> Preference:
+    neighbour = None if section.neighbour is None else rows[section.neighbour]
+    return Preference(rows[section.buyer], neighbour, section.green, section.max_distance_ohm)
+
+
+def build_mechanism(scenario: Scenario, names: Sequence[str], engine: Engine) -> Mechanism | None:
+    """The mechanism that settles, with contracts and preferences before it; None where there is no local market.
+
+    Args:
+        scenario: the resolved scenario, free of problems.
+        names: participant ids by row.
+        engine: the gate's model, from which electrical distances are taken.
+    """
+    market = scenario.market
+    if market.mechanism == NO_MECHANISM:
+        return None
+    inner = make_mechanism(market.mechanism, market.parameters)
+    if not market.agreements and not market.preferences:
+        return inner
+    rows = {name: row for row, name in enumerate(names)}
+    wishes = [_preference(section, rows) for section in market.preferences]
+    far = electrical_distance_ohm(engine) if any(w.max_distance is not None for w in wishes) else None
+    agreements = [_agreement(section, scenario.n_intervals) for section in market.agreements]
+    parties = {contract_party(name): row for name, row in rows.items()}
+    return BeforeMarket(inner, Bilateral(agreements, wishes, parties, far))
+
+
+def build_comparison(market: MarketSection, n: int) -> Comparison | None:
+    """The shadow mechanisms of a scenario; None where there are none."""
+    if not market.shadow:
+        return None
+    specs = {name: (name, market.shadow_parameters.get(name, {})) for name in market.shadow}
+    return Comparison(market.mechanism, specs, n)
+
+
+def electrical_distance_ohm(engine: Engine, step_w: float = 1000.0) -> FloatArray:
+    """Thevenin impedance between connection points, |Z_ii + Z_jj - Z_ij - Z_ji|; (n, n), Ohm.
+
+    Z is taken from the engine at rest: what a step of active and reactive power at one point does to the voltage
+    at another. Source: P. Cuffe, A. Keane, IEEE Systems Journal 11 (2017), electrical distance by impedance.
+    """
+    n = len(engine.feeder.points)
+    bus = np.array([point.bus for point in engine.feeder.points])
+    step = np.vstack((np.zeros((1, n)), np.eye(n) * step_w))
+    rest = np.zeros_like(step)
+    volt = engine.feeder.bus_vn_v[bus]
+    by_p = engine.solve(step, rest).v_pu[:, bus] * volt
+    by_q = engine.solve(rest, step).v_pu[:, bus] * volt
+    # dV = (R dP + X dQ) / V, so R and X follow from the two steps; row: where power changed
+    z = ((by_p[1:] - by_p[0]) + 1j * (by_q[1:] - by_q[0])) * volt / step_w
+    own = np.diag(z)
+    return np.asarray(np.abs(own[:, None] + own[None, :] - z - z.T))
