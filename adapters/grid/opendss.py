@@ -17,15 +17,16 @@ from adapters.grid.taps import net_with_error
 class BranchMap:
     """Where the rows of ``Feeder.branch_names`` stand in the arrays of a ``BranchReader``.
 
-    ``at_from`` and ``at_to`` (n_branch,) are positions, ``percent_per_a_*`` what a current there means for
-    the loading, ``phases`` by how many phases a row is multiplied (3 on a balanced feeder, else 1).
+    ``at`` (n_branch, 2) are positions of both ends, ``percent_per_a`` (n_branch, 2) what a current there means
+    for the loading, ``phases`` by how many phases a row is multiplied (3 on a balanced feeder, else 1).
+    ``shunt`` (n_branch, 2) are positions of what an exported branch draws at its ends beside it (magnetising
+    and line conductance), -1 where there is nothing.
     """
 
-    at_from: IntArray
-    at_to: IntArray
-    percent_per_a_from: FloatArray
-    percent_per_a_to: FloatArray
+    at: IntArray
+    percent_per_a: FloatArray
     phases: int
+    shunt: IntArray
 
 
 class OpenDssEngine:
@@ -84,15 +85,16 @@ class OpenDssEngine:
     def _read(self, state: GridState, row: int) -> None:
         voltage = node_voltages(self._context)[self._rows]
         state.v_pu[row] = np.abs(voltage) / self._base
-        current, power = self._reader.read()
-        m = self._map
-        state.loading_percent[row] = np.maximum(
-            current[m.at_from] * m.percent_per_a_from, current[m.at_to] * m.percent_per_a_to
-        )
-        state.p_branch_w[row] = power[m.at_from] * m.phases
+        current, power, m = *self._reader.read(), self._map
+        has_shunt = m.shunt >= 0
+        at_ends = current[m.at] + np.where(has_shunt, current[m.shunt], 0.0)
+        state.loading_percent[row] = (np.abs(at_ends) * m.percent_per_a).max(axis=1)
+        into = (power[m.at] + np.where(has_shunt, power[m.shunt], 0.0)) * m.phases
+        state.p_branch_w[row] = into[:, 0]
         total = np.asarray(self._context.Circuit.TotalPower(), dtype=np.float64) * 1e3
         state.p_slack_w[row], state.q_slack_var[row] = -total[0], -total[1]
-        state.loss_w[row] = np.asarray(self._context.Circuit.Losses(), dtype=np.float64)[0]
+        exported = hasattr(self.feeder.native, "bus")
+        state.loss_w[row] = into.sum() if exported else float(self._context.Circuit.Losses()[0])
         state.converged[row] = True
         if state.unbalance_percent is not None:
             state.unbalance_percent[row] = _unbalance(self.feeder, voltage)
@@ -128,6 +130,8 @@ def exported_branch_map(reader: BranchReader, feeder: Feeder, net: Any) -> Branc
     place = {name.lower(): i for i, name in enumerate(reader.names)}
     phases = 1 if feeder.balanced else 3
     n_line = len(net.line)
+    names = [f"g{i}" for i in range(n_line)] + [f"m{i}" for i in range(len(net.trafo))]
+    shunts = [[place.get(f"reactor.{name}{end}", -1) for end in "ft"] for name in names]
     elements = [place[f"line.l{i}"] for i in range(n_line)]
     elements += [place[f"transformer.t{i}"] for i in range(len(net.trafo))]
     at = np.array(
@@ -141,4 +145,8 @@ def exported_branch_map(reader: BranchReader, feeder: Feeder, net: Any) -> Branc
         rated_va = feeder.branch_rated_va[n_line * phases :]
         factor = np.sqrt(3.0) if feeder.balanced else 1 / np.sqrt(3.0)
         per_a[n_line * phases :, side] = 100.0 * factor * volt / rated_va
-    return BranchMap(at[:, 0], at[:, 1], per_a[:, 0], per_a[:, 1], 3 if feeder.balanced else 1)
+    extra = [
+        [-1 if e < 0 else reader.position(e, 0, c) for e in pair] for pair in shunts for c in range(phases)
+    ]
+    shunt = np.array(extra, dtype=np.int64).reshape(-1, 2)
+    return BranchMap(at, per_a, 3 if feeder.balanced else 1, shunt)

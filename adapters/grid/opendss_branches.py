@@ -89,4 +89,4 @@ def dss_branch_map(context: Any, reader: BranchReader, feeder: Feeder) -> Branch
     branches = list(branch_rows(context, reader, place))
     at = np.array([b.at for b in branches], dtype=np.int64).reshape(-1, 2)
     per_a = np.array([b.percent_per_a for b in branches]).reshape(-1, 2)
-    return BranchMap(at[:, 0], at[:, 1], per_a[:, 0], per_a[:, 1], 1)
+    return BranchMap(at, per_a, 1, np.full_like(at, -1))

@@ -82,8 +82,8 @@ class BranchReader:
         """Place of a conductor of a terminal in the arrays of ``read``."""
         return int(self.first[element] + terminal * self.conductors[element] + conductor)
 
-    def read(self) -> tuple[FloatArray, FloatArray]:
-        """Current magnitudes in A and active powers into the element in W."""
+    def read(self) -> tuple[Any, FloatArray]:
+        """Complex currents in A and active powers in W, both into the element."""
         current = np.asarray(self._elements.AllCurrents(), dtype=np.float64).reshape(-1, 2)
         power = np.asarray(self._elements.AllPowers(), dtype=np.float64).reshape(-1, 2)
-        return np.hypot(current[:, 0], current[:, 1]), power[:, 0] * 1e3
+        return current[:, 0] + 1j * current[:, 1], power[:, 0] * 1e3

@@ -17,7 +17,8 @@ from adapters.grid.topology import potentials
 
 ENGINE = "opendss"
 TOLERANCE_TO_PANDAPOWER_PU = 5e-5
-SOURCE_OHM = 1e-7  # the external grid is an ideal source, which OpenDSS cannot have
+OPEN_OHM = 1e12
+SOURCE_DROP_PU = 1e-9  # an ideal source is not to be had; a stiffer one costs digits of its power
 _UNSUPPORTED = ("trafo3w", "impedance", "tcsc", "gen", "ward", "xward", "motor", "svc", "ssc")
 _NODES = {"abc": ".1.2.3", "a": ".1", "b": ".2", "c": ".3"}
 
@@ -64,11 +65,13 @@ def export_commands(feeder: Feeder, net: Any) -> list[str]:
         raise UnsupportedElementError(ENGINE, refused)
     grid = net.ext_grid.iloc[0]
     bus = int(grid.bus)
+    rated_va = max(1e4, sum(abs(point.p_rated_w) + abs(point.q_rated_var) for point in feeder.points))
+    source_ohm = SOURCE_DROP_PU * (float(net.bus.vn_kv[bus]) * 1e3) ** 2 / rated_va
     return [
         "Clear",
         f"Set DefaultBaseFrequency={float(net.f_hz):.10g}",
         f"New Circuit.feeder bus1=b{bus} basekv={net.bus.vn_kv[bus]:.12g} pu={grid.vm_pu:.12g} angle=0 phases=3 "
-        f"R1=0 X1={SOURCE_OHM} R0=0 X0={SOURCE_OHM}",
+        f"R1=0 X1={source_ohm:.6g} R0=0 X0={source_ohm:.6g}",
         *_lines(feeder, net),
         *_transformers(feeder, net),
         *_shunts(net),
@@ -103,8 +106,6 @@ def _transformers(feeder: Feeder, net: Any) -> Iterator[str]:
     for i, row in enumerate(net.trafo.itertuples()):
         kva = float(row.sn_mva * row.parallel) * 1e3
         reactance = np.sqrt(row.vk_percent**2 - row.vkr_percent**2)
-        iron = 100 * row.pfe_kw / (row.sn_mva * 1e3)
-        magnetising = np.sqrt(max(0.0, row.i0_percent**2 - iron**2))
         tap = {"hv": 1.0, "lv": 1.0}
         if isinstance(row.tap_changer_type, str) and np.isfinite(row.tap_pos):
             tap[row.tap_side] += (
@@ -113,11 +114,27 @@ def _transformers(feeder: Feeder, net: Any) -> Iterator[str]:
         delta = not feeder.balanced and str(row.vector_group).upper().startswith("D")
         yield (
             f"New Transformer.t{i} phases=3 windings=2 XHL={reactance:.12g} %LoadLoss={row.vkr_percent:.12g} "
-            f"%NoLoadLoss={iron:.12g} %imag={magnetising:.12g} ppm_antifloat=0 "
+            "%NoLoadLoss=0 %imag=0 ppm_antifloat=0 "
             f"wdg=1 bus=b{row.hv_bus} conn={'delta' if delta else 'wye'} kV={row.vn_hv_kv:.12g} kVA={kva:.12g} "
             f"tap={tap['hv']:.12g} "
             f"wdg=2 bus=b{row.lv_bus} conn=wye kV={row.vn_lv_kv:.12g} kVA={kva:.12g} tap={tap['lv']:.12g}"
         )
+        yield from _magnetising(i, row, tap)
+
+
+def _magnetising(i: int, row: Any, tap: dict[str, float]) -> Iterator[str]:
+    """Half of the no-load power at either end, as in the π model; OpenDSS puts all of it at one winding."""
+    p_w = float(row.pfe_kw * row.parallel) * 1e3
+    s_va = float(row.i0_percent / 100 * row.sn_mva * row.parallel) * 1e6
+    q_var = np.sqrt(max(0.0, s_va**2 - p_w**2))
+    if p_w <= 0 and q_var <= 0:
+        return
+    for end, bus, volt in (
+        ("f", row.hv_bus, row.vn_hv_kv * tap["hv"] * 1e3),
+        ("t", row.lv_bus, row.vn_lv_kv * tap["lv"] * 1e3),
+    ):
+        ohm = [2 * volt**2 / x if x > 0 else OPEN_OHM for x in (p_w, q_var)]
+        yield f"New Reactor.m{i}{end} bus1=b{bus} phases=3 R=0 X={ohm[1]:.12g} Rp={ohm[0]:.12g}"
 
 
 def _shunts(net: Any) -> Iterator[str]:
