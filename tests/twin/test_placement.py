@@ -1,6 +1,7 @@
 """Where assets land: distances, shares, halves of the street, streams of their own, and problems told."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ def test_a_car_that_never_overlaps_with_itself():
     people, _ = placed(scenario(ev(count=10, arrival_h=8, departure_h=7.5, spread_h=2), days=6))
     for i in range(N):
         mine = [x for x in people.ev_sessions if x.participant == i]
-        assert all(a.departure_s <= b.arrival_s for a, b in zip(mine, mine[1:], strict=False))
+        assert all(a.departure_s <= b.arrival_s for a, b in pairwise(mine))
         assert all(x.departure_s > x.arrival_s >= 0 for x in mine)
 
 

@@ -1,0 +1,128 @@
+"""Devices behind a bench: what is commanded, what is believed, what is metered."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rigs.device import Ambient, Command, Quality, Sample
+from twin.devices import Devices, role_specs
+
+NAN = float("nan")
+
+
+class Script:
+    """A bench that answers what the test says, and keeps what it was asked."""
+
+    def __init__(self, *answers, roles=("h0.battery", "h1.pv")):
+        self.roles, self._answers, self.asked = roles, list(answers), []
+
+    def step(self, time_s, step_s, commands, ambient):
+        self.asked.append((time_s, step_s, commands, ambient))
+        return self._answers.pop(0)
+
+
+def sample(p_w, export_wh=0.0, import_wh=0.0, soc=NAN, quality=Quality.GOOD, wire=True):
+    return Sample(p_w, 0.0, export_wh, import_wh, soc, quality, 0.0, wire)
+
+
+@pytest.fixture
+def people(make_people):
+    return make_people(3, battery_p_w=[5000, 0, 0], battery_wh=[10000, 0, 0], pv_rated_w=[0, 8000, 0])
+
+
+def weather(load=0.0, pv=(0.0, 0.0, 0.0)):
+    return SimpleNamespace(
+        load_w=lambda step: np.full(3, load),
+        load_var=lambda step: np.zeros(3),
+        pv_w=lambda step: np.array(pv),
+    )
+
+
+def decided(points):
+    return SimpleNamespace(accepted=SimpleNamespace(set_points=points))
+
+
+def devices(people, bench, profiles=None, seen=None):
+    note = None if seen is None else lambda step, role, s: seen.append((step, role, s.quality))
+    return Devices(people, profiles or weather(), 900, np.array([4, 5, 6]), bench, note)
+
+
+def test_roles_carry_nameplates_and_nothing_else(people):
+    battery, pv = role_specs(people)
+    assert (battery.role, battery.kind, battery.p_max_w, battery.capacity_wh, battery.soc_initial) == (
+        "h0.battery",
+        "battery",
+        5000,
+        10000,
+        0.5,
+    )
+    assert (pv.role, pv.kind, pv.p_max_w, pv.capacity_wh) == ("h1.pv", "pv_inverter", 8000, 0)
+
+
+def test_what_the_device_did_counts_not_what_it_was_told(people, make_points):
+    """Told to discharge 4 kW, it gives 3.5 kW; its counters and its state of charge are believed."""
+    bench = Script({"h0.battery": sample(3500, 5_000_875, soc=0.4), "h1.pv": sample(5900, 70)},
+                   {"h0.battery": sample(3000, 5_001_645, soc=0.3), "h1.pv": sample(6000, 1580)})  # fmt: skip
+    fleet = devices(people, bench, weather(pv=(0, 6000, 0)))
+    done = fleet.step(0, decided(make_points(3, battery_extra_w=[4000, 0, 0], pv_extra_w=[0, 9000, 0])))
+    time_s, step_s, commands, ambient = bench.asked[0]
+    assert (time_s, step_s, commands["h0.battery"], commands["h1.pv"]) == (
+        0,
+        900,
+        Command(4000),
+        Command(8000),
+    )
+    assert ambient["h1.pv"] == Ambient(6000, 1.0)
+    assert done.flows.p_gen_w.tolist() == [3500, 5900, 0]
+    assert done.flows.pv_curtailed_w.tolist() == [0, 100, 0]
+    assert done.metered_wh.tolist() == [875, 1475, 0], "the first reading only says where the counters stand"
+    assert done.wire.tolist() == [True, True, False] and not done.bad.any()
+    assert fleet.state.soc[0] == 0.4
+    assert done.base.p_gen_w.tolist() == [0, 5000, 0], "without trades the roof keeps its firm limit"
+    done = fleet.step(1, decided(make_points(3, battery_extra_w=[4000, 0, 0], pv_extra_w=[0, 9000, 0])))
+    assert done.metered_wh.tolist() == [770, 1510, 0], "then the counters decide, not the mean power"
+
+
+def test_a_curtailed_inverter_is_told_its_limit(people, make_points):
+    bench = Script({"h0.battery": sample(0, soc=0.5), "h1.pv": sample(5000)})
+    devices(people, bench, weather(pv=(0, 8000, 0))).step(0, decided(make_points(3)))
+    assert bench.asked[0][2]["h1.pv"] == Command(5000)
+
+
+def test_a_missed_reading_is_assumed_once_and_made_good_by_the_counter(people, make_points):
+    """Energy over all steps is what the counter says, whichever reading was lost."""
+    points = decided(make_points(3, battery_extra_w=[2000, 0, 0]))
+    pv = {"h1.pv": sample(0)}
+    answers = [sample(2000, 1500, soc=0.45), sample(0, quality=Quality.BAD), sample(2000, 2450, soc=0.36)]
+    seen = []
+    fleet = devices(people, Script(*({"h0.battery": a, **pv} for a in answers)), seen=seen)
+    steps = [fleet.step(k, points) for k in range(3)]
+    assert [s.metered_wh[0] for s in steps] == [500, 500, 450]
+    assert sum(s.metered_wh[0] for s in steps) == 500 + (2450 - 1500)
+    assert [bool(s.bad[0]) for s in steps] == [False, True, False]
+    assert steps[1].flows.battery_w[0] == 2000, "without a reading the model stands in"
+    assert steps[1].state.soc[0] == pytest.approx(0.45 - 500 / 10000)
+    assert steps[2].state.soc[0] == 0.36
+    assert [s[2] for s in seen if s[1] == "h0.battery"] == [Quality.GOOD, Quality.BAD, Quality.GOOD]
+
+
+@pytest.mark.parametrize("quality", [Quality.STALE, Quality.BAD])
+def test_what_is_not_good_is_not_used(people, make_points, quality):
+    bench = Script({"h0.battery": sample(-9999, soc=0.99, quality=quality), "h1.pv": sample(0)})
+    done = devices(people, bench).step(0, decided(make_points(3)))
+    assert done.flows.p_gen_w[0] == 0 and done.state.soc[0] == 0.5 and done.bad[0]
+
+
+def test_a_coupled_bench_sees_the_plants_voltage(people, make_points):
+    bench = Script({"h0.battery": sample(0, soc=0.5), "h1.pv": sample(0)})
+    devices(people, bench).step(0, decided(make_points(3)), np.linspace(0.9, 1.0, 11))
+    assert bench.asked[0][3]["h0.battery"].v_pu == pytest.approx(0.94)
+    assert bench.asked[0][3]["h1.pv"].v_pu == pytest.approx(0.95)
+
+
+def test_without_a_bench_the_fleet_is_native(people, make_points):
+    done = devices(people, None, weather(load=100)).step(0, decided(make_points(3)))
+    assert done.metered_wh.tolist() == [0, -25, -25]
+    assert not done.wire.any() and not done.bad.any()
+    assert done.base.p_gen_w.tolist() == done.flows.p_gen_w.tolist()
