@@ -5,7 +5,7 @@ import getpass
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any, Self, TypeVar
 from adapters.modbus.errors import ModbusError
 from adapters.modbus.register_map import load_map
 from rigs.bench_file import BenchFile, DeviceSection, find_map
-from rigs.device import Ambient, Command, RoleSpec, Sample
+from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import NotArmedError, RigError
+from rigs.faults import Fault, FaultFinding, FaultWatch
 from rigs.gate_rules import GateMemory
 from rigs.live import LiveDevice, LiveTiming
 from rigs.memory import MemoryDevice
@@ -54,6 +55,8 @@ class OpenBench:
         self._live: dict[str, LiveDevice] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._supervisor: SupervisorProcess | None = None
+        self._faults: tuple[Fault, ...] = ()
+        self._watch = FaultWatch(())
         self._guard = sigterm_raises()
         self._memory: dict[str, MemoryDevice] = {}
         self._wired: dict[str, WireDevice] = {}
@@ -124,6 +127,8 @@ class OpenBench:
             samples[role] = device.step(step_s, commands.get(role, safe), ambient.get(role, Ambient()))
         if self._wired:
             samples |= self._run(self._step_wired(time_s, step_s, commands, ambient))
+        for role, sample in samples.items():
+            self._watch.saw(role, time_s + step_s, sample.quality is Quality.GOOD, sample.note)
         return {role: samples[role] for role in self.roles}
 
     def inject(self, role: str, do: str, **message: Any) -> Mapping[str, Any]:
@@ -133,6 +138,18 @@ class OpenBench:
         if device is None or device.emulator is None:
             raise RigError(f"{role} is not served by an emulated device; only those can be given faults")
         return self._run(device.emulator.ask(do, **message))
+
+    def schedule(self, faults: Sequence[Fault]) -> None:
+        """Schedule faults of emulated devices, before the first step; ``findings`` tells what became of
+        them."""
+        for fault in faults:
+            self.inject(fault.role, "fault", **fault.message())
+        self._watch = FaultWatch((*self._faults, *faults))
+        self._faults = (*self._faults, *faults)
+
+    def findings(self) -> tuple[FaultFinding, ...]:
+        """Return what became of every scheduled fault."""
+        return self._watch.findings()
 
     def __enter__(self) -> Self:
         self._guard.__enter__()

@@ -31,13 +31,44 @@ class Reading:
 
 
 @dataclass
+class Counters:
+    """Keeps energy counters rising: over the end of a 32-bit register, and over a device that began again."""
+
+    _last: dict[str, float] = field(default_factory=dict)
+    _offset: dict[str, float] = field(default_factory=dict)
+
+    def unwrapped(self, name: str, wh: float) -> float:
+        """Continue a 32-bit counter over its end; a small step back is none (see ``rising``)."""
+        seen_wh = self._last.get(name, 0.0) - self._offset.get(name, 0.0)
+        if wh < _ACC32 / 4 and seen_wh > _ACC32 * 3 / 4:
+            self._offset[name] = self._offset.get(name, 0.0) + _ACC32
+        return wh
+
+    def rising(self, name: str, wh: float) -> tuple[float, str]:
+        """Return the counter as if the device had never begun again, and what is wrong, empty where nothing
+        is.
+
+        What flowed between the last reading and the new beginning is unknown and not made up.
+        """
+        if math.isnan(wh):
+            return self._last.get(name, 0.0), ""
+        total_wh, last_wh = wh + self._offset.get(name, 0.0), self._last.get(name, 0.0)
+        trouble = ""
+        if total_wh < last_wh:
+            trouble = f"the {name} counter went back from {last_wh:.0f} to {total_wh:.0f} Wh"
+            self._offset[name] = last_wh - wh
+            total_wh = last_wh
+        self._last[name] = total_wh
+        return total_wh, trouble
+
+
+@dataclass
 class SunSpecMeter:
     """Reads power, counters and state of charge in as few requests as possible."""
 
     device: SunSpecDevice
     _plans: list[tuple[int, BlockPlan]] = field(default_factory=list, repr=False)
-    _counted: dict[str, float] = field(default_factory=dict, repr=False)
-    _turns: int = field(default=0, repr=False)
+    counters: Counters = field(default_factory=Counters)
 
     def plan(self) -> None:
         """Plan the reads; again after every discovery.
@@ -81,12 +112,10 @@ class SunSpecMeter:
             trouble.append(f"{state} says fault")
         export_wh, import_wh = _number(values[exported]), _number(values.get("TotWhAbs", 0.0))
         if exported == "WH":
-            export_wh = self._unwrap(export_wh)
-        for name, wh in (("export", export_wh), ("import", import_wh)):
-            if wh < self._counted.get(name, 0.0):
-                trouble.append(f"the {name} counter went back from {self._counted[name]:.0f} to {wh:.0f} Wh")
-            if not math.isnan(wh):
-                self._counted[name] = wh
+            export_wh = self.counters.unwrapped("export", export_wh)
+        export_wh, back = self.counters.rising("export", export_wh)
+        import_wh, also = self.counters.rising("import", import_wh)
+        trouble += [t for t in (back, also) if t]
         q_var = _number(values[reactive])
         soc = _number(values.get("SoC")) / 100
         if "SoC" in values and not 0 <= soc <= 1:
@@ -100,20 +129,13 @@ class SunSpecMeter:
             "; ".join(trouble),
         )
 
-    def _unwrap(self, wh: float) -> float:
-        """Continue a 32-bit counter over its end."""
-        last_wh = self._counted.get("export", 0.0)
-        if wh + self._turns * _ACC32 < last_wh - _ACC32 / 2:
-            self._turns += 1
-        return wh + self._turns * _ACC32
-
 
 @dataclass
 class MapMeter:
     """Reads a wallbox by its map: charging is negative power, its energy counter counts import."""
 
     device: MapDevice
-    _counted_wh: float = field(default=0.0, repr=False)
+    counters: Counters = field(default_factory=Counters)
 
     def plan(self) -> None:
         """Nothing to plan: the map says where everything is."""
@@ -125,10 +147,9 @@ class MapMeter:
         trouble = [f"{name} holds no number" for name, value in found.items() if value is None]
         if found["ErrorCode"]:
             trouble.append(f"error code {found['ErrorCode']:.0f}")
-        if import_wh < self._counted_wh:
-            trouble.append(f"the import counter went back from {self._counted_wh:.0f} to {import_wh:.0f} Wh")
-        if not math.isnan(import_wh):
-            self._counted_wh = import_wh
+        import_wh, back = self.counters.rising("import", import_wh)
+        if back:
+            trouble.append(back)
         return Reading(-power_w, 0.0, 0.0, import_wh, math.nan, "; ".join(trouble))
 
 

@@ -23,6 +23,7 @@ from rigs.measure import MapMeter, SunSpecMeter
 from rigs.point_writer import PointWriter
 from rigs.write_gate import WriteGate
 
+_COUNTER_WH, _COUNTER_SHARE = 3.0, 0.02  # two whole-Wh counters, and the rounding of the power register
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
@@ -71,6 +72,7 @@ class WireDevice:
         self.gate: WriteGate | None = None
         self._last: Sample | None = None
         self._last_at_s = 0.0
+        self._before: Sample | None = None
 
     async def open(self) -> None:
         """Start what is to be started, connect, discover, check identity and nameplate, build the gate."""
@@ -103,6 +105,8 @@ class WireDevice:
             await self._check_identity(device)
             meter = SunSpecMeter(device)
         meter.plan()
+        if self._meter is not None:
+            meter.counters = self._meter.counters
         self._meter = meter
         if self.spec.kind == "meter":
             return  # nothing of it can be written
@@ -206,7 +210,20 @@ class WireDevice:
         note = await self.write(command.p_set_w, time_s)
         v_pu = ambient.v_pu if self._quasi_static else 1.0
         await self.emulator.ask("advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu)
-        return await self.read(time_s + step_s, note)
+        return self._consistent(await self.read(time_s + step_s, note), step_s)
+
+    def _consistent(self, sample: Sample, step_s: int) -> Sample:
+        """Mark a sample bad whose power (the mean over the step) and counters contradict each other."""
+        before, self._before = self._before, sample
+        if before is None or Quality.BAD in (before.quality, sample.quality):
+            return sample
+        counted_wh = sample.energy_export_wh - before.energy_export_wh
+        counted_wh -= sample.energy_import_wh - before.energy_import_wh
+        expected_wh = sample.p_gen_w * step_s / 3600
+        if abs(counted_wh - expected_wh) <= _COUNTER_WH + _COUNTER_SHARE * abs(expected_wh):
+            return sample
+        note = f"power says {expected_wh:.0f} Wh, the counters {counted_wh:.0f} Wh"
+        return replace(sample, quality=Quality.BAD, note=note)
 
     async def write(self, p_w: float, time_s: float) -> str:
         """Order a power through the gate; returns what went wrong, empty where nothing did."""

@@ -13,6 +13,7 @@ from typing import Any
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator.control import ControlProtocol, handlers
 from rigs.emulator.device import EmulatedDevice
+from rigs.emulator.faulty import Faults, FaultyProtocol
 from rigs.emulator.server import Connections, serve_tcp
 
 _WALL_TICK_S = 0.02
@@ -40,6 +41,13 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     device = build(config)
+    faults, connections = Faults(device), Connections(config.most_connections)
+
+    def reboot() -> None:
+        device.reboot()
+        connections.drop()
+
+    faults.reboot = reboot
 
     def lost() -> None:
         # in lockstep nobody can move time any more; on wall-clock time the device outlives its harness
@@ -50,11 +58,15 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
     if control_fd is not None:
         channel = socket.socket(fileno=control_fd)
         _, control = await loop.create_connection(
-            lambda: ControlProtocol(handlers(device, stop.set), lost), sock=channel
+            lambda: ControlProtocol(handlers(device, faults, stop.set), lost), sock=channel
         )
     try:
         server, port = await serve_tcp(
-            {config.unit: device.image}, config.host, config.port, Connections(config.most_connections)
+            {config.unit: device.image},
+            config.host,
+            config.port,
+            connections,
+            lambda units, open_ones: FaultyProtocol(units, open_ones, faults),
         )
     except OSError as error:
         text = f"{config.role}: cannot listen on {config.host}:{config.port} ({error.strerror})"

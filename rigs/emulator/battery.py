@@ -58,6 +58,12 @@ class Battery(EmulatedDevice):
         image.put_all(713, {"WH_SF": integer_sf(config.capacity_wh, 65535), "Pct_SF": -2})
         image.put_all(713, {"WHRtg": config.capacity_wh, "SoH": 100, "Sta": 0})
 
+    def power_on(self) -> None:
+        """Idle, without a set point, a limit or a timer."""
+        self.image.put_all(704, {"WSetEna": 0, "WSet": 0, "WSetRvrtTms": 0, "WMaxLimPctEna": 0})
+        self._set_timer.start(0)
+        self._limit_timer.start(0)
+
     def allows(self, key: Key, value: float) -> bool:
         """Refuse set points beyond the nameplate."""
         if key in ((704, "WSet"), (704, "WSetRvrt")):

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rigs.emulator.device import EmulatedDevice
+from rigs.emulator.faulty import Faults
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def handlers(device: EmulatedDevice, stop: Callable[[], None]) -> dict[str, Handler]:
+def handlers(device: EmulatedDevice, faults: Faults, stop: Callable[[], None]) -> dict[str, Handler]:
     """Return what the channel understands, by the word in ``do``."""
 
     def advance(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,6 +38,10 @@ def handlers(device: EmulatedDevice, stop: Callable[[], None]) -> dict[str, Hand
         device.meter.lie(float(message["scale"]), float(message.get("from_s", 0.0)))
         return {}
 
+    def fault(message: Mapping[str, Any]) -> Mapping[str, Any]:
+        faults.add({k: message[k] for k in ("kind", "from_s", "until_s", "value")})
+        return {}
+
     def truth(message: Mapping[str, Any]) -> Mapping[str, Any]:
         process = device.process
         return {
@@ -55,6 +60,7 @@ def handlers(device: EmulatedDevice, stop: Callable[[], None]) -> dict[str, Hand
         "surroundings": surroundings,
         "zero": zero,
         "lie": lie,
+        "fault": fault,
         "truth": truth,
         "stop": end,
     }

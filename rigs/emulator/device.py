@@ -89,6 +89,16 @@ class EmulatedDevice(ABC):
         self.meter.close(duration_s, self.now_s)
         self.publish()
 
+    def reboot(self) -> None:
+        """Lose what a device loses with its supply: controls and counters. The store keeps its energy."""
+        self.settle()
+        self.meter.restart()
+        self.power_on()
+        self.retarget()
+
+    def power_on(self) -> None:  # noqa: B027 - a meter has no controls
+        """Set control registers to what they are after power-on; nothing for a device without controls."""
+
     def settle(self) -> None:
         """Integrate the process up to now, before anything about it changes."""
         passed_s = self.now_s - self._integrated_s

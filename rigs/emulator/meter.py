@@ -24,6 +24,11 @@ class Meter:
         """Scale what is registered from ``from_s`` on (steps that end after it)."""
         self._scale, self._scale_from_s = scale, from_s
 
+    def restart(self) -> None:
+        """Begin the counters at 0 again."""
+        self._true_export_wh, self._true_import_wh = self._process.export_wh, self._process.import_wh
+        self.export_wh = self.import_wh = 0.0
+
     def close(self, duration_s: float, now_s: float) -> None:
         """Register the step that just ended."""
         scale = self._scale if now_s > self._scale_from_s else 1.0

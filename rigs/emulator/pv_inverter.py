@@ -50,6 +50,11 @@ class PvInverter(EmulatedDevice):
             },
         )  # fmt: skip
 
+    def power_on(self) -> None:
+        """Connected and without a limit."""
+        self.image.put_all(123, {"WMaxLim_Ena": 0, "WMaxLimPct": 100, "WMaxLimPct_RvrtTms": 0, "Conn": 1})
+        self._timer.start(0)
+
     @property
     def limit_w(self) -> float:
         """Most the inverter may generate now."""

@@ -137,6 +137,11 @@ class Connections:
         while self.most and len(self.open) > self.most:
             self.open.pop(0).abort()
 
+    def drop(self) -> None:
+        """Close all connections, as a device that reboots does."""
+        for transport in list(self.open):
+            transport.abort()
+
     def closed(self, transport: asyncio.Transport) -> None:
         """Book a connection as gone."""
         if transport in self.open:

@@ -1,0 +1,122 @@
+"""Faults on the wire and in the registers of an emulated device."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rigs.emulator.device import EmulatedDevice
+from rigs.emulator.image import SunSpecImage
+from rigs.emulator.server import Connections, ModbusTcpProtocol, Units
+
+_ON_WIRE = ("mute", "late", "reset", "split", "merged", "wrong_unit", "busy", "kick")
+_LINGER = struct.pack("ii", 1, 0)
+_MEASURED = {"W", "VA", "Var", "VAr", "VAR", "TotWhInj", "TotWhAbs", "WH", "SoC", "TotWhExp", "TotWhImp"}
+
+
+class Faults:
+    """The faults of one device; asked for what is active at the device's own time."""
+
+    def __init__(self, device: EmulatedDevice) -> None:
+        self._device = device
+        self._list: list[Mapping[str, Any]] = []
+        self._rebooted: set[int] = set()
+        self._factors: dict[int, int] = {}
+        self.reboot: Callable[[], None] = lambda: None
+        self._publish = device.publish
+        device.publish = self.publish  # type: ignore[method-assign] # every path to the registers passes here
+
+    def add(self, fault: Mapping[str, Any]) -> None:
+        """Add a fault: kind, from_s, until_s, value."""
+        self._list.append(dict(fault))
+        if fault["kind"] == "lie":
+            self._device.meter.lie(float(fault["value"]), float(fault["from_s"]))
+
+    def active(self, kind: str) -> float | None:
+        """Return the value of an active fault of a kind, else None.
+
+        On the wire a fault holds from ``from_s`` until before ``until_s``; in the registers it spoils what is
+        measured in that time, so it shows after ``from_s`` up to ``until_s``.
+        """
+        now_s = self._device.now_s
+        for fault in self._list:
+            if fault["kind"] != kind:
+                continue
+            first_s, last_s = fault["from_s"], fault["until_s"]
+            if first_s <= now_s < last_s if kind in _ON_WIRE else first_s < now_s <= last_s:
+                return float(fault["value"])
+        return None
+
+    def on_wire(self) -> tuple[str, float] | None:
+        """Return the first active wire fault with its value."""
+        for kind in _ON_WIRE:
+            if (value := self.active(kind)) is not None:
+                return kind, value
+        return None
+
+    def publish(self) -> None:
+        """Publish as the device does, spoiled by what is active."""
+        for number, fault in enumerate(self._list):
+            due = fault["kind"] == "reboot" and fault["from_s"] < self._device.now_s
+            if due and number not in self._rebooted:
+                self._rebooted.add(number)
+                self.reboot()
+        if (per_hour := self.active("drift")) is not None:
+            begun_s = min(f["from_s"] for f in self._list if f["kind"] == "drift")
+            hours = (self._device.now_s - begun_s) / 3600
+            self._device.meter.lie(1 + per_hour * hours, begun_s)
+        if self.active("frozen") is not None:
+            return
+        image = self._device.image
+        if isinstance(image, SunSpecImage):
+            self._factor(image, 0)
+        self._publish()
+        if isinstance(image, SunSpecImage):
+            self._factor(image, int(self.active("sf_jump") or 0))
+            if self.active("nan") is not None:
+                for model_id, layout in image.layouts.items():
+                    for name in _MEASURED & set(layout.points) if model_id not in (704, 123) else ():
+                        image.clear(model_id, name)
+
+    def _factor(self, image: SunSpecImage, jump: int) -> None:
+        """Let the scale factor of power lie by ``jump`` powers of ten while the registers stay."""
+        for model_id in {701, 103, 203} & set(image.layouts):
+            true = self._factors.setdefault(model_id, int(image.get(model_id, "W_SF")))
+            image.put(model_id, "W_SF", true + jump)
+
+
+class FaultyProtocol(ModbusTcpProtocol):
+    """The server's connection with a spoiler between answer and wire."""
+
+    def __init__(self, units: Units, connections: Connections, faults: Faults) -> None:
+        super().__init__(units, connections)
+        self._faults = faults
+        self._last = b""
+
+    def _send(self, data: bytearray) -> None:
+        fault = self._faults.on_wire() if data else None
+        if fault is None or self._transport is None:
+            self._last = bytes(data) or self._last
+            super()._send(data)
+            return
+        kind, value = fault
+        transport, loop = self._transport, asyncio.get_running_loop()
+        if kind == "late":
+            loop.call_later(value, super()._send, bytearray(data))
+        elif kind == "reset":
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+            transport.abort()
+        elif kind == "split":
+            for i in range(len(data)):
+                loop.call_later(0.0005 * i, super()._send, data[i : i + 1])
+        elif kind == "merged":
+            super()._send(bytearray(self._last) + data)
+        elif kind == "wrong_unit":
+            data[6] = (data[6] + 1) & 0xFF
+            super()._send(data)
+        elif kind == "busy":
+            super()._send(data[:4] + bytearray((0, 3, data[6], data[7] | 0x80, 6)))
+        elif kind == "kick":
+            super()._send(data)
+            loop.call_soon(transport.close)
