@@ -30,7 +30,7 @@ SKIPPED = {
 COMPANIONS = {"pydantic-core", "markupsafe"}
 """Parts of a declared library (pydantic, jinja2) that have a distribution of their own."""
 LINES_PER_FILE = 330  # "about 300"
-LINES_PER_FUNCTION = 44  # "about 40", without decorators and docstring
+LINES_PER_FUNCTION = 50  # "about 40", without decorators and docstring; ruff spreads long calls over lines
 
 
 def files(*suffixes: str) -> list[Path]:

@@ -14,6 +14,7 @@ UNITS = {
     "_days": {"d": 1.0, "day": 1.0, "days": 1.0, "week": 7.0, "weeks": 7.0, "h": 1 / 24},
     "_percent": {"%": 1.0, "percent": 1.0},
     "_pu": {"pu": 1.0, "p.u.": 1.0, "%": 0.01},
+    "_ohm": {"ohm": 1.0, "ω": 1.0, "mohm": 1e-3},
     "_per_kwh": {
         "eur/kwh": 1.0,
         "€/kwh": 1.0,

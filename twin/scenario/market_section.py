@@ -1,0 +1,90 @@
+"""The market of a scenario: mechanism, supplier, agreements and preferences."""
+
+from decimal import Decimal
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from twin.scenario.fields import Hour, Price, Section
+
+
+class SupplierSection(Section):
+    """The supplier's prices; a local price lies between them."""
+
+    retail_price_eur_per_kwh: Price = Field(Decimal("0.32"), description="What a participant pays, all in.")
+    feed_in_price_eur_per_kwh: Price = Field(
+        Decimal("0.08"), description="What a participant gets for export."
+    )
+    night_price_eur_per_kwh: Price | None = Field(
+        None, description="Retail price from night_from_h to night_to_h."
+    )
+    night_from_h: Hour = Field(0, description="Begin of the night price, local time.")
+    night_to_h: Hour = Field(6, description="End of the night price, local time.")
+
+    @model_validator(mode="after")
+    def _band(self) -> Self:
+        for key in ("retail_price_eur_per_kwh", "night_price_eur_per_kwh"):
+            value = getattr(self, key)
+            if value is not None and value < self.feed_in_price_eur_per_kwh:
+                raise ValueError(
+                    f"{key} ({value}) must not be below "
+                    f"feed_in_price_eur_per_kwh ({self.feed_in_price_eur_per_kwh})"
+                )
+        return self
+
+
+class IndexSection(Section):
+    """A price that follows the local market's last one: index * factor + premium, within floor and cap."""
+
+    factor: Price = Field(Decimal(1), description="Share of the index.")
+    premium_eur_per_kwh: Price = Field(Decimal(0), description="Added to the share of the index.")
+    floor_eur_per_kwh: Price = Field(Decimal(0), description="Least price.")
+    cap_eur_per_kwh: Price = Field(Decimal(1), description="Greatest price.")
+
+
+class AgreementSection(Section):
+    """A power purchase agreement between two participants, delivered before the market opens."""
+
+    seller: str = Field(description="Connection point.")
+    buyer: str = Field(description="Connection point.")
+    max_wh: int = Field(gt=0, description="Most energy per interval.")
+    take_or_pay_wh: int = Field(
+        0, ge=0, description="Energy per interval that is paid also if it is not taken."
+    )
+    price_eur_per_kwh: Price | None = Field(None, description="A fixed price ...")
+    index: IndexSection | None = Field(None, description="... or one that follows the local market.")
+
+    @model_validator(mode="after")
+    def _one_price(self) -> Self:
+        if (self.price_eur_per_kwh is None) == (self.index is None):
+            raise ValueError("give exactly one of price_eur_per_kwh and index")
+        return self
+
+
+class PreferenceSection(Section):
+    """What a buyer wants before the anonymous market: a neighbour, green energy, a short way. All given must hold."""
+
+    buyer: str = Field(description="Connection point.")
+    neighbour: str | None = Field(None, description="Connection point to buy from.")
+    green: bool = Field(False, description="Only energy from PV.")
+    max_distance_ohm: float | None = Field(
+        None, ge=0, description="Greatest electrical distance to the seller."
+    )
+
+
+class MarketSection(Section):
+    """How local trades come about."""
+
+    mechanism: str = Field("call_auction", description="'none' (supplier only) or the name of a mechanism.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="The mechanism's own parameters.")
+    shadow: list[str] = Field(
+        default_factory=list, description="Mechanisms that clear the same orders beside the one that settles."
+    )
+    shadow_parameters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Parameters of the shadow mechanisms, by name."
+    )
+    agreements: list[AgreementSection] = Field(default_factory=list, description="Served before the market.")
+    preferences: list[PreferenceSection] = Field(
+        default_factory=list, description="Served after the agreements."
+    )
+    supplier: SupplierSection = Field(default_factory=SupplierSection)
