@@ -5,6 +5,7 @@ import getpass
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from rigs.emulator_process import EmulatorProcess
 from rigs.errors import NotArmedError, RigError
 from rigs.faults import Fault, FaultFinding, FaultWatch
 from rigs.gate_rules import GateMemory
+from rigs.journal import RigJournal
 from rigs.live import LiveDevice, LiveTiming
 from rigs.memory import MemoryDevice
 from rigs.rig_lock import RigLock
@@ -44,11 +46,12 @@ class OpenBench:
         arm: Mapping[str, float],
         state: Path,
         folder: Path,
+        record: Path | None = None,
     ) -> None:
         self.name = bench.bench
         self.features = tuple(bench.features)
         self.roles = tuple(bench.devices)
-        self.journal: list[tuple[str, dict[str, Any]]] = []
+        self.log = RigJournal(time.monotonic, lambda: datetime.now(UTC).isoformat(), record)
         self._file, self._specs = bench, specs
         self._arm, self._state, self._folder = arm, state, folder
         self._locks: list[RigLock] = []
@@ -107,10 +110,11 @@ class OpenBench:
             section,
             process,
             memory,
-            self._note,
+            self.log.note,
             self._file.coupling == "quasi_static",
             self._arm.get(role),
             load_map(find_map(section.map, self._folder)) if section.map else None,
+            self.log.recording,
         )
 
     def step(
@@ -164,8 +168,10 @@ class OpenBench:
         finally:
             self._guard.__exit__(kind, error, trace)
 
-    def _note(self, kind: str, content: Mapping[str, Any]) -> None:
-        self.journal.append((kind, dict(content)))
+    @property
+    def journal(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the last entries of the log, oldest first."""
+        return list(self.log.entries)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -253,6 +259,7 @@ class OpenBench:
             self._supervisor.dismiss() if not troubles else self._supervisor.leave()
         for lock in self._locks:
             lock.release()
+        self.log.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE_S)
         self._loop.close()

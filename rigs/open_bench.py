@@ -35,6 +35,7 @@ def open_bench(
     seed: int = 0,
     arm: Mapping[str, float] | None = None,
     state: Path | None = None,
+    record: Path | None = None,
 ) -> Bench:
     """Open every device of a bench. Use the result as a context manager.
 
@@ -44,6 +45,7 @@ def open_bench(
         seed: Seed of the noise of emulated devices.
         arm: Role to seconds for which a real device is armed from now on. Never a default, never from a file.
         state: Folder for locks, latches and write budgets of real devices; default: the user's state folder.
+        record: New file for the hash-chained log with every frame, see ``rigs.journal``.
 
     Raises:
         BenchFileError: everything that is wrong with the file, before anything is opened.
@@ -53,7 +55,9 @@ def open_bench(
     if problems := check_bench(path, roles):
         raise BenchFileError(problems)
     specs = {r.role: r for r in roles}
-    bench = OpenBench(load_bench(path, roles), specs, arm or {}, state or default_state(), path.parent)
+    bench = OpenBench(
+        load_bench(path, roles), specs, arm or {}, state or default_state(), path.parent, record
+    )
     bench.open()
     return bench
 

@@ -5,7 +5,7 @@ real.
 import asyncio
 import hashlib
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from adapters.modbus.errors import LinkDownError, ModbusError
 from adapters.modbus.port import LinkTiming, ModbusPort
@@ -19,7 +19,7 @@ from rigs.emulator.config import EmulatorConfig
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import DeviceMismatchError, NotArmedError, RigError
 from rigs.gate_rules import GateMemory, GateRules, Journal
-from rigs.measure import MapMeter, SunSpecMeter
+from rigs.measure import MapMeter, Reading, SunSpecMeter
 from rigs.point_writer import PointWriter
 from rigs.write_gate import WriteGate
 
@@ -59,10 +59,12 @@ class WireDevice:
         quasi_static: bool,
         armed_for_s: float | None = None,
         register_map: RegisterMap | None = None,
+        recording: bool = False,
     ) -> None:
         self.spec, self.section, self.emulator = spec, section, emulator
         self._memory, self._journal = memory, journal
         self._armed_for_s = armed_for_s
+        self._recording = recording
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._map = register_map or (
@@ -83,12 +85,12 @@ class WireDevice:
             host, port = str(self.section.host), self.section.port
         timing = self.section.timing
         timeout_s = timing.timeout_s or (30.0 if self.lockstep else 1.0)
-        self._port = TcpPort(
-            host,
-            port,
-            LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers),
-        )
+        link = LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers)
+        self._port = TcpPort(host, port, link, self._heard if self._recording else None)
         await self._join()
+
+    def _heard(self, sent: bool, frame: bytes) -> None:
+        self._journal("frame", {"role": self.spec.role, "sent": sent, "hex": frame.hex()})
 
     async def _join(self) -> None:
         """Bring the link up and make sure that the right device answers."""
@@ -108,6 +110,8 @@ class WireDevice:
         if self._meter is not None:
             meter.counters = self._meter.counters
         self._meter = meter
+        name = self._map.name if self._map is not None else ""
+        self._journal("joined", {"role": self.spec.role, "unit": self.section.unit_id or 1, "map": name})
         if self.spec.kind == "meter":
             return  # nothing of it can be written
         actuator = await find_actuator(device, self.spec.kind)
@@ -126,7 +130,7 @@ class WireDevice:
             self.gate.rules = before.rules
         else:
             await self.gate.prove_reversion(self._wait)
-            self.gate.soc = (await meter.read()).soc
+            self.gate.soc = (await self._read_once()).soc
 
     @property
     def lockstep(self) -> bool:
@@ -258,10 +262,10 @@ class WireDevice:
     async def _sample(self, note: str) -> Sample:
         assert self._meter is not None
         try:
-            reading = await self._meter.read()
+            reading = await self._read_once()
         except LinkDownError:
             await self.rejoin()
-            reading = await self._meter.read()
+            reading = await self._read_once()
         if self.gate is not None:
             self.gate.soc = reading.soc
         text = "; ".join(filter(None, (note, reading.trouble)))
@@ -276,6 +280,13 @@ class WireDevice:
             wire=True,
             note=text,
         )
+
+    async def _read_once(self) -> Reading:
+        assert self._meter is not None
+        reading = await self._meter.read()
+        if self._recording:
+            self._journal("reading", {"role": self.spec.role, "values": asdict(reading)})
+        return reading
 
     def _bad(self, now_s: float, note: str) -> Sample:
         """Return the last counters with their age: what is not known is not made up."""

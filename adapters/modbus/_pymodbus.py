@@ -153,6 +153,8 @@ class PymodbusPort(ABC):
             pending.exception()  # mark as seen: nobody may be waiting
 
     def _trace_packet(self, sending: bool, data: bytes) -> bytes:
-        if self._listener:
+        # what arrives is handed over again with every further segment, until it is whole
+        whole = sending or len(data) < 6 or len(data) >= 6 + int.from_bytes(data[4:6], "big")
+        if self._listener and whole:
             self._listener(sending, data)
         return data
