@@ -127,6 +127,7 @@ class _Preparation:
         """Prepare one variant; None where a problem was found."""
         before = len(self.problems)
         market_problems(scenario.market, self.complain)
+        bench = self._bench_path(scenario)
         loaded = self.feeder(scenario.grid.source)
         if loaded is None:
             return None
@@ -150,7 +151,6 @@ class _Preparation:
             scenario.grid.plant.tap_pos,
         )
         gate, plant, notes = self._engines(scenario, feeder, model_error)
-        bench = self._bench_path(scenario)
         coupling = "none" if bench is None else self._read_bench(bench, people)
         return PreparedRun(
             name,
@@ -181,7 +181,10 @@ class _Preparation:
             self.complain("grid.source", "the feeder has no connection points (loads): nobody can trade")
         elif not people.trades.any():
             self.complain(
-                "participants.include", "nobody takes part: an empty community cannot trade", "[]", "all"
+                "participants.include",
+                "nobody takes part: an empty community cannot trade",
+                "no name of this feeder",
+                "all",
             )
 
     def _check_coverage(self, scenario: Scenario, table: Table, people: Participants) -> None:
@@ -212,9 +215,13 @@ class _Preparation:
         return used[0], used[1], tuple(notes)
 
     def _bench_path(self, scenario: Scenario) -> Path | None:
-        if self.bench is not None:
-            return self.bench
-        return self.loaded.path.parent / scenario.devices.bench if scenario.devices.bench else None
+        path = self.bench
+        if path is None and scenario.devices.bench is not None:
+            path = self.loaded.path.parent / scenario.devices.bench
+        if path is not None and not path.is_file():
+            self.complain("devices.bench", "no such bench file", str(path))
+            return None
+        return path
 
     def _read_bench(self, path: Path, people: Participants) -> str:
         """Check a bench file against the participants; returns how its devices are coupled to the plant."""
@@ -222,9 +229,6 @@ class _Preparation:
         from rigs.open_bench import check_bench
         from twin.devices import role_specs
 
-        if not path.is_file():
-            self.complain("devices.bench", "no such bench file", str(path))
-            return "none"
         specs = role_specs(people)
         problems = check_bench(path, specs)
         for problem in problems:
