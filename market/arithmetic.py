@@ -18,8 +18,9 @@ _U1 = np.uint64(1)
 _U32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _BASE = np.uint64(1 << 32)
-_TOP = np.uint64(1 << 63)
 _MAX = np.uint64(LARGEST)
+_SIXTY_FOUR = np.uint64(64)
+_STEPS = (np.uint64(32), np.uint64(16), np.uint64(8), np.uint64(4), np.uint64(2), np.uint64(1))
 
 
 @njit(cache=True)
@@ -57,15 +58,23 @@ def _digit(u_hi, u_lo, v, v_hi, v_lo):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _leading_zeros(d):  # type: ignore[no-untyped-def]
+    """Return by how much d > 0 can be shifted left, halving the distance at every step."""
+    shift = _U0
+    for step in _STEPS:
+        if d < _U1 << (_SIXTY_FOUR - step):
+            d = d << step
+            shift += step
+    return shift
+
+
+@njit(cache=True)
 def _divide_wide(high, low, d):  # type: ignore[no-untyped-def]
     """Return quotient and remainder of (high, low) / d for high < d (so that the quotient has 64 bits)."""
-    shift = _U0
-    v = d
-    while v < _TOP:
-        v = v << _U1
-        shift += _U1
+    shift = _leading_zeros(d)
+    v = d << shift
     if shift > _U0:
-        high = (high << shift) | (low >> (np.uint64(64) - shift))
+        high = (high << shift) | (low >> (_SIXTY_FOUR - shift))
         low = low << shift
     v_hi = v >> _U32
     v_lo = v & _LOW

@@ -30,25 +30,30 @@ _MILLION = 1_000_000
 
 @njit(cache=True)
 def price_levels(price):  # type: ignore[no-untyped-def]
-    """Return (level per order, price of each level): every tick of a narrow range, else those met."""
-    low = price.min()
-    span = price.max() - low + 1
+    """Return (key per order, key of the lowest level, price of each level).
+
+    Every tick of a narrow range is a level (the key is the price itself), of a wide range every price met.
+    """
+    low = price[0]
+    high = price[0]
+    for i in range(price.size):
+        low = min(low, price[i])
+        high = max(high, price[i])
+    span = high - low + 1
     if span <= _LEVELS_PER_ORDER * price.size:
-        return price - low, np.arange(low, low + span)
+        return price, low, np.arange(low, low + span)
     ordered = np.unique(price)
-    return np.searchsorted(ordered, price), ordered
+    return np.searchsorted(ordered, price), np.int64(0), ordered
 
 
 @njit(cache=True)
-def clear_levels(side, energy_wh, level, n_levels):  # type: ignore[no-untyped-def]
-    """Return (volume, s*, b*, low, high): the levels of the margins and of the clearing interval."""
-    supply = np.zeros(n_levels, dtype=np.int64)
-    demand = np.zeros(n_levels, dtype=np.int64)
+def clear_levels(side, energy_wh, key, first, n_levels):  # type: ignore[no-untyped-def]
+    """Return (volume, s*, b*, low, high, Wh better than s*, Wh better than b*): levels of margins and interval."""
+    # one array with an offset instead of a branch: the side of the next order cannot be predicted
+    sums = np.zeros(2 * n_levels, dtype=np.int64)
     for i in range(side.size):
-        if side[i] > 0:
-            supply[level[i]] += energy_wh[i]
-        else:
-            demand[level[i]] += energy_wh[i]
+        sums[key[i] - first + (n_levels if side[i] < 0 else 0)] += energy_wh[i]
+    supply, demand = sums[:n_levels], sums[n_levels:]
     for t in range(n_levels - 2, -1, -1):
         demand[t] += demand[t + 1]
     volume = np.int64(0)
@@ -57,41 +62,49 @@ def clear_levels(side, energy_wh, level, n_levels):  # type: ignore[no-untyped-d
             supply[t] += supply[t - 1]
         volume = max(volume, min(supply[t], demand[t]))
     if volume == 0:
-        return volume, 0, 0, 0, 0
+        return volume, 0, 0, 0, 0, volume, volume
     # supply rises with the level and demand falls, so the margins are where they reach or pass the volume
     ask = np.searchsorted(supply, volume)
     next_ask = np.searchsorted(supply, volume + 1)
     bid = n_levels - 1 - np.searchsorted(demand[::-1], volume)
     next_bid = n_levels - 1 - np.searchsorted(demand[::-1], volume + 1)
-    return volume, ask, bid, max(ask, next_bid), min(bid, next_ask)
+    sold = supply[ask - 1] if ask > 0 else np.int64(0)
+    bought = demand[bid + 1] if bid + 1 < n_levels else np.int64(0)
+    return volume, ask, bid, max(ask, next_bid), min(bid, next_ask), sold, bought
 
 
 @njit(cache=True)
-def _accept(side, energy_wh, level, ask, bid, accepted_wh):  # type: ignore[no-untyped-def]
-    """Accept everything better than the margins; return the energy so accepted on (sell, buy) side."""
-    sold = np.int64(0)
-    bought = np.int64(0)
-    for i in range(side.size):
-        if side[i] > 0:
-            if level[i] < ask:
-                accepted_wh[i] = energy_wh[i]
-                sold += energy_wh[i]
-        elif level[i] > bid:
-            accepted_wh[i] = energy_wh[i]
-            bought += energy_wh[i]
-    return sold, bought
-
-
-@njit(cache=True)
-def _at_margin(side, level, sign, margin):  # type: ignore[no-untyped-def]
-    """Return the rows of one side at the marginal level."""
-    rows = np.empty(side.size, dtype=np.int64)
+def _accept(side, energy_wh, key, ask_key, bid_key, accepted_wh, margin):  # type: ignore[no-untyped-def]
+    """Accept everything better than the margins; write the rows at the margins, return their number."""
     n = 0
     for i in range(side.size):
-        if side[i] == sign and level[i] == margin:
-            rows[n] = i
+        sign = np.int64(side[i])
+        signed = sign * key[i]
+        limit = ask_key if sign > 0 else -bid_key
+        accepted_wh[i] = energy_wh[i] if signed < limit else 0
+        if signed == limit:
+            margin[n] = i
             n += 1
-    return rows[:n]
+    return n
+
+
+@njit(cache=True)
+def clear_columns(side, energy_wh, price, k_ppm, margin):  # type: ignore[no-untyped-def]
+    """Clear valid columns: returns (price, volume, accepted Wh, rows at the margins in ``margin``, sold, bought).
+
+    Everything but the margins is decided; ``sold`` and ``bought`` are the Wh accepted beyond them.
+    """
+    accepted = np.zeros(side.size, dtype=np.int64)
+    nothing = np.int64(0)
+    if side.size == 0:
+        return nothing, nothing, accepted, 0, nothing, nothing
+    key, first, prices = price_levels(price)
+    volume, ask, bid, low, high, sold, bought = clear_levels(side, energy_wh, key, first, prices.size)
+    if volume == 0:
+        return nothing, nothing, accepted, 0, nothing, nothing
+    n = _accept(side, energy_wh, key, first + ask, first + bid, accepted, margin)
+    step = (prices[high] - prices[low]) * k_ppm // _MILLION
+    return prices[low] + step, volume, accepted, n, sold, bought
 
 
 @njit(cache=True)
@@ -104,19 +117,15 @@ def clear_call(orders, k_ppm, tick, pro_rata):  # type: ignore[no-untyped-def]
     for i in range(n):
         side[i] = orders[i]["side"]
         energy[i] = orders[i]["energy_wh"]
-        price[i] = orders[i]["price_micro_per_kwh"] // tick
-    accepted = np.zeros(n, dtype=np.int64)
-    if n == 0:
-        return np.int64(0), np.int64(0), accepted
-    level, prices = price_levels(price)
-    volume, ask, bid, low, high = clear_levels(side, energy, level, prices.size)
-    if volume == 0:
-        return np.int64(0), np.int64(0), accepted
-    sold, bought = _accept(side, energy, level, ask, bid, accepted)
-    ration(orders, _at_margin(side, level, 1, ask), volume - sold, pro_rata, accepted)
-    ration(orders, _at_margin(side, level, -1, bid), volume - bought, pro_rata, accepted)
-    step = (prices[high] - prices[low]) * k_ppm // _MILLION
-    return (prices[low] + step) * tick, volume, accepted
+        price[i] = orders[i]["price_micro_per_kwh"]
+    if tick > 1:
+        price //= tick
+    margin = np.empty(n, dtype=np.int64)
+    at, volume, accepted, m, sold, bought = clear_columns(side, energy, price, k_ppm, margin)
+    rows = margin[:m]
+    ration(orders, rows[side[rows] > 0], volume - sold, pro_rata, accepted)
+    ration(orders, rows[side[rows] < 0], volume - bought, pro_rata, accepted)
+    return at * tick, volume, accepted
 
 
 class CallAuction:

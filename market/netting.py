@@ -161,22 +161,30 @@ def net(
     )
 
 
+@njit(cache=True)
+def _book(fills, money, pool_row, supplier_row, entries):  # type: ignore[no-untyped-def]
+    """Write the participant's and the counterparty's entry of every fill."""
+    for i in range(fills.size):
+        supplier = fills[i]["counterparty"] == SUPPLIER
+        for j in (2 * i, 2 * i + 1):
+            entries[j]["kind"] = SUPPLY if supplier else TRADE
+            entries[j]["interval"] = fills[i]["interval"]
+            entries[j]["reference"] = fills[i]["order_id"]
+        entries[2 * i]["account"] = fills[i]["participant"]
+        entries[2 * i]["energy_wh"] = fills[i]["energy_wh"] * fills[i]["side"]
+        entries[2 * i]["money_micro"] = money[i]
+        entries[2 * i + 1]["account"] = supplier_row if supplier else pool_row
+        entries[2 * i + 1]["money_micro"] = -money[i]
+
+
 def entries_from_fills(fills: Fills, pool_row: int, supplier_row: int) -> Entries:
     """Return balanced entries of fills: one per participant row, one counter entry to pool or supplier.
 
     Both sides of a bilateral trade are fills; each is booked against the pool, which keeps the rounding only.
     """
-    money = fills_money_micro(fills)
     entries = np.zeros(2 * fills.size, dtype=ENTRY_DTYPE)
-    own, counter = entries[: fills.size], entries[fills.size :]
-    own["account"] = fills["participant"]
-    counter["account"] = np.where(fills["counterparty"] == SUPPLIER, supplier_row, pool_row)
-    for side, sign in ((own, 1), (counter, -1)):
-        side["kind"] = np.where(fills["counterparty"] == SUPPLIER, SUPPLY, TRADE)
-        side["interval"] = fills["interval"]
-        side["reference"] = fills["order_id"]
-        side["money_micro"] = sign * money
-    own["energy_wh"] = fills["energy_wh"] * fills["side"]
+    if fills.size:
+        _book(fills, fills_money_micro(fills), pool_row, supplier_row, entries)
     return entries
 
 

@@ -60,7 +60,8 @@ def test_what_comes_out_of_order_is_refused_and_the_book_unchanged(orders):
 def slow_match(rows):
     """Price-time priority written plainly: scan all resting orders for the best at every step."""
     resting, trades = [], []
-    for ident, side, energy, price in rows:
+    for ident, side, wanted, price in rows:
+        energy = wanted
         while energy:
             fits = [r for r in resting if r[1] == -side and (price - r[3]) * side <= 0]
             if not fits:

@@ -51,10 +51,9 @@ def test_routing_is_never_worse_than_the_best_single_venue(orders, tariff, count
         rows = [(-side, rng.randrange(100, 900), rng.randrange(80_000, 320_000)) for _ in range(8)]
         energy = rng.randrange(10, 4_000)
         limit = 320_000 if side == BUY else 80_000
-        fresh = lambda: venues(orders, tariff, rng_energy, rows)  # noqa: E731
-        rng_energy = rng.randrange(1, 40_000)
-        single = [v.quote(side, energy) for v in fresh()]
-        legs = route(order(orders, side, energy, limit), fresh())
+        held = rng.randrange(1, 40_000)
+        single = [v.quote(side, energy) for v in venues(orders, tariff, held, rows)]
+        legs = route(order(orders, side, energy, limit), venues(orders, tariff, held, rows))
         assert sum(leg.energy_wh for leg in legs) == energy
         # ten slices cost at most ten more roundings and fees of one micro
         assert sum(leg.money_micro for leg in legs) >= max(m for m in single if m is not None) - 25
