@@ -11,7 +11,7 @@ What is rounded off is booked with the fees, outside the curve: always for the p
 
 from numba import njit
 
-from market.arithmetic import divide_product, product_at_most
+from market.arithmetic import divide_product, product_at_most, small_product_at_most
 
 (
     ENERGY,  # E, Wh in the pool
@@ -61,7 +61,7 @@ def _buy_exact(state, energy_wh):  # type: ignore[no-untyped-def]
         return OUT_OF_RANGE, 0
     if rest > 0:
         exact += 1
-    if not product_at_most(y + exact, _PER_KWH, state[HIGH], left):
+    if not small_product_at_most(y + exact, _PER_KWH, left, state[HIGH]):
         return BAND_EDGE, 0
     return OK, exact
 
@@ -83,7 +83,7 @@ def _sell_exact(state, energy_wh):  # type: ignore[no-untyped-def]
         return OUT_OF_RANGE, 0
     if exact > state[CASH]:
         return NO_CASH, 0
-    if not product_at_most(state[LOW], x, y - exact, _PER_KWH):
+    if not small_product_at_most(x, state[LOW], y - exact, _PER_KWH):
         return BAND_EDGE, 0
     return OK, exact
 

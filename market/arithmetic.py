@@ -19,6 +19,7 @@ _U32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _BASE = np.uint64(1 << 32)
 _MAX = np.uint64(LARGEST)
+_ESTIMATED = float(1 << 52)
 _SIXTY_FOUR = np.uint64(64)
 _STEPS = (np.uint64(32), np.uint64(16), np.uint64(8), np.uint64(4), np.uint64(2), np.uint64(1))
 
@@ -84,6 +85,28 @@ def _divide_wide(high, low, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _divide_estimated(high, low, d, estimate):  # type: ignore[no-untyped-def]
+    """Return quotient and remainder of (high, low) / d from an estimate that is off by a few at most.
+
+    Exact whatever the estimate's last bits are: it is moved until quotient * d <= product < (quotient + 1) * d.
+    """
+    q = estimate
+    while True:
+        part_high, part_low = multiply_wide(q, d)
+        if part_high > high or (part_high == high and part_low > low):
+            q -= _U1
+            continue
+        if low >= part_low:
+            rest_high, rest = high - part_high, low - part_low
+        else:
+            # 2**64 + low - part_low without leaving 64 bits
+            rest_high, rest = high - part_high - _U1, low + (~part_low + _U1)
+        if rest_high == _U0 and rest < d:
+            return q, rest
+        q += _U1
+
+
+@njit(cache=True)
 def divide_product(a, b, d):  # type: ignore[no-untyped-def]
     """Return (quotient, remainder, in range) of a*b/d for int64 a, b >= 0 and d > 0.
 
@@ -100,6 +123,9 @@ def divide_product(a, b, d):  # type: ignore[no-untyped-def]
         rest = low - q * divisor
     elif high >= divisor:
         return np.int64(0), np.int64(0), False
+    elif float(a) * float(b) < _ESTIMATED * float(d):
+        # up to 2**52 a double is off by two at most, and one double division is cheaper than two long ones
+        q, rest = _divide_estimated(high, low, divisor, np.uint64(float(a) * float(b) / float(d)))
     else:
         q, rest = _divide_wide(high, low, divisor)
     if q > _MAX:
@@ -132,6 +158,18 @@ def mul_div_up(a, b, d):  # type: ignore[no-untyped-def]
     if not ok or (rest > 0 and q == LARGEST):
         raise OverflowError("mul_div_up: operands must be >= 0, the divisor > 0, the result below 2**63")
     return q + np.int64(1) if rest > 0 else q
+
+
+@njit(cache=True)
+def small_product_at_most(a, m, c, n):  # type: ignore[no-untyped-def]
+    """As ``product_at_most`` for a, c >= 0 and 0 <= m, n < 2**32: half the multiplications."""
+    a_wide, c_wide, m_wide, n_wide = np.uint64(a), np.uint64(c), np.uint64(m), np.uint64(n)
+    left, right = (a_wide & _LOW) * m_wide, (c_wide & _LOW) * n_wide
+    left_high, right_high = (
+        (a_wide >> _U32) * m_wide + (left >> _U32),
+        (c_wide >> _U32) * n_wide + (right >> _U32),
+    )
+    return left_high < right_high or (left_high == right_high and (left & _LOW) <= (right & _LOW))
 
 
 @njit(cache=True)

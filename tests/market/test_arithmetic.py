@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.arithmetic import LARGEST, divide_product, mul_div_down, mul_div_up, product_at_most
+from market.arithmetic import (
+    LARGEST,
+    divide_product,
+    mul_div_down,
+    mul_div_up,
+    product_at_most,
+    small_product_at_most,
+)
 
 whole = st.one_of(
     st.integers(0, LARGEST),
@@ -58,4 +65,6 @@ def test_ceil_of_the_largest_result_is_refused_where_it_would_not_fit():
 def test_products_are_compared_exactly(a, b, c, d):
     assert product_at_most(*(np.int64(x) for x in (a, b, c, d))) == (a * b <= c * d)
     assert product_at_most(np.int64(a), np.int64(b), np.int64(a), np.int64(b))
+    m, n = b % 2**32, d % 2**32
+    assert small_product_at_most(np.int64(a), np.int64(m), np.int64(c), np.int64(n)) == (a * m <= c * n)
     assert not product_at_most(np.int64(-1), np.int64(b), np.int64(c), np.int64(d))
