@@ -86,6 +86,7 @@ class Recorder:
                 "kind": list(f.branch_kind),
                 "from_bus": names[f.branch_from],
                 "to_bus": names[f.branch_to],
+                "length_m": [length if length >= 0 else None for length in f.branch_length_m.tolist()],
             },
         )
 

@@ -49,8 +49,9 @@ class Feeder:
     An unbalanced feeder has one bus row per bus and phase and one branch row per branch and phase;
     ``bus_phase`` and ``branch_phase`` name the phase of a row ('abc' on a balanced feeder, where a row stands
     for all three), and ``site`` numbers the place that a bus row belongs to (the same for the phases of one
-    bus). A point's ``bus`` is the row of its phase, of its first phase where it has three. ``notes`` lists
-    everything that was assumed, corrected or dropped on loading, a sentence each.
+    bus). A point's ``bus`` is the row of its phase, of its first phase where it has three. ``branch_length_m``
+    is NaN where a branch has no length (transformers) or none is known; it is only for drawings. ``notes``
+    lists everything that was assumed, corrected or dropped on loading, a sentence each.
     """
 
     name: str
@@ -72,9 +73,12 @@ class Feeder:
     bus_phase: tuple[str, ...] = ()
     branch_phase: tuple[str, ...] = ()
     site: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    branch_length_m: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        """Fill in what a balanced feeder need not say."""
+        """Fill in what need not be said: phases of a balanced feeder, lengths that are not known."""
+        if not len(self.branch_length_m):
+            object.__setattr__(self, "branch_length_m", np.full(len(self.branch_names), np.nan))
         if not self.bus_phase:
             object.__setattr__(self, "bus_phase", ("abc",) * len(self.bus_names))
             object.__setattr__(self, "branch_phase", ("abc",) * len(self.branch_names))

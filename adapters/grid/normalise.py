@@ -165,14 +165,14 @@ def _resolve_branch_ends(net: Any, notes: list[str]) -> None:
 
 
 def _switch_as_line(net: Any, row: Any) -> None:
-    """A closed bus-bus switch with an impedance is a line of that impedance and no rating."""
+    """A closed bus-bus switch with an impedance is a line of that impedance, a metre long, without rating."""
     import numpy as np
 
-    scale = float(row.z_ohm) / np.hypot(1.0, _SWITCH_RX_RATIO)
+    scale = 1e3 * float(row.z_ohm) / np.hypot(1.0, _SWITCH_RX_RATIO)
     index = int(max(net.line.index, default=-1)) + 1
     values = {
         "name": f"switch {row.Index}" if not isinstance(row.name, str) else row.name,
-        **{"from_bus": row.bus, "to_bus": row.element, "length_km": 1.0, "parallel": 1, "df": 1.0},
+        **{"from_bus": row.bus, "to_bus": row.element, "length_km": 1e-3, "parallel": 1, "df": 1.0},
         **{"r_ohm_per_km": scale * _SWITCH_RX_RATIO, "x_ohm_per_km": scale, "c_nf_per_km": 0.0},
         **{"g_us_per_km": 0.0, "max_i_ka": float("nan"), "in_service": True},
     }

@@ -200,6 +200,7 @@ def _branches(net: Any, notes: list[str]) -> dict[str, Any]:
     ends: list[tuple[int, int]] = []
     rated_a: list[float] = []
     rated_va: list[float] = []
+    length_m: list[float] = []
     for table in BRANCH_TABLES:
         for row in net[table].itertuples() if table in net else ():
             name = label(net, table, row.Index)
@@ -210,6 +211,7 @@ def _branches(net: Any, notes: list[str]) -> dict[str, Any]:
                 ends.append((first, other))
                 rated_a.append(_line_rating_a(row) if table == "line" else float("nan"))
                 rated_va.append(_trafo_rating_va(row, table, side))
+                length_m.append(float(row.length_km) * 1e3 if table == "line" else float("nan"))
     unrated = [n for n, k, a in zip(names, kinds, rated_a, strict=True) if k == "line" and not a > 0]
     if unrated:
         notes.append(
@@ -223,6 +225,7 @@ def _branches(net: Any, notes: list[str]) -> dict[str, Any]:
         "branch_to": array[:, 1].copy(),
         "branch_rated_a": np.array(rated_a, dtype=np.float64),
         "branch_rated_va": np.array(rated_va, dtype=np.float64),
+        "branch_length_m": np.array(length_m, dtype=np.float64),
     }
 
 

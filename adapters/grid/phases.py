@@ -93,6 +93,7 @@ def per_phase(feeder: Feeder) -> Feeder:
         branch_to=3 * np.repeat(feeder.branch_to, 3) + phase,
         branch_rated_a=repeated(feeder.branch_rated_a),
         branch_rated_va=repeated(feeder.branch_rated_va) / 3,
+        branch_length_m=repeated(feeder.branch_length_m),
         points=points,
         xy=repeated(feeder.xy),
         bus_phase=PHASES * feeder.n_bus,

@@ -120,6 +120,10 @@ def test_switches(two_bus_net: Net) -> None:
     original = solved_as_it_came(copy.deepcopy(net))
     feeder = feeder_from_net(net, "switches", "test")
     assert feeder.bus_names == ("source", "house", "behind")
+    lines = np.array(feeder.branch_kind) == "line"
+    wire_m, switch_m = feeder.branch_length_m[lines]
+    assert wire_m == float(net.line.length_km.iloc[0]) * 1e3 and switch_m == pytest.approx(1.0)
+    assert np.isnan(feeder.branch_length_m[~lines]).all()
     assert any("house = joined" in note for note in feeder.notes)
     assert any("stub" in note and "De-energised" in note for note in feeder.notes)
     p, q = nominal_powers(feeder)
