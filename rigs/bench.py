@@ -99,7 +99,7 @@ class OpenBench:
         memory, process = GateMemory(_today), None
         if section.driver == "emulated":
             process = EmulatorProcess(
-                emulator_config(spec, section)
+                emulator_config(spec, section, self._folder)
             )  # all start before the first is waited for
         else:
             endpoint = (str(section.host), section.port, section.unit_id)
@@ -115,6 +115,7 @@ class OpenBench:
             self._arm.get(role),
             load_map(find_map(section.map, self._folder)) if section.map else None,
             self.log.recording,
+            self._folder,
         )
 
     def step(

@@ -25,6 +25,7 @@ class EmulatorProcess:
     def __init__(self, config: EmulatorConfig) -> None:
         self.config = config
         self.port = 0
+        self.path = ""  # of a serial line
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         root = str(Path(__file__).resolve().parent.parent)
@@ -49,6 +50,7 @@ class EmulatorProcess:
         self._reader, self._writer = await asyncio.open_connection(sock=self._socket)
         answer = await self._receive(_START_S)
         self.port = int(answer["port"])
+        self.path = str(answer["path"])
 
     async def ask(self, do: str, **message: Any) -> Mapping[str, Any]:
         """Send one request over the control channel and wait for its answer.

@@ -6,12 +6,15 @@ import asyncio
 import hashlib
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from adapters.modbus.errors import LinkDownError, ModbusError
-from adapters.modbus.port import LinkTiming, ModbusPort
+from adapters.modbus.port import FrameListener, LinkTiming, ModbusPort
 from adapters.modbus.register_map import MapDevice, RegisterMap, load_map, shipped_maps
+from adapters.modbus.rtu import RtuPort
 from adapters.modbus.sunspec import SunSpecDevice, discover
 from adapters.modbus.tcp import TcpPort
+from adapters.modbus.tls import TlsFiles, TlsPort
 from rigs.bench_file import DeviceSection, nameplate_range
 from rigs.control_points import AnyActuator, AnyDevice, find_actuator
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
@@ -27,8 +30,11 @@ _COUNTER_WH, _COUNTER_SHARE = 3.0, 0.02  # two whole-Wh counters, and the roundi
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
-def emulator_config(spec: RoleSpec, section: DeviceSection) -> EmulatorConfig:
-    """Return what the emulated device of a role is told."""
+def emulator_config(spec: RoleSpec, section: DeviceSection, folder: Path) -> EmulatorConfig:
+    """Return what the emulated device of a role is told; certificate files are relative to ``folder``."""
+    own = section.emulated.tls
+    names = (own.authorities, own.certificate, own.key) if own is not None else ()
+    authorities, certificate, key = (str((folder / n).resolve()) for n in names) if names else ("", "", "")
     return EmulatorConfig(
         role=spec.role,
         kind=spec.kind,
@@ -41,6 +47,10 @@ def emulator_config(spec: RoleSpec, section: DeviceSection) -> EmulatorConfig:
         unit=section.unit_id or 1,
         port=section.emulated.port,
         clock=section.emulated.clock,
+        link=section.emulated.link,
+        tls_authorities=authorities,
+        tls_certificate=certificate,
+        tls_key=key,
         model=f"emulated {spec.kind}",
         serial=hashlib.sha256(spec.role.encode()).hexdigest()[:16],  # any role fits a register string
     )
@@ -60,11 +70,13 @@ class WireDevice:
         armed_for_s: float | None = None,
         register_map: RegisterMap | None = None,
         recording: bool = False,
+        folder: Path = Path(),
     ) -> None:
         self.spec, self.section, self.emulator = spec, section, emulator
         self._memory, self._journal = memory, journal
         self._armed_for_s = armed_for_s
         self._recording = recording
+        self._folder = folder
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._map = register_map or (
@@ -80,14 +92,26 @@ class WireDevice:
         """Start what is to be started, connect, discover, check identity and nameplate, build the gate."""
         if self.emulator is not None:
             await self.emulator.ready()
-            host, port = self.emulator.config.host, self.emulator.port
-        else:
-            host, port = str(self.section.host), self.section.port
-        timing = self.section.timing
+        self._port = self._new_port(self._heard if self._recording else None)
+        await self._join()
+
+    def _new_port(self, listener: FrameListener | None) -> ModbusPort:
+        """Return the unopened port of the link that the bench describes."""
+        section, timing, emulator = self.section, self.section.timing, self.emulator
         timeout_s = timing.timeout_s or (30.0 if self.lockstep else 1.0)
         link = LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers)
-        self._port = TcpPort(host, port, link, self._heard if self._recording else None)
-        await self._join()
+        if emulator is not None and emulator.path:
+            return RtuPort(emulator.path, 115200, "N", link, listener)  # a pseudo-terminal has no parity
+        if section.serial is not None:
+            return RtuPort(
+                section.serial.device, section.serial.baudrate, section.serial.parity, link, listener
+            )
+        host, port, _ = self.endpoint
+        if section.tls is not None:
+            own = section.tls
+            files = TlsFiles(*(self._folder / f for f in (own.authorities, own.certificate, own.key)))
+            return TlsPort(host, port, files, link, listener)
+        return TcpPort(host, port, link, listener)
 
     def _heard(self, sent: bool, frame: bytes) -> None:
         self._journal("frame", {"role": self.spec.role, "sent": sent, "hex": frame.hex()})

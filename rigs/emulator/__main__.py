@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator.control import ControlProtocol, handlers
@@ -36,6 +36,14 @@ def build(config: EmulatorConfig) -> EmulatedDevice:
     return device
 
 
+class Closable(Protocol):
+    """A server of any link."""
+
+    def close(self) -> None:
+        """Stop serving."""
+        ...
+
+
 async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
     """Serve one device until told to stop, or until the control channel closes in lockstep."""
     loop = asyncio.get_running_loop()
@@ -61,13 +69,7 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
             lambda: ControlProtocol(handlers(device, faults, stop.set), lost), sock=channel
         )
     try:
-        server, port = await serve_tcp(
-            {config.unit: device.image},
-            config.host,
-            config.port,
-            connections,
-            lambda units, open_ones: FaultyProtocol(units, open_ones, faults),
-        )
+        server, port, path = await _listen(config, device, faults, connections)
     except OSError as error:
         text = f"{config.role}: cannot listen on {config.host}:{config.port} ({error.strerror})"
         if control is not None:
@@ -75,9 +77,9 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
             await asyncio.sleep(0)
         return _fail(text) if control is None else 1
     if control is not None:
-        control.send({"ok": True, "port": port})
+        control.send({"ok": True, "port": port, "path": path})
     else:
-        sys.stdout.write(json.dumps({"role": config.role, "port": port}) + "\n")
+        sys.stdout.write(json.dumps({"role": config.role, "port": port, "path": path}) + "\n")
         sys.stdout.flush()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -87,6 +89,27 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
         await stop.wait()
     server.close()
     return 0
+
+
+async def _listen(
+    config: EmulatorConfig, device: EmulatedDevice, faults: Faults, connections: Connections
+) -> tuple[Closable, int, str]:
+    """Open the device's link; returns what to close, the port (sockets) and the path (serial lines)."""
+    units = {config.unit: device.image}
+    if config.link == "tcp":
+        server, port = await serve_tcp(
+            units, config.host, config.port, connections, lambda u, c: FaultyProtocol(u, c, faults)
+        )
+        return server, port, ""
+    from adapters.modbus.tls import TlsFiles  # a library that a plain socket does not need
+    from rigs.emulator import links
+
+    if config.link == "rtu":
+        line = links.RtuServer(units)
+        return line, 0, line.path
+    files = TlsFiles(Path(config.tls_authorities), Path(config.tls_certificate), Path(config.tls_key))
+    server, port = await links.serve_tls(units, config.host, config.port, files, connections, faults)
+    return server, port, ""
 
 
 async def _wall_clock(device: EmulatedDevice, stop: asyncio.Event) -> None:

@@ -28,6 +28,10 @@ class EmulatorConfig:
     unit: int = 1
     host: str = "127.0.0.1"
     port: int = 0
+    link: str = "tcp"  # tcp | tls | rtu
+    tls_authorities: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
     clock: str = "lockstep"
     most_connections: int = 0
     maker: str = "p2p-grid-twin"

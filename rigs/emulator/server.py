@@ -112,10 +112,14 @@ class ModbusTcpProtocol(asyncio.Protocol):
             end = 6 + length
             if len(buffer) < end:
                 break
-            reply = answer(self._units, unit, bytes(buffer[7:end]))
+            reply = self.reply(unit, bytes(buffer[7:end]))
             del buffer[:end]
             answers += _MBAP.pack(tid, 0, len(reply) + 1, unit) + reply
         self._send(answers)
+
+    def reply(self, unit: int, pdu: bytes) -> bytes:
+        """Return the answer to one request."""
+        return answer(self._units, unit, pdu)
 
     def _send(self, data: bytearray) -> None:
         if data and self._transport is not None:

@@ -3,8 +3,10 @@ registers."""
 
 import math
 import random
+from pathlib import Path
 
 import pytest
+import sunspec2
 
 from rigs.device import Ambient, Command, Quality, RoleSpec
 from rigs.open_bench import open_bench
@@ -17,9 +19,20 @@ ROLES = (BATTERY, PV)
 STEP_S = 900
 
 
-@pytest.fixture(params=["memory", "emulated"])
+PKI = Path(sunspec2.__file__).parent / "tests" / "tls_data"
+TLS = f"""
+tls: {{authorities: {PKI}/ca/server_ca_chain.crt, certificate: {PKI}/client/tls1_3/client_gridservice.crt, \
+key: {PKI}/client/tls1_3/client_gridservice.key}}
+emulated: {{link: tls, tls: {{authorities: {PKI}/ca/client_ca_chain.crt, \
+certificate: {PKI}/server/tls1_3/server_valid.crt, key: {PKI}/server/tls1_3/server_valid.key}}}}
+"""
+EXTRA = {"memory": "", "emulated": "", "rtu": "emulated: {link: rtu}", "tls": TLS}
+
+
+@pytest.fixture(params=EXTRA)
 def bench(request, write_bench, bench_text):
-    with open_bench(write_bench(bench_text(request.param)), ROLES, seed=1) as opened:
+    driver = "memory" if request.param == "memory" else "emulated"
+    with open_bench(write_bench(bench_text(driver, extra=EXTRA[request.param])), ROLES, seed=1) as opened:
         yield opened
 
 
