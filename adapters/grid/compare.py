@@ -1,5 +1,6 @@
 """Is this power flow right on this feeder? The engines compared at nominal load, stressed and feeding in."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from adapters.grid.pandapower_engine import PandapowerEngine
 TOLERANCE_V_PU = 1e-8
 TOLERANCE_LOADING_PERCENT = 1e-5
 T_MODEL_WARNING_PU = 1e-4
+OPENDSS_TOLERANCE_PU = 5e-5
 STRESS_FACTORS = (2.0, 1.6, 1.3, 1.15)
 
 
@@ -30,10 +32,12 @@ class EngineComparison:
     """What comparing the engines on a feeder gave.
 
     ``voltage`` and ``loading`` are the largest differences in pu and in percentage points between
-    power-grid-model and pandapower with the π transformer model, ``None`` where ``refused`` names elements
-    that power-grid-model cannot model, so that pandapower stands alone. ``t_model`` is the largest voltage
-    difference between pandapower's two transformer models: what the choice of model is worth. ``v_min_pu``
-    and ``v_max_pu`` are the reference's at nominal load.
+    ``reference`` (pandapower with the π transformer model; OpenDSS on an unbalanced feeder) and
+    power-grid-model, ``None`` where ``refused`` names what power-grid-model cannot model, so that the
+    reference stands alone. ``opendss`` is the largest voltage difference to OpenDSS where that was asked for
+    and can model the feeder. ``t_model`` is the largest voltage difference between pandapower's two
+    transformer models, what the choice of model is worth; it is zero where the reference is not pandapower.
+    ``v_min_pu`` and ``v_max_pu`` are the reference's at nominal load.
     """
 
     states: tuple[str, ...]
@@ -43,10 +47,14 @@ class EngineComparison:
     refused: tuple[str, ...]
     v_min_pu: float
     v_max_pu: float
+    reference: str = "pandapower"
+    opendss: Difference | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether every engine that can model the feeder is within tolerance of the reference."""
+        if self.opendss is not None and not self.opendss.value <= OPENDSS_TOLERANCE_PU:
+            return False
         if self.voltage is None or self.loading is None:
             return True
         return self.voltage.value <= TOLERANCE_V_PU and self.loading.value <= TOLERANCE_LOADING_PERCENT
@@ -61,20 +69,27 @@ class EngineComparison:
         if self.voltage is None or self.loading is None:
             more = f" and {len(self.refused) - 8} more" if len(self.refused) > 8 else ""
             named = "; ".join(self.refused[:8]) + more
-            first = f"power-grid-model cannot model {named}: pandapower stands alone."
+            found = [f"power-grid-model cannot model {named}: {self.reference} stands alone."]
         else:
             verb = "agree" if self.agrees else "DISAGREE"
-            first = (
-                f"power-grid-model and pandapower {verb}: at most {self.voltage.value:.1e} pu apart (bus "
-                f"{self.voltage.element}, {self.voltage.state}; tolerance {TOLERANCE_V_PU:.0e} pu) and "
+            found = [
+                f"power-grid-model and {self.reference} {verb}: at most {self.voltage.value:.1e} pu apart "
+                f"({self.voltage.element}, {self.voltage.state}; tolerance {TOLERANCE_V_PU:.0e} pu) and "
                 f"{self.loading.value:.1e} percentage points of loading ({self.loading.element}, "
                 f"{self.loading.state})."
+            ]
+        if self.opendss is not None:
+            found.append(
+                f"OpenDSS is at most {self.opendss.value:.1e} pu from {self.reference} ({self.opendss.element}, "
+                f"{self.opendss.state}; tolerance {OPENDSS_TOLERANCE_PU:.0e} pu)."
             )
-        second = (
-            f"pandapower's T transformer model differs from the π model by {self.t_model.value:.1e} pu (bus "
-            f"{self.t_model.element}, {self.t_model.state})"
-        )
-        return first, second + (": the choice of model matters here." if self.t_model_warning else ".")
+        if self.reference == "pandapower":
+            found.append(
+                f"pandapower's T transformer model differs from the π model by {self.t_model.value:.1e} pu "
+                f"({self.t_model.element}, {self.t_model.state})"
+                + (": the choice of model matters here." if self.t_model_warning else ".")
+            )
+        return tuple(found)
 
 
 def nominal_powers(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
@@ -84,31 +99,44 @@ def nominal_powers(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
     return p, q
 
 
-def compare_engines(feeder: Feeder) -> EngineComparison:
-    """Solve the feeder's nominal, a stressed and a feeding-in state in every engine and compare them.
+def compare_engines(feeder: Feeder, *, every: bool = False) -> EngineComparison:
+    """Solve the feeder's nominal, a stressed and a feeding-in state in the engines and compare them.
+
+    Args:
+        feeder: from ``load_feeder``.
+        every: also in OpenDSS where the reference is pandapower (about half a second more).
 
     Raises:
-        FeederNotSolvableError: the reference (pandapower) does not converge at nominal load, or holds a NaN.
+        FeederNotSolvableError: the reference does not converge at nominal load, or holds a NaN.
     """
-    reference = PandapowerEngine(feeder, trafo_model="pi")
+    reference = make_engine(feeder, "pandapower" if feeder.balanced else "opendss")
     names, p, q, expected = _states(feeder, reference)
-    t_model = PandapowerEngine(feeder, trafo_model="t").solve(p, q)
     refused: tuple[str, ...] = ()
-    voltage = loading = None
+    voltage = loading = opendss = None
+    t_model = Difference(0.0, "none", "not compared")
     try:
         fast = make_engine(feeder, "power_grid_model").solve(p, q)
         voltage = _largest(expected.v_pu, fast.v_pu, feeder.bus_names, names)
         loading = _largest(expected.loading_percent, fast.loading_percent, feeder.branch_names, names)
     except UnsupportedElementError as error:
         refused = error.elements
+    if feeder.balanced:
+        other = PandapowerEngine(feeder, trafo_model="t").solve(p, q)
+        t_model = _largest(expected.v_pu, other.v_pu, feeder.bus_names, names)
+    if every and feeder.balanced:
+        with contextlib.suppress(UnsupportedElementError):  # OpenDSS then has no part in the comparison
+            third = make_engine(feeder, "opendss").solve(p, q)
+            opendss = _largest(expected.v_pu, third.v_pu, feeder.bus_names, names)
     return EngineComparison(
         states=names,
         voltage=voltage,
         loading=loading,
-        t_model=_largest(expected.v_pu, t_model.v_pu, feeder.bus_names, names),
+        t_model=t_model,
         refused=refused,
         v_min_pu=float(expected.v_pu[0].min()),
         v_max_pu=float(expected.v_pu[0].max()),
+        reference=reference.name,
+        opendss=opendss,
     )
 
 
@@ -136,16 +164,12 @@ def _states(feeder: Feeder, reference: Engine) -> tuple[tuple[str, ...], FloatAr
     solved = reference.solve(stacked_p, stacked_q)
     stressed = [i for i in range(2, len(candidates)) if solved.converged[i]][:1]
     rows = [i for i in (0, 1) if solved.converged[i]] + stressed
-    state = GridState(
-        solved.v_pu[rows],
-        solved.loading_percent[rows],
-        solved.p_branch_w[rows],
-        solved.p_slack_w[rows],
-        solved.q_slack_var[rows],
-        solved.loss_w[rows],
-        solved.converged[rows],
+    return (
+        tuple(candidates[i][0] for i in rows),
+        stacked_p[rows],
+        stacked_q[rows],
+        reference.solve(stacked_p[rows], stacked_q[rows]),
     )
-    return tuple(candidates[i][0] for i in rows), stacked_p[rows], stacked_q[rows], state
 
 
 def _largest(

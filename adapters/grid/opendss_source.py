@@ -125,13 +125,10 @@ def open_case(case: DssCase, error: ModelError = AS_PLANNED) -> Any:
 
 def _apply(context: Any, error: ModelError) -> None:
     if error.line_impedance_factor != 1.0:
-        lines = context.Lines
-        for name in lines.AllNames():
-            lines.Name(name)
-            factor = error.line_impedance_factor
-            resistance, reactance = np.array(lines.RMatrix()) * factor, np.array(lines.XMatrix()) * factor
-            lines.RMatrix(resistance.ravel().tolist())
-            lines.XMatrix(reactance.ravel().tolist())
+        for name in context.Lines.AllNames():
+            context.Lines.Name(name)
+            for matrix in (context.Lines.RMatrix, context.Lines.XMatrix):
+                _scale_matrix(matrix, error.line_impedance_factor)
     if error.source_voltage_pu is not None:
         context.Vsources.First()
         context.Vsources.PU(error.source_voltage_pu)
@@ -150,10 +147,20 @@ def _apply(context: Any, error: ModelError) -> None:
             context.RegControls.TapNumber(error.tap_pos)
 
 
+def _scale_matrix(matrix: Any, factor: float) -> None:
+    """Multiply an impedance matrix; OpenDSS reads and writes it in different units of length."""
+    old = np.array(matrix(), dtype=np.float64).ravel()
+    matrix(old.tolist())
+    read_back = np.array(matrix(), dtype=np.float64).ravel()
+    used = np.abs(old) > 0
+    conversion = float((read_back[used] / old[used]).mean()) if used.any() else 1.0
+    matrix((old * factor / conversion).tolist())
+
+
 def _tighten(context: Any) -> None:
     run(context, [f"set tolerance={TOLERANCE_PU} maxiterations={MAX_ITERATIONS} mode=snapshot"], "settings")
     if str(next(iter(context.Loads.AllNames()), "none")).lower() != "none":
-        run(context, [f"batchedit load..* vminpu={V_MIN_PU} vmaxpu=9"], "settings")
+        run(context, [f"batchedit load..* vminpu={V_MIN_PU} vlowpu=0 vmaxpu=9"], "settings")
 
 
 def _check_includes(path: Path, root: Path, seen: set[Path]) -> None:

@@ -1,5 +1,6 @@
 """pandapower per phase: the reference for unbalanced feeders, slow and with limits that it does not state itself."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,8 @@ class PandapowerPhaseEngine:
         for row in range(k):
             if self._run(p_gen_w[row], q_gen_var[row]):
                 self._read(state, row)
+                if not _balanced(state, row, p_gen_w[row]):
+                    _blank(state, row)
         return state
 
     def _run(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> bool:
@@ -85,6 +88,18 @@ class PandapowerPhaseEngine:
         state.converged[row] = True
         if state.unbalance_percent is not None:
             state.unbalance_percent[row] = np.repeat(net.res_bus_3ph.unbalance_percent.to_numpy(), 3)
+
+
+def _balanced(state: GridState, row: int, p_gen_w: FloatArray) -> bool:
+    """Whether power is conserved: beyond the loadability limit the run reports convergence without it."""
+    residual = p_gen_w.sum() + state.p_slack_w[row] - state.loss_w[row]
+    return bool(abs(residual) <= 1.0 + 1e-4 * np.abs(p_gen_w).sum())
+
+
+def _blank(state: GridState, row: int) -> None:
+    for field in dataclasses.fields(state):
+        values = getattr(state, field.name)
+        values[row] = False if field.name == "converged" else np.nan
 
 
 def _table(frame: Any, pattern: str) -> FloatArray:
