@@ -277,7 +277,7 @@ def test_a_fail_exits_with_1_and_names_the_check(small, tmp_path, capsys):
     assert code == 1
     printed = capsys.readouterr().out
     assert printed.startswith("Fail: ")
-    assert "fail: voltage min (feeder) at " in printed
+    assert "fail: lowest voltage, without trades at " in printed
     assert "limit 1.0900 pu" in printed
 
 
@@ -384,3 +384,25 @@ def test_feeders_that_are_none(source, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err
+
+
+def test_a_junit_file_that_cannot_be_is_refused_before_the_run(small, tmp_path, capsys):
+    assert run(small, "--out", tmp_path / "a", "--junit", tmp_path) == 2
+    assert run(small, "--out", tmp_path / "a", "--junit", small / "x.xml") == 2
+    assert capsys.readouterr().err.count("--junit") == 2
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_full_disk_is_no_riddle(small, tmp_path, capsys, monkeypatch):
+    import errno
+
+    import twin.scenario.load
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/x")
+
+    monkeypatch.setattr(twin.scenario.load, "load_scenario", full)
+    assert main(["check", str(small)]) == 4
+    err = capsys.readouterr().err
+    assert "No space left on device: 'runs/x'" in err
+    assert "nobody expected" not in err

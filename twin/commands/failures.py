@@ -1,5 +1,6 @@
 """From exceptions to exit codes and readable texts: no traceback reaches a user for wrong input."""
 
+import errno
 import json
 import os
 import sys
@@ -27,8 +28,14 @@ CODES = {
 """Errors of the other packages, by name so that naming them imports nothing; the nearest base counts."""
 
 
+DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+"""What a disk may answer without anything being wrong in the program."""
+
+
 def code_of(error: BaseException) -> int | None:
     """Return the exit code of an expected error, ``None`` for one that nobody expects."""
+    if isinstance(error, OSError) and error.errno in DISK:
+        return ABORTED
     if isinstance(error, TwinError):
         return error.exit_code
     names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)

@@ -54,6 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     variants = _variants(loaded, arguments.variant)
     out = arguments.out or _default_folder(loaded.base.name)
     _refuse_used(out, arguments.replace)
+    _refuse_unwritable(arguments.junit)
     from twin.run import run
 
     with _terminated_cleanly(), _progress(loaded, arguments) as progress:
@@ -103,6 +104,18 @@ def _refuse_used(out: Path, replace: bool) -> None:
         )
 
 
+def _refuse_unwritable(junit: Path | None) -> None:
+    """Refuse before the run what could not be written after it."""
+    if junit is None:
+        return
+    try:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongInputError(f"--junit {junit}: its folder cannot be made: {error.strerror}.") from None
+    if junit.is_dir():
+        raise WrongInputError(f"--junit {junit} is a folder; name a file.")
+
+
 @contextmanager
 def _terminated_cleanly() -> Iterator[None]:
     """Treat a polite kill (SIGTERM) as Ctrl-C, so that the run folder is closed and devices are made safe."""
@@ -130,7 +143,6 @@ def _write_junit(path: Path, result: "RunResult") -> None:
     from adapters.export.junit import write_junit
 
     name = str(result.manifest.get("name", result.folder.name))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_junit(path, name, result.checks, result.verdict, float(result.manifest.get("wall_s") or 0.0))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from twin.check_names import check_words
 from twin.results import RunResult
 from twin.scenario.words import listed
 
@@ -20,12 +21,15 @@ def summary(result: RunResult) -> list[str]:
     if margin and margin.get("margin") is not None:
         where = f" at {margin['element']}" if margin.get("element") else ""
         when = f", {str(margin['time'])[:16].replace('T', ' ')}" if margin.get("time") else ""
-        name, amount = _plain(str(margin["name"])), _amount(margin["margin"], str(margin.get("unit") or ""))
+        name, amount = (
+            check_words(str(margin["name"])),
+            _amount(margin["margin"], str(margin.get("unit") or "")),
+        )
         own = (
             "; the feeder's own, without trades" if result.verdict == "pass" and margin["margin"] < 0 else ""
         )
         lines.append(f"  smallest margin: {amount} ({name}{where}{when}{own})")
-    skipped = [str(item["name"]).replace("_", " ") for item in record.get("not_assessed", ())]
+    skipped = [check_words(str(item["name"])) for item in record.get("not_assessed", ())]
     if skipped:
         lines.append(f"  not assessed: {listed(skipped)}")
     report = result.folder / "report.html"
@@ -51,7 +55,7 @@ def _variants(result: RunResult) -> Iterator[str]:
 def _broken(checks: list[dict[str, Any]]) -> Iterator[str]:
     broken = [c for c in checks if c.get("judged", True) and c.get("verdict") in {"fail", "inconclusive"}]
     for check in broken[:MAX_CHECKS]:
-        parts = [f"{check['verdict']}: {_plain(str(check['name']))}"]
+        parts = [f"{check['verdict']}: {check_words(str(check['name']))}"]
         if check.get("element"):
             parts[0] += f" at {check['element']}"
         if check.get("value") is not None and check.get("limit") is not None:
@@ -64,11 +68,6 @@ def _broken(checks: list[dict[str, Any]]) -> Iterator[str]:
         yield ", ".join(parts)
     if len(broken) > MAX_CHECKS:
         yield f"and {len(broken) - MAX_CHECKS} more checks"
-
-
-def _plain(name: str) -> str:
-    who, dot, what = name.partition(".")
-    return f"{what} ({who})".replace("_", " ") if dot else name.replace("_", " ")
 
 
 def _amount(value: float, unit: str) -> str:
