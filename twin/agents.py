@@ -8,6 +8,7 @@ from numba import njit
 from adapters.grid.feeder import FloatArray, IntArray
 from market.orders import BATTERY, BUY, EV, HOUSE, PV, SELL, Orders, empty_orders
 from twin.fleet import FleetState, SetPoints
+from twin.gate.envelope import Envelope
 from twin.participants import BoolArray, Participants
 from twin.rules import battery_bounds_w, ev_most_w, in_window, self_consumption_w
 from twin.tariff import SupplierTariff
@@ -101,6 +102,14 @@ def _wish_rows(  # type: ignore[no-untyped-def]
     return wish * hours, base, recharging, wants
 
 
+def _cap(wish_wh: FloatArray, envelope: Envelope, hours: float) -> None:
+    """Cut wishes to the envelope, in place: the battery gives way first, then the car, then the roof."""
+    export, draw = envelope.export_w * hours, envelope.import_w * hours
+    ev = wish_wh[:, EV_FLEX_BUY] = np.minimum(wish_wh[:, EV_FLEX_BUY], draw)
+    pv = wish_wh[:, PV_FLEX_SELL] = np.minimum(wish_wh[:, PV_FLEX_SELL], export)
+    wish_wh[:, BATTERY_FLEX] = np.clip(wish_wh[:, BATTERY_FLEX], ev - draw, export - pv)
+
+
 class Agents:
     """All participants' strategies. Deterministic: randomness was drawn when the participants were placed."""
 
@@ -126,9 +135,18 @@ class Agents:
         self._row = np.repeat(np.arange(n, dtype=np.int32), SLOTS)
 
     def intend(
-        self, interval: int, state: FleetState, load_w: FloatArray, load_var: FloatArray, pv_w: FloatArray
+        self,
+        interval: int,
+        state: FleetState,
+        load_w: FloatArray,
+        load_var: FloatArray,
+        pv_w: FloatArray,
+        envelope: Envelope | None = None,
     ) -> Intent:
-        """Baseline and orders for ``interval`` from its forecasts (n,) and the devices' state at its start."""
+        """Baseline and orders for ``interval`` from its forecasts (n,) and the devices' state at its start.
+
+        An ``envelope`` that the operator published caps what each participant offers and asks beyond its baseline.
+        """
         people = self._people
         time_s = interval * self._interval_s
         second = (self._day_start_s + time_s) % 86400
@@ -140,6 +158,8 @@ class Agents:
             state.ev_need_wh, left_h, now <= least, load_w, pv_w, people.firm_import_w, people.exportable_w, second,
             self._hours,
         )  # fmt: skip
+        if envelope is not None:
+            _cap(wish, envelope, self._hours)
         orders = self._orders(interval, wish, np.where(wants, now, least))
         return Intent(interval, base[0], -load_var, base[1], recharge, orders)
 

@@ -29,7 +29,7 @@ def kpis(
         "intervals_count": recorder.last_interval + 1,
         "inconclusive_count": len(recorder.unsolved) + int(n.get("gate_inconclusive", 0)),
         "engine_difference_pu": _number(run.comparison.voltage.value if run.comparison.voltage else None),
-        "t_model_difference_pu": _number(run.comparison.t_model.value),
+        "t_model_difference_pu": _number(run.comparison.t_model.value if run.comparison.t_model else None),
         "wire_samples_count": int(n.get("wire_samples", 0)),
         "bad_samples_count": int(n.get("bad_samples", 0)),
         "forecast_mae_w": _number(n.get("forecast_error_w", 0) / max(1, recorder.last_interval + 1)),

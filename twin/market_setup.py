@@ -14,6 +14,7 @@ from market.ppa import Agreement, FixedPrice, IndexedPrice
 from market.preferences import Preference
 from market.registry import make_mechanism
 from twin.comparison import NO_MECHANISM, Comparison
+from twin.gate.price import electrical_distance_ohm
 from twin.scenario.schema import AgreementSection, MarketSection, PreferenceSection, Scenario
 from twin.tariff import micro
 
@@ -107,7 +108,7 @@ def build_mechanism(scenario: Scenario, names: Sequence[str], engine: Engine) ->
         return inner
     rows = {name: row for row, name in enumerate(names)}
     wishes = [_preference(section, rows) for section in market.preferences]
-    far = electrical_distance_ohm(engine) if any(w.max_distance is not None for w in wishes) else None
+    far = _distance_at_rest_ohm(engine) if any(w.max_distance is not None for w in wishes) else None
     agreements = [_agreement(section, scenario.n_intervals) for section in market.agreements]
     parties = {contract_party(name): row for name, row in rows.items()}
     return BeforeMarket(inner, Bilateral(agreements, wishes, parties, far))
@@ -121,20 +122,6 @@ def build_comparison(market: MarketSection, n: int) -> Comparison | None:
     return Comparison(market.mechanism, specs, n)
 
 
-def electrical_distance_ohm(engine: Engine, step_w: float = 1000.0) -> FloatArray:
-    """Thevenin impedance between connection points, |Z_ii + Z_jj - Z_ij - Z_ji|; (n, n), Ohm.
-
-    Z is taken from the engine at rest: what a step of active and reactive power at one point does to the voltage
-    at another. Source: P. Cuffe, A. Keane, IEEE Systems Journal 11 (2017), electrical distance by impedance.
-    """
-    n = len(engine.feeder.points)
-    bus = np.array([point.bus for point in engine.feeder.points])
-    step = np.vstack((np.zeros((1, n)), np.eye(n) * step_w))
-    rest = np.zeros_like(step)
-    volt = engine.feeder.bus_vn_v[bus]
-    by_p = engine.solve(step, rest).v_pu[:, bus] * volt
-    by_q = engine.solve(rest, step).v_pu[:, bus] * volt
-    # dV = (R dP + X dQ) / V, so R and X follow from the two steps; row: where power changed
-    z = ((by_p[1:] - by_p[0]) + 1j * (by_q[1:] - by_q[0])) * volt / step_w
-    own = np.diag(z)
-    return np.asarray(np.abs(own[:, None] + own[None, :] - z - z.T))
+def _distance_at_rest_ohm(engine: Engine) -> FloatArray:
+    rest = np.zeros(len(engine.feeder.points))
+    return electrical_distance_ohm(engine, rest, rest)

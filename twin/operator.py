@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from adapters.grid.engine import Engine
 from adapters.grid.feeder import FloatArray
+from twin.gate.envelope import Envelope, envelope
 from twin.gate.gate import GateDecision, GateProblem, TradeGate
 from twin.gate.limits import Limits
 from twin.scenario.schema import CoordinationSection
@@ -22,6 +23,7 @@ class Decided:
     decision: GateDecision | None
     problem: GateProblem | None
     wall_ms: float
+    envelope: Envelope | None = None  # published for the next interval
 
 
 class Operator(Protocol):
@@ -48,7 +50,8 @@ class GateKeeper:
     """Coordination 'gate'."""
 
     def __init__(self, engine: Engine, limits: Limits, section: CoordinationSection, interval_s: int) -> None:
-        self._gate = TradeGate(engine, limits, section.margin_v_pu, section.margin_loading_percent)
+        margins = (section.margin_v_pu, section.margin_loading_percent)
+        self._gate = TradeGate(engine, limits, *margins, weights=section.weights, robust=section.robust)
         self._interval_s = interval_s
         self._point_of = np.arange(len(engine.feeder.points))
 
@@ -64,14 +67,56 @@ class GateKeeper:
         return Decided(accepted, decision, problem, (time.perf_counter() - started) * 1e3)
 
 
-def make_operator(section: CoordinationSection, engine: Engine, limits: Limits, interval_s: int) -> Operator:
-    """Return the operator of a scenario's coordination mode."""
+class EnvelopeKeeper:
+    """Coordination 'envelope': publishes caps for the next interval from this one's forecasts, and cuts nothing."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        section: CoordinationSection,
+        interval_s: int,
+        most_w: tuple[FloatArray, FloatArray],
+    ) -> None:
+        """Bind the operator.
+
+        Args:
+            engine: the operator's model.
+            limits: the limits, without margins.
+            section: the scenario's coordination.
+            interval_s: market interval.
+            most_w: (n,) each: how much more every participant could export, and import, than its baseline.
+        """
+        self._engine = engine
+        self._limits = limits.tightened(section.margin_v_pu, section.margin_loading_percent)
+        self._allocation = section.envelope_allocation
+        self._interval_s = interval_s
+        self._most_w = most_w
+
+    def decide(self, session: Session) -> Decided:
+        """Let everything pass, as it was already capped; publish the next interval's envelope."""
+        started = time.perf_counter()
+        intent = session.intent
+        accepted = accepted_set_points(session, session.fills["energy_wh"].copy(), self._interval_s)
+        published = envelope(
+            self._engine, self._limits, intent.p_base_w, intent.q_base_var, *self._most_w, self._allocation
+        )
+        return Decided(accepted, None, None, (time.perf_counter() - started) * 1e3, published)
+
+
+def make_operator(
+    section: CoordinationSection,
+    engine: Engine,
+    limits: Limits,
+    interval_s: int,
+    most_w: tuple[FloatArray, FloatArray],
+) -> Operator:
+    """Return the operator of a scenario's coordination mode; ``most_w`` as ``EnvelopeKeeper`` has it."""
     if section.mode == "none":
         return LetPass(interval_s)
+    if section.mode == "envelope":
+        return EnvelopeKeeper(engine, limits, section, interval_s, most_w)
     return GateKeeper(engine, limits, section, interval_s)
-
-
-Mode = Literal["none", "gate"]
 
 
 def traded_p_w(problem: GateProblem, energy_wh: FloatArray) -> FloatArray:

@@ -63,7 +63,8 @@ class Organs:
         }
         coupled = self.run.coupling == "quasi_static"
         v_pu = np.ones(self.run.feeder.n_bus) if coupled else None
-        return WorldOrgans(by_kind, self.devices.state, v_pu)
+        feedback = self.run.scenario.coordination.mode == "envelope"
+        return WorldOrgans(by_kind, self.devices.state, v_pu, feedback)
 
     def role_records(self) -> list[dict[str, Any]]:
         """What was seen of each bench role, for the manifest."""
@@ -98,7 +99,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         forecaster=Forecaster(profiles, s, people),
         desk=TradingDesk(local, tariff, s.interval_s, comparison),
         comparison=comparison,
-        operator=make_operator(s.coordination, gate_engine, limits, s.interval_s),
+        operator=make_operator(s.coordination, gate_engine, limits, s.interval_s, people.extra_w),
         devices=Devices(people, profiles, s.step_s, bus_of, bench, on_sample),
         plant=Plant(plant_engine),
         plant_engine=plant_engine,

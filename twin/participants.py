@@ -73,6 +73,11 @@ class Participants:
         )
 
     @property
+    def extra_w(self) -> tuple[FloatArray, FloatArray]:
+        """How much more than its baseline every participant could export, and import, at most; (n,) each."""
+        return self.pv_rated_w + self.battery_p_w, self.ev_p_w + self.battery_p_w
+
+    @property
     def exportable_w(self) -> float:
         """Power that may be exported without a trade: none where unsold surplus is curtailed."""
         return 0.0 if self.curtails else float(self.firm_export_w)

@@ -28,13 +28,15 @@ WIRES = (
 class WorldOrgans:
     """The domain object behind each simulator, by kind, and the devices' first state.
 
-    ``initial_v_pu`` (n_bus,) is set where a bench is coupled to the plant: its devices then see the voltages of
-    the step before, over a second time-shifted wire.
+    ``operator_feedback``: what the operator publishes for the next interval reaches the participants, over a
+    time-shifted wire. ``initial_v_pu`` (n_bus,) is set where a bench is coupled to the plant: its devices then see
+    the voltages of the step before, over another.
     """
 
     by_kind: dict[str, Any]
     initial_state: FleetState
     initial_v_pu: FloatArray | None = None
+    operator_feedback: bool = False
 
 
 Attach = Callable[[Any, dict[str, Any]], None]
@@ -69,6 +71,14 @@ def run_world(
             time_shifted=True,
             initial_data={"state": organs.initial_state},
         )
+        if organs.operator_feedback:
+            world.connect(
+                entities["gate"],
+                entities["participants"],
+                "published",
+                time_shifted=True,
+                initial_data={"published": ()},
+            )
         if organs.initial_v_pu is not None:
             world.connect(
                 entities["plant"],

@@ -9,8 +9,9 @@ class Simulator(Shell):
     """Organ: an ``Operator``."""
 
     MODEL = "Gate"
-    ATTRS = ("session", "decided")
+    ATTRS = ("session", "decided", "published")
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
         """Decide which trades may flow."""
-        return {"decided": self.organ.decide(given["session"])}
+        decided = self.organ.decide(given["session"])
+        return {"decided": decided, "published": () if decided.envelope is None else (decided.envelope,)}

@@ -9,10 +9,12 @@ class Simulator(Shell):
     """Organ: ``(agents, forecaster)``."""
 
     MODEL = "Participants"
-    ATTRS = ("state", "intent")
+    ATTRS = ("state", "published", "intent")
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
         """Forecast the interval and say what each participant wants."""
         agents, forecaster = self.organ
         interval = time // self.step_s
-        return {"intent": agents.intend(interval, given["state"], *forecaster.interval(interval))}
+        # what the operator published an interval ago: nothing at first, and with other kinds of coordination
+        envelope = next(iter(given.get("published", ())), None)
+        return {"intent": agents.intend(interval, given["state"], *forecaster.interval(interval), envelope)}
