@@ -122,13 +122,11 @@ def share_rows(
 
 
 def responsible(shares: Shares, names: tuple[str, ...], unit: str) -> list[dict[str, Any]]:
-    """The participants with the largest adverse shares of a change."""
-    order = np.argsort(-shares.share_of_change, kind="stable")[:TOP]
-    return [
-        {"participant": names[i], "share": float(shares.share_of_change[i]), "unit": unit}
-        for i in order
-        if shares.share_of_change[i] > 0
-    ]
+    """The participants with the largest adverse shares of a change, and the one that relieved it most (negative)."""
+    share = shares.share_of_change
+    order = np.argsort(-share, kind="stable")
+    chosen = [i for i in order[:TOP] if share[i] > 0] + [i for i in order[-1:] if share[i] < 0]
+    return [{"participant": names[i], "share": float(share[i]), "unit": unit} for i in chosen]
 
 
 def worst_moment(

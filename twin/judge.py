@@ -11,6 +11,7 @@ from twin.kpis import kpis
 from twin.mechanism_report import bill_columns, comparison_record
 from twin.organs import Organs
 from twin.prepare import PreparedRun
+from twin.sentence import sentence
 from twin.verdict import (
     Check,
     Evidence,
@@ -19,7 +20,6 @@ from twin.verdict import (
     make_checks,
     not_assessed,
     overall,
-    sentence,
     smallest_margin,
 )
 
@@ -51,7 +51,7 @@ def judge(
     outcome = overall(checks)
     verdict = {
         "verdict": outcome,
-        "sentence": sentence(run, outcome, checks),
+        "sentence": sentence(s, outcome, checks),
         "judge": s.judge,
         "checks": [as_record(check) for check in checks],
         "not_assessed": not_assessed(s, checks),

@@ -270,43 +270,6 @@ def smallest_margin(checks: list[Check], limits: LimitsSection) -> Check | None:
     return min(judged, key=lambda c: (c.margin or 0.0) / spans[c.name.partition(".")[2]], default=None)
 
 
-def sentence(run: PreparedRun, outcome: Outcome, checks: list[Check]) -> str:
-    """The verdict in one sentence."""
-    title = run.scenario.title or run.scenario.name
-    what = {"trades": "the trades", "feeder": "the feeder without trades", "both": "feeder and trades"}
-    who = what[run.scenario.judge]
-    if outcome == "pass":
-        closest = smallest_margin(checks, run.scenario.limits)
-        if closest is None or closest.margin is None:
-            return f"Pass: {who} of “{title}” keep every limit that was assessed."
-        margin = (
-            f"{closest.margin:.4f} pu" if closest.unit == "pu" else f"{closest.margin:.1f} percentage points"
-        )
-        kind = closest.name.partition(".")[2].replace("_", " ")
-        nearest = f"the closest is {kind} at {closest.element}, by {margin}"
-        return f"Pass: {who} of “{title}” keep every assessed limit; {nearest}."
-    failed = [c for c in checks if c.judged and c.verdict == outcome]
-    if outcome == "inconclusive":
-        failed = [c for c in checks if c.verdict == "inconclusive"]
-        return f"Inconclusive: {'; '.join(f'{c.name}: {c.detail}' for c in failed) or 'nothing could be assessed'}."
-    return f"Fail: {who} of “{title}” break {_listed(failed)}."
-
-
-def _listed(failed: list[Check]) -> str:
-    parts = []
-    for check in failed:
-        if check.unit in ("pu", "percent") and check.value is not None:
-            unit = "pu" if check.unit == "pu" else "%"
-            digits = 3 if unit == "pu" else 0
-            kind = check.name.partition(".")[2].replace("_", " ")
-            parts.append(
-                f"{kind} ({check.value:.{digits}f} {unit}, limit {check.limit:g} {unit}, at {check.element})"
-            )
-        else:
-            parts.append(f"{check.name} ({check.value}, allowed {check.limit})")
-    return ", ".join(parts)
-
-
 def as_record(check: Check) -> dict[str, Any]:
     """A check as it stands in verdict.json."""
     return asdict(check)

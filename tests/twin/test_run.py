@@ -89,8 +89,11 @@ def test_violations_name_those_behind_them(ungated):
     assert mine["share_of_change"].sum() + mine["residual"].iloc[0] == pytest.approx(change, rel=0.02)
     excess = 0.975 - worst["value"]
     assert mine["share_of_excess"].sum() == pytest.approx(excess, rel=0.02)
-    named = [r["participant"] for r in ungated.verdict_record["worst_bus"]["responsible"]]
-    assert named and set(named) <= set(cars["participant"])
+    people = ungated.verdict_record["worst_bus"]["responsible"]
+    adverse = [p["participant"] for p in people if p["share"] > 0]
+    assert adverse and set(adverse) <= set(cars["participant"])
+    (relief,) = [p["participant"] for p in people if p["share"] < 0]
+    assert relief == mine.loc[mine["share_of_change"].idxmin(), "participant"]
 
 
 def test_what_was_averted_is_named_too(gated):

@@ -44,7 +44,7 @@ def test_a_fail_lists_what_is_judged_and_broken(tmp_path):
     )
     assert lines[:3] == [
         "Fail: it breaks.",
-        "  fail: voltage min (trades) at Bus 9, 0.9312 pu, limit 0.9400 pu, 3 times, first in interval 24",
+        "  fail: lowest voltage, with trades at Bus 9, 0.9312 pu, limit 0.9400 pu, 3 times, first in interval 24",
         "  fail: kpi, 7, limit 5, once",
     ]
     assert lines[-1] == f"  results: {tmp_path}"
@@ -75,8 +75,8 @@ def test_margin_what_was_not_assessed_and_the_report(tmp_path):
     }
     assert summary(result(tmp_path, record)) == [
         "Pass: fine.",
-        "  smallest margin: 0.6 % (line loading (trades) at Line 83, 2016-12-01 19:45)",
-        "  not assessed: protection and fault levels and device data",
+        "  smallest margin: 0.6 % (line loading, with trades at Line 83, 2016-12-01 19:45)",
+        "  not assessed: protection and fault levels and data of devices on a wire",
         f"  report: {tmp_path / 'report.html'}",
     ]
     record["smallest_margin"] = {**margin, "margin": -1.5}

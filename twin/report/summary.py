@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from twin.check_names import CHECK_WORDS, check_words
 from twin.report import words
 from twin.results import RunResult
 
 Context = dict[str, Any]
-SHOWN_PEOPLE = 5
+SHOWN_PEOPLE = 6  # five who burden and one who relieves
 MARKS = {
     "pass": ("pass", "✓", "Pass"),
     "fail": ("fail", "✕", "Fail"),
@@ -22,25 +23,13 @@ FORECASTS = {
 }
 
 
-_CHECKS = {
-    "voltage_min": "Lowest voltage",
-    "voltage_max": "Highest voltage",
-    "line_loading": "Line loading",
-    "transformer_loading": "Transformer loading",
-    "power_flow": "Power flows solved",
-    "engine_agreement": "Agreement of engines",
-    "device_data": "Data of devices on a wire",
-    "money": "Money sums to zero",
-}
 _ONLY_IF_ANY = ("pv_curtailed_wh",)
-_WHO = {"trades": "with trades", "feeder": "without trades", "expect": "expected"}
 
 
 def check_name(name: Any) -> str:
-    """A check's name in words: 'trades.voltage_min' is 'Lowest voltage, with trades'."""
-    who, _, what = str(name).rpartition(".")
-    text = _CHECKS.get(what, what.replace("_", " ").capitalize() if who != "expect" else what)
-    return f"{text}, {_WHO.get(who, who)}" if who else text
+    """A check's name in words, capitalised; the name of a KPI is kept as it is."""
+    text = check_words(str(name))
+    return text if str(name).startswith("expect.") else text[:1].upper() + text[1:]
 
 
 def mark(verdict: Any) -> Context:
@@ -59,7 +48,10 @@ def first_screen(run: RunResult) -> Context:
         "judge": record.get("judge"),
         "checks": [_check(check, currency) for check in run.checks],
         "not_assessed": [
-            {**item, "name": check_name(item["name"]) if item.get("name") in _CHECKS else item.get("name")}
+            {
+                **item,
+                "name": check_name(item["name"]) if item.get("name") in CHECK_WORDS else item.get("name"),
+            }
             for item in record.get("not_assessed") or []
         ],
         "margin": _margin(record.get("smallest_margin"), currency),

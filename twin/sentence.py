@@ -1,0 +1,60 @@
+"""The verdict in one sentence."""
+
+from twin.check_names import CHECK_WORDS, check_words
+from twin.scenario.schema import Scenario
+from twin.verdict import Check, Outcome, smallest_margin
+
+_JUDGED = {
+    "trades": ("the trades of", "keep", "break"),
+    "feeder": ("the feeder of", "keeps", "breaks"),
+    "both": ("feeder and trades of", "keep", "break"),
+}
+
+
+def sentence(scenario: Scenario, outcome: Outcome, checks: list[Check]) -> str:
+    """What was judged, what came of it, and the limit that is nearest or those that are broken."""
+    who, keep, breaks = _JUDGED[scenario.judge]
+    what = f"{who} “{scenario.title or scenario.name}”" + (
+        " without trades" if scenario.judge == "feeder" else ""
+    )
+    if outcome == "pass":
+        closest = smallest_margin(checks, scenario.limits)
+        if closest is None or closest.margin is None:
+            return f"Pass: {what} {keep} every limit that was assessed."
+        pu = closest.unit == "pu"
+        margin = f"{closest.margin:.4f} pu" if pu else f"{closest.margin:.1f} percentage points"
+        kind = CHECK_WORDS[closest.name.partition(".")[2]]
+        return f"Pass: {what} {keep} every assessed limit; the closest is {kind} at {closest.element}, by {margin}."
+    if outcome == "inconclusive":
+        unclear = [f"{_plain(c)}: {c.detail}" for c in checks if c.verdict == "inconclusive"]
+        return f"Inconclusive: {'; '.join(unclear) or 'nothing could be assessed'}."
+    failed = [c for c in checks if c.judged and c.verdict == outcome]
+    limits = [c for c in failed if c.name.partition(".")[2] in CHECK_WORDS]
+    parts = [_other_failure(c) for c in failed if c not in limits]
+    if limits:
+        listed = ", ".join(_broken(c, named=scenario.judge == "both") for c in limits)
+        parts.insert(0, f"{what} {breaks} {listed}")
+    return f"Fail: {'; '.join(parts)}."
+
+
+def _broken(check: Check, named: bool) -> str:
+    """A limit that was not kept, with as many digits as it takes to tell the value from the limit."""
+    unit, digits = ("pu", 3) if check.unit == "pu" else ("%", 0)
+    value, limit = check.value or 0.0, check.limit or 0.0
+    while value != limit and round(value, digits) == round(limit, digits) and digits < 9:
+        digits += 1
+    kind = check_words(check.name) if named else CHECK_WORDS[check.name.partition(".")[2]]
+    return f"{kind} ({value:.{digits}f} {unit}, limit {limit:g} {unit}, at {check.element})"
+
+
+def _other_failure(check: Check) -> str:
+    if not check.name.startswith("expect."):
+        return f"{_plain(check)}: {check.detail}"
+    value, limit = check.value or 0.0, check.limit or 0.0
+    wanted = "at most" if value > limit else "at least"
+    return f"{check.name.removeprefix('expect.')} is {value:.10g}, expected is {wanted} {limit:.10g}"
+
+
+def _plain(check: Check) -> str:
+    """Power flow, gate, money, by their own name: 'power flows solved: first in interval 3' would say the opposite."""
+    return check_words(check.name) if "." in check.name else check.name.replace("_", " ")
