@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from eth_abi.abi import encode
@@ -37,6 +37,8 @@ class Deployment:
     chain_id: int
     settlement: str
     currency: str
+    registry: str = ""
+    certificates: str = ""
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -102,6 +104,23 @@ def deploy_all(node: Node, keys: KeyRing, outbox: Outbox, terms: Terms, poll_s: 
     )
     wait_idle(outbox, poll_s=poll_s)
     return Deployment(node.chain_id(), settlement, token)
+
+
+def deploy_community(
+    node: Node, keys: KeyRing, outbox: Outbox, terms: Terms, token: str, interval_s: int, poll_s: float = 0.0
+) -> Deployment:
+    """Deploy everything: the settlement (over play money where ``token`` is empty), registry and certificates."""
+    if token:
+        settlement = deploy_settlement(outbox, keys, terms, token, poll_s)
+        outbox.post(*_grants(node, settlement, keys.operator.address))
+        wait_idle(outbox, poll_s=poll_s)
+        base = Deployment(node.chain_id(), settlement, token)
+    else:
+        base = deploy_all(node, keys, outbox, terms, poll_s)
+    registry = create(outbox, "AssetRegistry", ["address"], [keys.operator.address], poll_s)
+    types = ["address", "address", "uint64"]
+    certificates = create(outbox, "GreenCertificates", types, [base.settlement, registry, interval_s], poll_s)
+    return replace(base, registry=registry, certificates=certificates)
 
 
 def deploy_settlement(outbox: Outbox, keys: KeyRing, terms: Terms, token: str, poll_s: float = 0.0) -> str:

@@ -1,6 +1,9 @@
 """The embedded chain: settlement in this process, with pip packages alone and no server."""
 
+from typing import Any
+
 from adapters.chain.deploy import Terms, deploy_all
+from adapters.chain.errors import ChainInputError
 from adapters.chain.evm import Evm
 from adapters.chain.keys import embedded_keys
 from adapters.chain.ledger import LedgerChain
@@ -13,6 +16,26 @@ CHAIN_ID = 413_117
 """Private use; not registered to any public network."""
 LEAD_S = 600
 """Simulated seconds before the start in which the contracts are deployed."""
+
+
+def replay(history: dict[str, Any]) -> Evm:
+    """Execute a recorded chain again, transaction by transaction, in a fresh machine.
+
+    Raises ChainInputError where it does not end in the recorded block: then something in it was changed.
+    """
+    operator = embedded_keys().operator.canonical_address
+    evm = Evm(int(history["chain_id"]), int(history["genesis_time_s"]), (operator,), auto_mine=False)
+    for block in history["blocks"]:
+        for raw in block["transactions"]:
+            evm.send_raw(bytes.fromhex(raw[2:]))
+        evm.set_next_time(int(block["time_s"]))
+        evm.mine()
+    if "0x" + evm.head.hash.hex() != history["head"]:
+        raise ChainInputError(
+            f"the recorded chain was changed: replayed, it ends in block 0x{evm.head.hash.hex()}, "
+            f"recorded is {history['head']}"
+        )
+    return evm
 
 
 class EmbeddedChain(LedgerChain):
@@ -34,6 +57,32 @@ class EmbeddedChain(LedgerChain):
             preflight=False,
         )
         super().__init__("embedded", market_id, settlement, immediate=True, time_control=True)
+
+    def history(self) -> dict[str, Any]:
+        """Everything that is needed to make this chain again: ``replay`` reads it."""
+        contracts = {
+            "settlement": self.settlement.contract.address,
+            "currency": self.settlement.currency.address,
+        }
+        blocks = [
+            {
+                "time_s": int(block.header.timestamp),
+                "transactions": [
+                    "0x" + bytes(entry.transaction.encode()).hex() for entry in block.transactions
+                ],
+            }
+            for block in self.evm.blocks[1:]
+        ]
+        first = self.evm.blocks[0].header
+        return {
+            "kind": "embedded",
+            "chain_id": self.evm.chain_id,
+            "genesis_time_s": int(first.timestamp),
+            "market_id": self._market_id,
+            "contracts": contracts,
+            "blocks": blocks,
+            "head": "0x" + self.evm.head.hash.hex(),
+        }
 
     def _set_time(self, time_s: int) -> None:
         """Give the next block this time, unless time is already past it."""

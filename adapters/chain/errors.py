@@ -17,7 +17,7 @@ class BatchRefusedError(ChainError):
     """The contract refused a batch; the text says why. Settlement stops here, nothing is half settled."""
 
 
-class ArtefactError(ChainError):
+class ArtefactError(ChainInputError):
     """A shipped artefact and the code at an address differ, or one is missing: rebuild or redeploy."""
 
 

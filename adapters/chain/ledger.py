@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from adapters.chain.checks import check_batch
 from adapters.chain.errors import ChainError, ChainUnavailableError
@@ -78,6 +79,15 @@ class LedgerChain:
     def money_sum_micro(self) -> int:
         """Read the contract's own sum of all money."""
         return self.settlement.money_sum_micro()
+
+    def history(self) -> dict[str, Any]:
+        """Where this chain can be read again: its id and our contracts on it."""
+        contracts = {
+            "settlement": self.settlement.contract.address,
+            "currency": self.settlement.currency.address,
+        }
+        chain_id = self.settlement.outbox.chain_id
+        return {"kind": self.name, "chain_id": chain_id, "market_id": self._market_id, "contracts": contracts}
 
     def close(self) -> None:
         """Close outbox and connection. What is not settled stays in the outbox."""

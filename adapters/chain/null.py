@@ -1,5 +1,7 @@
 """No chain: batches are taken and nothing is settled, and every receipt says so."""
 
+from typing import Any
+
 from adapters.chain.checks import check_batch
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
@@ -31,6 +33,10 @@ class NullChain:
     def money_sum_micro(self) -> int:
         """Nothing is kept."""
         return 0
+
+    def history(self) -> dict[str, Any]:
+        """There is none."""
+        return {"kind": "none"}
 
     def close(self) -> None:
         """Nothing to release."""

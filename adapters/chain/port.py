@@ -1,7 +1,7 @@
 """The contract of a settlement chain: submit, confirm, read. No web3 type crosses it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ class SettlementChain(Protocol):
 
     def money_sum_micro(self) -> int:
         """Read the contract's own sum over all accounts and all money on its way: zero, always."""
+        ...
+
+    def history(self) -> dict[str, Any]:
+        """What is needed to read this chain again; plain JSON. A run keeps it as ``chain.json``."""
         ...
 
     def close(self) -> None:

@@ -108,13 +108,24 @@ def connect(url: str, timeout_s: float = 10.0) -> Node:
     raise ChainInputError(f"address of the node is {url!r}: it must begin with http, https, ws or wss")
 
 
+def reach(url: str) -> Node:
+    """A node that answers now. Raises ChainInputError where it does not: nothing was begun yet."""
+    node = connect(url)
+    try:
+        node.chain_id()
+    except ChainUnavailableError as error:
+        node.close()
+        raise ChainInputError(f"{error}: start the node, or correct its address") from error
+    return node
+
+
 def open_rpc(market_id: str, start_s: int, options: RpcOptions, terms: Terms | None = None) -> LedgerChain:
     """Attach to (or, in development, deploy) our contracts on a node.
 
-    Raises ChainUnavailableError where the node does not answer, ChainInputError for another chain id, market or
-    an operator without funds, ArtefactError where the contract is missing or is not ours.
+    Raises ChainInputError where the node does not answer, for another chain id or market and an operator
+    without funds, ArtefactError where the contract is missing or is not ours.
     """
-    node = connect(options.url)
+    node = reach(options.url)
     keys = embedded_keys() if options.development else keys_from_environment()
     check_node(node, keys, options)
     outbox = Outbox(options.outbox, node, keys.operator, confirmations=options.confirmations)

@@ -85,6 +85,8 @@ def _answer(chain: Any, message: dict[str, Any]) -> dict[str, Any]:
         value = [wire.receipt_to_json(receipt) for receipt in chain.drain()]
     elif what == "balances":
         value = chain.balances_micro()
+    elif what == "history":
+        value = chain.history()
     elif what == "money_sum":
         value = chain.money_sum_micro()
     else:

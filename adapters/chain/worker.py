@@ -85,6 +85,10 @@ class WorkerChain:
         """Read the contract's own sum of all money."""
         return int(self._ask("money_sum"))
 
+    def history(self) -> dict[str, Any]:
+        """What is needed to read this chain again, or to make it again (`twin chain reconcile`)."""
+        return dict(self._ask("history"))
+
     def close(self) -> None:
         """End the process, also in the middle of its work. Safe to call twice, and after it died."""
         if self._closed:

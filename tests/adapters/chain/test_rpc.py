@@ -184,7 +184,7 @@ def test_a_node_without_time_control_leaves_batches_proposed(served, options, ma
 
 def test_a_node_that_is_not_there(served, options):
     served.down()
-    with pytest.raises(ChainUnavailableError, match=rf"no answer from http://127\.0\.0\.1:{served.port}"):
+    with pytest.raises(ChainInputError, match=rf"no answer from http://127\.0\.0\.1:{served.port}"):
         open_rpc("street", START_S, options())
 
 

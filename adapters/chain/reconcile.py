@@ -1,0 +1,209 @@
+"""A run folder against its chain: every batch, every account and every trade, to the last unit.
+
+The folder's tables are netted anew with the market core; what comes out must be what the chain holds.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.chain import typed
+from adapters.chain.contract import Contract
+from adapters.chain.embedded import replay
+from adapters.chain.errors import ChainInputError
+from adapters.chain.node import Node
+from adapters.chain.provider import RpcNode
+from adapters.chain.settlement import STATUS
+from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, net
+
+SUPPLIER_ACCOUNT, POOL_ACCOUNT = "supplier", "pool"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison: what was compared, whether it agrees, and the numbers."""
+
+    what: str
+    agrees: bool
+    detail: str
+
+
+def reconcile(folder: Path, url: str = "") -> list[Finding]:
+    """Compare a finished run with its chain. Raises ChainInputError where the folder cannot be compared."""
+    history, manifest = _json(folder, "chain.json"), _json(folder, "manifest.json")
+    tables = {name: _table(folder, name) for name in ("settlement", "trades", "participants")}
+    contract, node = _attach(history, url)
+    contract.check_code()
+    proposed = {event["batch"][7].hex(): event for event in contract.history("BatchProposed")}
+    settled = [row for row in tables["settlement"] if row["status"] in ("final", "proposed")]
+    findings = [
+        _batches(settled, proposed, contract, node),
+        _nothing_else(settled, proposed),
+        _money_sum(contract),
+    ]
+    if tables["participants"]:
+        findings += [
+            _bills(tables["participants"], contract),
+            _trades(tables, settled, str(history["market_id"]), manifest),
+        ]
+    return findings
+
+
+def _attach(history: dict[str, Any], url: str) -> tuple[Contract, Node]:
+    if history.get("kind") == "embedded":
+        node = Node(RpcNode(replay(history)))
+    elif history.get("kind") == "rpc":
+        from adapters.chain.rpc import reach
+
+        if not url:
+            raise ChainInputError("this run settled on a node: give its address with --url")
+        node = reach(url)
+        if node.chain_id() != history["chain_id"]:
+            raise ChainInputError(
+                f"the node is of chain {node.chain_id()}, the run's is {history['chain_id']}"
+            )
+    else:
+        raise ChainInputError("this run settled on no chain (settlement.chain: none)")
+    return Contract(node, "EnergySettlement", history["contracts"]["settlement"]), node
+
+
+def _batches(
+    settled: list[dict[str, Any]], proposed: dict[str, Any], contract: Contract, node: Node
+) -> Finding:
+    """Digest, root, transaction, block, gas and status of every row of settlement.parquet."""
+    wrong = []
+    for row in settled:
+        event = proposed.get(row["digest"])
+        if event is None:
+            wrong.append(f"{row['digest'][:16]} is not on the chain")
+            continue
+        receipt = node.receipt(row["transaction"])
+        status = STATUS[contract.read("statusOf", event["id"])]
+        have = (
+            event["batch"][5].hex(),
+            event["transaction"],
+            receipt.block_number if receipt else None,
+            receipt.gas if receipt else None,
+            status,
+        )
+        want = (row["root"], row["transaction"], row["block_number"], row["gas"], row["status"])
+        if have != want:
+            wrong.append(f"{row['digest'][:16]}: chain {have}, folder {want}")
+    return Finding(
+        "batches in the folder are on the chain", not wrong, "; ".join(wrong) or f"{len(settled)} batches"
+    )
+
+
+def _nothing_else(settled: list[dict[str, Any]], proposed: dict[str, Any]) -> Finding:
+    extra = sorted(set(proposed) - {row["digest"] for row in settled})
+    return Finding("the chain holds no other batch", not extra, ", ".join(extra) or "none")
+
+
+def _money_sum(contract: Contract) -> Finding:
+    total = int(contract.read("moneySum"))
+    return Finding("money on chain sums to zero", total == 0, f"{total} micro")
+
+
+def _bills(participants: list[dict[str, Any]], contract: Contract) -> Finding:
+    """Every participant's bill over the run is what the chain took from the account."""
+    bills: dict[str, int] = {}
+    for row in participants:
+        bills[row["participant"]] = bills.get(row["participant"], 0) + row["bill_micro"]
+    opened = {event["name"] for event in contract.history("AccountOpened")}
+    names = sorted(set(bills) | opened - {SUPPLIER_ACCOUNT, POOL_ACCOUNT})
+    nets = contract.read("netOf", [typed.account_id(name) for name in names])
+    wrong = [
+        f"{name}: chain {value}, bills {-bills.get(name, 0)}"
+        for name, value in zip(names, nets, strict=True)
+        if value != -bills.get(name, 0)
+    ]
+    return Finding(
+        "bills are what the chain holds", not wrong, "; ".join(wrong[:5]) or f"{len(names)} accounts"
+    )
+
+
+def _trades(
+    tables: dict[str, list[dict[str, Any]]],
+    settled: list[dict[str, Any]],
+    market_id: str,
+    manifest: dict[str, Any],
+) -> Finding:
+    """Net all trades and meter readings of each period anew: root and digest must come out the same."""
+    start_s = int(datetime.fromisoformat(manifest["start"]).timestamp())
+    interval_s = int(manifest["interval_s"])
+    wrong = [
+        f"trade {t['order_id']} of interval {t['interval']}: settled {t['settled_wh']} of cleared {t['cleared_wh']} Wh"
+        for t in tables["trades"]
+        if not 0 <= t["settled_wh"] <= t["accepted_wh"] <= t["cleared_wh"]
+    ]
+    for row in settled:
+        first = (row["period_start_s"] - start_s) // interval_s
+        last = (row["period_end_s"] - start_s + interval_s - 1) // interval_s
+        accounts, entries = _entries(tables, first, last)
+        made = net(accounts, entries, market_id, row["period_start_s"], row["period_end_s"])
+        if made.root.hex() != row["root"]:
+            wrong.append(f"period from {row['period_start_s']} s: its trades give another root")
+        elif made.digest.hex() != row["digest"]:
+            wrong.append(f"period from {row['period_start_s']} s: its positions give another digest")
+    count = len(tables["trades"])
+    return Finding(
+        "cleared, metered and on chain agree, trade by trade",
+        not wrong,
+        "; ".join(wrong[:5]) or f"{count} trades",
+    )
+
+
+def _entries(tables: dict[str, list[dict[str, Any]]], first: int, last: int) -> tuple[list[str], Any]:
+    """The ledger's entries of intervals [first, last), from the tables alone."""
+    meters = [row for row in tables["participants"] if first <= row["interval"] < last]
+    names = list(dict.fromkeys(row["participant"] for row in meters))
+    index, n = {name: i for i, name in enumerate(names)}, len(names)
+    local = [
+        t
+        for t in tables["trades"]
+        if first <= t["interval"] < last and t["counterparty"] != "supplier" and t["accepted_wh"] > 0
+    ]
+    entries = np.zeros(len(local) + n + 2, dtype=ENTRY_DTYPE)
+    energy, money = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    for row in meters:
+        energy[index[row["participant"]]] += row["metered_wh"]
+        money[index[row["participant"]]] -= row["bill_micro"]
+    for entry, trade in zip(entries, local, strict=False):
+        signed = trade["accepted_wh"] if trade["side"] == "sell" else -trade["accepted_wh"]
+        who = index[trade["participant"]]
+        entry["account"], entry["kind"], entry["energy_wh"] = who, TRADE, signed
+        entry["interval"], entry["reference"] = trade["interval"], trade["order_id"]
+        entry["money_micro"] = trade["money_micro"]
+        energy[who] -= signed
+        money[who] -= trade["money_micro"]
+    rest = entries[len(local) :]
+    rest["account"] = np.arange(n + 2)
+    rest["kind"][:n], rest["energy_wh"][:n], rest["money_micro"][:n] = SUPPLY, energy, money
+    rest["kind"][n:] = SUPPLY, ROUNDING
+    rest["money_micro"][n:] = -money.sum(), -sum(t["money_micro"] for t in local)
+    return [*names, SUPPLIER_ACCOUNT, POOL_ACCOUNT], entries
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / name).read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ChainInputError(
+            f"{folder.name}/{name} cannot be read ({type(error).__name__}): is it a finished run?"
+        ) from error
+
+
+def _table(folder: Path, name: str) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.parquet"
+    if not path.exists():
+        return []
+    try:
+        return list(pq.read_table(path).to_pylist())
+    except (OSError, ValueError) as error:
+        raise ChainInputError(f"{folder.name}/{path.name} cannot be read: {error}") from error
