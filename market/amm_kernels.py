@@ -38,13 +38,13 @@ _PER_KWH = 1000
 _MILLION = 1_000_000
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _fee(amount, fee_ppm):  # type: ignore[no-untyped-def]
     """Return ceil(amount * fee_ppm / 1e6); an amount is below 2**62 / FINE, so the product fits 64 bits."""
     return (amount * fee_ppm + _MILLION - 1) // _MILLION
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _buy_exact(state, energy_wh):  # type: ignore[no-untyped-def]
     """Return (code, cost in millionths of a micro, rounded up) of taking exactly ``energy_wh`` out."""
     if state[CLOSED] != 0:
@@ -66,7 +66,7 @@ def _buy_exact(state, energy_wh):  # type: ignore[no-untyped-def]
     return OK, exact
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _sell_exact(state, energy_wh):  # type: ignore[no-untyped-def]
     """Return (code, pay in millionths of a micro, rounded down) of putting exactly ``energy_wh`` in."""
     if state[CLOSED] != 0:
@@ -104,7 +104,7 @@ def quote_sell(state, energy_wh):  # type: ignore[no-untyped-def]
     return code, pay, _fee(pay, state[FEE_PPM])
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def buy(state, energy_wh):  # type: ignore[no-untyped-def]
     """Execute ``quote_buy``: the trader pays cost + fee."""
     code, exact = _buy_exact(state, energy_wh)
@@ -117,7 +117,7 @@ def buy(state, energy_wh):  # type: ignore[no-untyped-def]
     return code, cost, fee
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def sell(state, energy_wh):  # type: ignore[no-untyped-def]
     """Execute ``quote_sell``: the trader gets pay - fee."""
     code, exact = _sell_exact(state, energy_wh)

@@ -24,7 +24,7 @@ _SIXTY_FOUR = np.uint64(64)
 _STEPS = (np.uint64(32), np.uint64(16), np.uint64(8), np.uint64(4), np.uint64(2), np.uint64(1))
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def multiply_wide(a, b):  # type: ignore[no-untyped-def]
     """Return the 128-bit product of two uint64 as (high, low)."""
     a_hi = a >> _U32
@@ -84,7 +84,7 @@ def _divide_wide(high, low, d):  # type: ignore[no-untyped-def]
     return (q1 << _U32) | q0, rest >> shift
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _divide_estimated(high, low, d, estimate):  # type: ignore[no-untyped-def]
     """Return quotient and remainder of (high, low) / d from an estimate that is off by a few at most.
 
@@ -106,7 +106,7 @@ def _divide_estimated(high, low, d, estimate):  # type: ignore[no-untyped-def]
         q += _U1
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def divide_product(a, b, d):  # type: ignore[no-untyped-def]
     """Return (quotient, remainder, in range) of a*b/d for int64 a, b >= 0 and d > 0.
 
@@ -160,7 +160,7 @@ def mul_div_up(a, b, d):  # type: ignore[no-untyped-def]
     return q + np.int64(1) if rest > 0 else q
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def small_product_at_most(a, m, c, n):  # type: ignore[no-untyped-def]
     """As ``product_at_most`` for a, c >= 0 and 0 <= m, n < 2**32: half the multiplications."""
     a_wide, c_wide, m_wide, n_wide = np.uint64(a), np.uint64(c), np.uint64(m), np.uint64(n)
