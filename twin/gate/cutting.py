@@ -9,12 +9,11 @@ from adapters.grid.feeder import FloatArray
 from twin.gate.bisection import SECTIONS, bisect, scaled
 from twin.gate.maximal import maximal
 from twin.gate.program import ProgramError
-from twin.gate.sequential import Settled, settle
+from twin.gate.sequential import Settled, Weights, settle
 from twin.gate.trial import Answer, Trial
 from twin.gate.units import WattHours
 
 DecidedBy = Literal["screen", "ac", "lp", "bisection"]
-Weights = Literal["value", "equal"]
 
 CUT = "cut by the gate"
 CUT_WITH_POOL = "cut with its pool, whose other side is limited"
@@ -81,7 +80,7 @@ def _priced(trial: Trial, settled: Settled, weights: Weights) -> Cut:
         text = "rounded to whole Wh within the limits"
         return Cut(settled.accepted_wh, "lp", tuple(binding), (text,) * n, shadow)
     price = np.array([settled.price[int(e)] for e in entries])
-    cost = price[:, None] * (settled.sensitivity.excess_per_w[entries] @ units.effect_w_per_wh)
+    cost = price[:, None] * units.per_wh(settled.sensitivity.excess_per_w[entries])
     pool = int(np.argmax((np.maximum(cost, 0) * short).sum(axis=1)))
     for u in np.flatnonzero(short > 0):
         own = int(np.argmax(cost[:, u]))

@@ -8,9 +8,10 @@ import numpy as np
 from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray, IntArray
 from market.orders import POOL, Fills
-from twin.gate.cutting import Cut, DecidedBy, Weights, cut
+from twin.gate.cutting import Cut, DecidedBy, cut
 from twin.gate.errors import GateInputError
 from twin.gate.limits import Limits, Violation
+from twin.gate.sequential import Weights
 from twin.gate.trial import Trial
 from twin.gate.units import Units, WattHours, make_units, power_of
 

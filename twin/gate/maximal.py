@@ -49,10 +49,10 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
     """
     units, accepted = trial.units, accepted_wh.copy()
     excess = trial.ask(accepted).excess
+    per_wh = units.per_wh(sens.excess_per_w)
     for _ in range(ROBUST_PASSES if trial.robust else PASSES):
         steps = _steps(units, accepted)
-        effect = steps.sum(units.effect_w_per_wh)
-        room = _room(effect, excess, sens)
+        room = _room(steps.sum(per_wh), excess)
         gain = steps.sum(units.weight)
         keep = np.flatnonzero(((steps.b < 0) | (room >= WORTH_TRYING_WH)) & (gain > 0))
         steps, room, gain = steps.pick(keep), room[keep], gain[keep]
@@ -110,10 +110,10 @@ def _one_of_a_kind(units: Units, chosen: IntArray) -> IntArray:
     return np.array(sorted(best.values()), dtype=np.int64)
 
 
-def _room(effect: FloatArray, excess: FloatArray, sens: Sensitivity) -> FloatArray:
-    """Wh that each step could grow by in the linear model."""
+def _room(per_wh: FloatArray, excess: FloatArray) -> FloatArray:
+    """Wh that each step could grow by in the linear model; ``per_wh`` (n_bounds, k) is what one does."""
     watched = np.isfinite(excess)
-    slope = sens.excess_per_w[watched] @ effect
+    slope = per_wh[watched]
     rising = slope > 1e-15
     room = np.where(rising, -excess[watched, None] / np.where(rising, slope, 1.0), np.inf)
     least: FloatArray = room.min(axis=0, initial=1e18)

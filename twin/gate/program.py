@@ -6,12 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from adapters.grid.engine import BoolArray
 from adapters.grid.feeder import FloatArray
 from twin.gate.units import Units
 
 TIE = 1e-4
 """Relative weight by which an earlier order is preferred to a later one of the same value."""
+
+OPTIONS = {
+    "output_flag": False,
+    "threads": 1,
+    "presolve": "off",
+    "solver": "simplex",
+    "dual_feasibility_tolerance": 1e-9,
+    "primal_feasibility_tolerance": 1e-9,
+}
 
 LEVELS = 6
 """Levels of the equal relative cut: those who are held up stay, the others go on."""
@@ -42,36 +50,40 @@ class Program:
     """Maximise value over accepted fractions y in [0, 1] of the units, pool sales equal to pool purchases.
 
     Rows are generated where a solution breaks them. Deterministic: one thread, simplex, ties by ``TIE``.
+    Units that move power stay within ``radius`` of ``centre`` (fractions), if one is given.
     """
 
     units: Units
+    centre: FloatArray | None = None
+    radius: float = 1.0
     rows: list[Row] = field(default_factory=list)
     duals: dict[Any, float] = field(default_factory=dict)
     _index: list[int] = field(default_factory=list)
     _highs: Any = None
     _unit: float = 1.0
+    _low: FloatArray = field(init=False)
+    _high: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
         import highspy
 
-        n = len(self.units.energy_wh)
+        n, energy = len(self.units.energy_wh), self.units.energy_wh
         self._inf = highspy.kHighsInf
-        self._highs = h = highspy.Highs()  # type: ignore[no-untyped-call]
-        h.setOptionValue("output_flag", False)
-        h.setOptionValue("threads", 1)
-        h.setOptionValue("presolve", "off")
-        h.setOptionValue("solver", "simplex")
-        h.setOptionValue("dual_feasibility_tolerance", 1e-9)
-        h.setOptionValue("primal_feasibility_tolerance", 1e-9)
+        self._low, self._high = np.zeros(n + 1), np.ones(n + 1)
+        if self.centre is not None:
+            moving = np.flatnonzero(self.units.moves)
+            self._low[moving] = np.maximum(self.centre[moving] - self.radius, 0)
+            self._high[moving] = np.minimum(self.centre[moving] + self.radius, 1)
+        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
+        for option, value in OPTIONS.items():
+            self._highs.setOptionValue(option, value)
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = n + 1, 0
         lp.sense_ = highspy.ObjSense.kMaximize
-        lp.col_cost_, lp.col_lower_, lp.col_upper_ = self.cost(), np.zeros(n + 1), np.ones(n + 1)
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = self.cost(), self._low, self._high
         lp.a_matrix_.start_ = np.zeros(n + 2, dtype=np.int32)
-        h.passModel(lp)
-        balance = (
-            self.units.pool_sign * self.units.energy_wh / max(1, int(self.units.energy_wh.max(initial=1)))
-        )
+        self._highs.passModel(lp)
+        balance = self.units.pool_sign * energy / max(1, int(energy.max(initial=1)))
         self._add(np.append(balance, 0.0), 0.0, 0.0)
 
     def cost(self) -> FloatArray:
@@ -104,13 +116,13 @@ class Program:
         pairs = zip(self.rows, self._index, strict=True)
         return {row.key: float(dual[index]) * self._unit / 1000 / row.scale for row, index in pairs}
 
-    def equal(self, cutter: Cutter, moving: BoolArray) -> FloatArray:
+    def equal(self, cutter: Cutter) -> FloatArray:
         """Equal relative cut: raise the common fraction; who is held up stays, the others go on.
 
         ``duals`` then tell which limits bound, but are not money.
         """
         n = len(self.units.energy_wh)
-        free = [int(u) for u in np.flatnonzero(moving & (self.units.energy_wh > 0))]
+        free = [int(u) for u in np.flatnonzero(self.units.moves & (self.units.energy_wh > 0))]
         held = np.zeros(n + 1)
         everything = np.arange(n + 1, dtype=np.int32)
         first = self._highs.getNumRow()
@@ -134,7 +146,7 @@ class Program:
         for u in rows:
             held[u] = t
         self._highs.changeColsCost(n + 1, everything, self.cost())
-        self._highs.changeColsBounds(n + 1, everything, np.maximum(held - 1e-9, 0), np.ones(n + 1))
+        self._highs.changeColsBounds(n + 1, everything, np.maximum(held - 1e-9, self._low), self._high)
         y = self.value(cutter)
         self.duals |= {key: price for key, price in prices.items() if not self.duals.get(key, 0.0) > 0}
         return y
@@ -156,4 +168,4 @@ class Program:
 
 
 class ProgramError(Exception):
-    """HiGHS found no optimum (a numerical accident: y = 0 is always allowed); the gate then bisects."""
+    """HiGHS found no optimum: the rows cannot be kept within the radius, or a numerical accident."""

@@ -6,14 +6,19 @@ from typing import Any, Literal
 import numpy as np
 
 from adapters.grid.feeder import FloatArray, IntArray
-from twin.gate.program import Program, Row
+from twin.gate.program import Program, ProgramError, Row
 from twin.gate.sensitivity import Sensitivity
 from twin.gate.trial import Answer, Failures, Trial
 from twin.gate.units import WattHours
 
 ROUNDS = 8
+FREE_ROUNDS = 2
+FIRST_RADIUS = 0.2
+"""How far an order's share may move in the first round that is not free; half of it in each one after."""
 ROWS_PER_CUT = 4
 CUT_TOLERANCE = 1e-9
+
+Weights = Literal["value", "equal"]
 
 Key = tuple[int, int, Failures]
 """Entry of ``Limits.bounds``, direction of flow that a loading was linearised at (0: voltages), failures."""
@@ -66,13 +71,18 @@ class _Linear:
             if self.direction[entry] == direction:
                 self.rows[entry, direction, failures] = self.row(entry, failures)
 
+    def turned(self, answer: Answer) -> bool:
+        """Whether a current flows the other way than where the slopes were taken."""
+        flow = np.where(answer.state.p_branch_w[0] < 0, -1, 1)
+        return bool((flow != self.direction[-len(flow) :]).any()) if len(flow) else False
+
     def row(self, entry: int, failures: Failures) -> Row:
         """The row of one limit under some failures at the present operating point, over fractions."""
         units = self.trial.units
         lost = list(failures)
-        power = units.effect_w_per_wh.copy()
-        np.subtract.at(power, units.place[lost], units.by_participant[lost])
-        per_wh = self.slope[entry] @ power
+        per_wh = units.per_wh(self.slope[entry : entry + 1])[0]
+        for who in lost:
+            per_wh = per_wh - self.slope[entry, units.place[who]] * units.by_participant[who]
         if failures in self.failed:
             excess = self.failed[failures][entry]
         else:
@@ -85,7 +95,7 @@ class _Linear:
         """The worst limits that the fractions break in the linear model and that no row states yet."""
         units = self.trial.units
         wh = y * units.energy_wh
-        over = self.excess + self.slope @ (units.effect_w_per_wh @ (wh - self.at)) + self.margin
+        over = self.excess + self.slope @ units.power_w(wh - self.at) + self.margin
         failures: list[Failures] = [()] * len(over)
         if self.trial.robust:
             lost = units.change_w(wh)
@@ -106,27 +116,51 @@ class _Linear:
         return new
 
 
-def settle(trial: Trial, weights: Literal["value", "equal"], start_wh: WattHours, start: Answer) -> Settled:
+def settle(trial: Trial, weights: Weights, start_wh: WattHours, start: Answer) -> Settled:
     """Run the sequence from a schedule with a solution until it passes the power flow as rounded.
 
+    The first rounds may go anywhere; the later ones stay ever nearer to the schedule before, because among
+    many orders of nearly the same worth the best schedule jumps, and what it breaks jumps with it.
     Raises ``ProgramError`` where HiGHS finds no optimum.
     """
-    units, linear = trial.units, _Linear(trial)
-    at, answer = start_wh, start
+    linear, at, answer = _Linear(trial), start_wh, start
     for done in range(1, ROUNDS + 1):
-        sens = trial.linearise(at)
+        # Near by, the slopes still hold; only a current that has turned round needs new ones.
+        if done <= FREE_ROUNDS or linear.turned(answer):
+            sens = trial.linearise(at)
         linear.relinearise(answer, at, sens)
-        program = Program(units)
-        for row in linear.rows.values():
-            program.add(row)
-        y = program.value(linear.broken) if weights == "value" else program.equal(linear.broken, units.moves)
-        accepted = units.balanced(y * units.energy_wh)
+        radius = 1.0 if done <= FREE_ROUNDS else FIRST_RADIUS * 0.5 ** (done - FREE_ROUNDS - 1)
+        accepted, price = _round(linear, weights, radius)
         answer = trial.ask(accepted)
         if answer.passed or done == ROUNDS:
             break
         at, answer = _solved(trial, at, accepted, answer)
         linear.reserve *= 1.5
-    return Settled(accepted, answer.passed, _by_entry(program.duals), sens, done)
+    if answer.passed and done > FREE_ROUNDS:
+        linear.relinearise(answer, accepted, sens)
+        free, price = _round(linear, weights, 1.0)
+        if float(trial.units.weight @ (free - accepted)) > 0 and trial.ask(free).passed:
+            accepted = free
+    return Settled(accepted, answer.passed, price, sens, done)
+
+
+def _round(linear: _Linear, weights: Weights, radius: float) -> tuple[WattHours, dict[int, float]]:
+    """One programme, within the radius (1 or more: anywhere) or the next wider one that has a solution."""
+    units = linear.trial.units
+    while True:
+        near = radius < 1
+        centre = linear.at / np.maximum(units.energy_wh, 1) if near else None
+        program = Program(units, centre, radius)
+        for row in linear.rows.values():
+            program.add(row)
+        try:
+            y = program.value(linear.broken) if weights == "value" else program.equal(linear.broken)
+        except ProgramError:
+            if not near:
+                raise
+            radius *= 4
+        else:
+            return units.balanced(y * units.energy_wh), _by_entry(program.duals)
 
 
 def _solved(trial: Trial, at: WattHours, beyond: WattHours, answer: Answer) -> tuple[WattHours, Answer]:
