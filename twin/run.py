@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -70,6 +70,7 @@ def run(
         WrongInputError: the folder may not be used.
     """
     started = time.monotonic()
+    command = rerun_command(loaded, bench, variants)
     prepared = prepare(loaded, bench)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
     folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -81,7 +82,7 @@ def run(
         open_folders = {
             p.prepared.name: RunFolder.create(
                 p.path,
-                _manifest(prepared, names, p.prepared),
+                {**_manifest(prepared, names, p.prepared), "command": command},
                 schemas=TABLES,
                 replace=replace and p.path == folder,
             )
@@ -116,6 +117,14 @@ def _ended(started: float, failure: str) -> dict[str, Any]:
     return {**update, "failure": failure} if failure else update
 
 
+def rerun_command(loaded: LoadedScenario, bench: Path | None, variants: Sequence[str] | None) -> str:
+    """What runs the same again in a shell, from the same folder, into a run folder of its own."""
+    words = ["twin", "run", str(loaded.path), *loaded.arguments]
+    words += [] if bench is None else ["--bench", str(bench)]
+    words += [word for name in variants or () for word in ("--variant", name)]
+    return shlex.join(words)
+
+
 def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) -> dict[str, Any]:
     loaded = prepared.loaded
     resolved = run.scenario.model_dump(mode="json")
@@ -141,7 +150,6 @@ def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) ->
         "seed": s.seed,
         "versions": versions(),
         "git_commit": git_commit(),
-        "command": " ".join(["twin", *sys.argv[1:]]) if Path(sys.argv[0]).name == "twin" else None,
         "variants": entries,
         "variant": run.name,
         "started_utc": datetime.now(UTC).isoformat(timespec="seconds"),

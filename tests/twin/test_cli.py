@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -295,6 +296,45 @@ def test_json_is_one_object_and_nothing_else(small, tmp_path, capsys):
     suite = ElementTree.parse(junit).getroot().find("testsuite")
     assert (suite.get("name"), suite.get("failures"), suite.get("errors")) == ("small", "0", "0")
     assert int(suite.get("tests")) == len(answer["checks"])
+
+
+def test_the_manifest_says_how_to_run_it_again(small, tmp_path, monkeypatch):
+    """Its command, read by a shell, gives the same scenario and the same numbers; also for runs from Python."""
+    import twin
+    from twin.results import RunResult
+    from twin.run import rerun_command
+
+    monkeypatch.chdir(tmp_path)
+    variants = "\nvariants:\n  main_one: {judged: true}\n  x: {set: {limits.voltage_min_pu: 0.8}}\n  y: {}\n"
+    odd = small.with_name("a 'small' one $HOME.yaml")
+    odd.write_text(SMALL + variants)
+    overrides = [
+        "participants.assets=[{kind: ev, share_percent: 50, p_max_w: 5000, arrival_h: 12.2, spread_h: 0.1}]",
+        "title=it's a; test",
+    ]
+    loaded = twin.load_scenario(odd.name, overrides=overrides, seed=11)
+    first = twin.run(loaded, tmp_path / "first", variants=["x"])
+    command = RunResult(tmp_path / "first" / "variants" / "x").manifest["command"]
+    assert command == first.manifest["command"]
+    program = f"{shlex.join(TWIN)} {command.removeprefix('twin ')} --out again --quiet"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", program],
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == first.exit_code, done.stderr
+    again = RunResult(tmp_path / "again")
+    for key in ("scenario", "scenario_sha256", "seed", "title", "command"):
+        assert again.manifest[key] == first.manifest[key], key
+    assert again.manifest["title"] == "it's a; test" and again.manifest["seed"] == 11
+    assert again.variants == first.variants == ["main_one", "x"]
+    assert again.kpis == first.kpis and again.kpis["ev_wh"] > 0
+    bench = tmp_path / "my bench.yaml"
+    assert rerun_command(loaded, bench, None).endswith(shlex.join(["--seed", "11", "--bench", str(bench)]))
 
 
 def test_quiet_prints_nothing_and_the_default_folder_tells_name_and_time(

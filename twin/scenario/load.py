@@ -50,7 +50,7 @@ class LoadedScenario:
 
     ``variants`` maps each variant to its whole scenario (empty: the scenario runs once, as ``main``);
     ``judged`` names the run whose verdict counts. ``lines`` maps key paths to lines of the file,
-    ``overridden`` holds the key paths that were given on the command line.
+    ``overridden`` holds the key paths that were given on the command line, ``arguments`` what gives them again.
     """
 
     path: Path
@@ -59,6 +59,7 @@ class LoadedScenario:
     judged: str
     lines: Mapping[str, int] = field(repr=False, default_factory=dict)
     overridden: frozenset[str] = frozenset()
+    arguments: tuple[str, ...] = ()
 
     def runs(self) -> dict[str, Scenario]:
         """Return what is run, in the order of the file."""
@@ -107,7 +108,9 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | N
         unique = dict.fromkeys(problems)
         raise ScenarioError(sorted(unique, key=lambda p: (p.file == COMMAND_LINE, p.line or 0)))
     judged = next((name for name, variant in base.variants.items() if variant.judged), MAIN)
-    return LoadedScenario(source.path, base, variants, judged, source.lines, overridden)
+    arguments = [word for text in overrides for word in ("--set", text)]
+    arguments += [] if seed is None else ["--seed", str(seed)]
+    return LoadedScenario(source.path, base, variants, judged, source.lines, overridden, tuple(arguments))
 
 
 _SET_VARIANT = "Choose a variant with --variant, or set variants.NAME.set.KEY."
