@@ -19,7 +19,7 @@ Allocation = Literal["proportional", "maximum", "equal"]
 
 STEPS = 64
 ROUNDS = 3
-MIXED_ROUNDS = 12
+MIXED_ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,22 @@ def _common(trial: Trial, most_w: FloatArray, allocation: Allocation) -> tuple[W
 
 
 def _mixed(trial: Trial, export: WattHours, draw: WattHours) -> tuple[WattHours, WattHours]:
-    """Reduce both caps until the worst mixed corner of every limit passes."""
+    """Scale both caps down together until the worst mixed corner of every limit passes."""
+    slope = trial.linearise(np.zeros_like(export)).excess_per_w
+    rising = slope[trial.limits.watched] > 0
+    # Both ways round: a current can be largest in either direction.
+    up = np.unique(np.concatenate((rising, ~rising, np.ones((1, len(export)), dtype=bool))), axis=0)
+
+    def passes(share: float) -> bool:
+        a, b = (np.floor(share * cap) for cap in (export, draw))
+        power = trial.p_base_w + np.where(up, a, -b)
+        return bool(trial.limits.within(trial.solve(power)).all())
+
+    if passes(1.0):
+        return export, draw
+    low, high = 0.0, 1.0
     for _ in range(MIXED_ROUNDS):
-        up = trial.p_base_w + export
-        down = trial.p_base_w - draw
-        slope = trial.linearise(np.zeros_like(export)).excess_per_w
-        rising = slope[trial.limits.watched] > 0
-        # Both ways round: a current can be largest in either direction.
-        corners = np.unique(np.concatenate((np.where(rising, up, down), np.where(rising, down, up))), axis=0)
-        state = trial.solve(np.concatenate((up[None], down[None], corners)))
-        if bool(trial.limits.within(state).all()):
-            return export, draw
-        export, draw = export * 9 // 10, draw * 9 // 10
-    return np.zeros_like(export), np.zeros_like(draw)
+        middle = (low + high) / 2
+        low, high = (middle, high) if passes(middle) else (low, middle)
+    a, b = (np.floor(low * cap).astype(np.int64) for cap in (export, draw))
+    return a, b

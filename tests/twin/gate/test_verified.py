@@ -2,6 +2,7 @@
 
 import copy
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from adapters.grid.factory import make_engine
-from market.orders import BUY, POOL, SELL, SUPPLIER
+from adapters.grid.source import load_feeder
+from market.orders import BUY, POOL, SELL, SUPPLIER, empty_fills
 from twin.gate.gate import TradeGate
 
 MARGIN_V, MARGIN_LOADING = 2e-4, 0.05
@@ -104,6 +106,35 @@ def check(case, band, book, problem, gate_engine, weights):
 @given(case=cases(), weights=st.sampled_from(["value", "equal"]))
 def test_what_leaves_the_gate_passes_pandapower(band, book, problem, case, weights):
     check(case, band, book, problem, "power_grid_model", weights)
+
+
+@pytest.mark.parametrize("weights", ["value", "equal"])
+def test_a_real_street_settles_by_programme(band, problem, weights):
+    """Cars of equal worth at 39 of 118 points: many schedules are nearly the best, and the sequence must not jump."""
+    feeder = load_feeder("simbench:1-LV-rural2--2-sw", Path())
+    engine, reference, limits = (
+        make_engine(feeder, "power_grid_model"),
+        make_engine(feeder, "pandapower"),
+        band(feeder, 0.94, 1.06),
+    )
+    n = len(feeder.points)
+    for seed in (1, 5):
+        rng = np.random.default_rng(seed)
+        who, base = rng.permutation(n)[:39], -rng.uniform(200, 2000, n)
+        fills = empty_fills(3 * 39)
+        fills["order_id"], fills["participant"][:39], fills["side"][:39] = np.arange(117), who, BUY
+        fills["counterparty"], fills["flexible"], fills["energy_wh"][:39] = SUPPLIER, True, 1700
+        fills["counterparty"][39:] = POOL
+        fills["participant"][39:78], fills["side"][39:78] = rng.permutation(n)[:39], SELL
+        fills["participant"][78:], fills["side"][78:] = rng.choice(who, 39), BUY
+        fills["energy_wh"][39:] = np.tile(rng.integers(500, 3000, 39), 2)
+        fills["limit_micro_per_kwh"] = -fills["side"] * rng.integers(0, 90_000, 117)
+        asked = problem(engine, fills, base, 0.0)
+        decision = TradeGate(engine, limits, MARGIN_V, MARGIN_LOADING, weights=weights).decide(asked)
+        assert decision.decided_by == "lp" and decision.status == "cut"
+        moved = decision.accepted_wh * fills["side"] * 4.0
+        power = asked.p_base_w + np.bincount(fills["participant"], moved, n)
+        assert limits.within(reference.solve(power[None], np.zeros((1, n)))).all()
 
 
 @pytest.mark.slow
