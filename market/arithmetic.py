@@ -125,7 +125,7 @@ def divide_product(a, b, d):  # type: ignore[no-untyped-def]
         return np.int64(0), np.int64(0), False
     elif float(a) * float(b) < _ESTIMATED * float(d):
         # up to 2**52 a double is off by two at most, and one double division is cheaper than two long ones
-        q, rest = _divide_estimated(high, low, divisor, np.uint64(float(a) * float(b) / float(d)))
+        q, rest = _divide_estimated(high, low, divisor, np.uint64(np.int64(float(a) * float(b) / float(d))))
     else:
         q, rest = _divide_wide(high, low, divisor)
     if q > _MAX:
