@@ -1,0 +1,149 @@
+"""Inverters and the feeder together: a fixed point of curves and power flow, for all scenarios at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapters.grid.engine import BoolArray, Engine, GridState
+from adapters.grid.errors import GridInputError
+from adapters.grid.feeder import Feeder, FloatArray, IntArray
+from adapters.grid.inverter_curves import InverterSettings, inverter_output
+
+RESIDUAL_PU = 1e-4
+MAX_ITERATIONS = 60
+_LEAST_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class InverterFleet:
+    """Inverters of one setting: ``point`` (m,) rows of ``Feeder.points``, ``s_rated_va`` (m,)."""
+
+    settings: InverterSettings
+    point: IntArray
+    s_rated_va: FloatArray
+
+
+@dataclass(frozen=True)
+class InverterSolution:
+    """A power flow with inverters that answer to its voltages.
+
+    ``p_w`` and ``q_var`` (k, m) are what the inverters feed in. ``residual_pu`` (k,) is the largest difference
+    between that and what their curves ask for at the solved voltages, per unit of rated power; ``converged``
+    (k,) is False where it stayed above 1e-4 or the power flow did not converge. ``iterations`` power flows.
+    """
+
+    state: GridState
+    p_w: FloatArray
+    q_var: FloatArray
+    residual_pu: FloatArray
+    converged: BoolArray
+    iterations: int
+
+
+def terminal_voltage(feeder: Feeder, point: IntArray, v_pu: FloatArray) -> FloatArray:
+    """Voltage (k, m) at connection points; the mean of the phases for three-phase points (IEEE 1547, 4.3)."""
+    if feeder.balanced:
+        return v_pu[:, [feeder.points[i].bus for i in point]]
+    columns = []
+    for i in point:
+        bus = feeder.points[i].bus
+        rows = np.flatnonzero(feeder.site == feeder.site[bus]) if feeder.points[i].phases == "abc" else [bus]
+        columns.append(v_pu[:, rows].mean(axis=1))
+    return np.column_stack(columns)
+
+
+def solve_with_inverters(
+    engine: Engine,
+    p_other_w: FloatArray,
+    q_other_var: FloatArray,
+    fleet: InverterFleet,
+    p_available_w: FloatArray,
+) -> InverterSolution:
+    """Find powers and voltages that fit each other.
+
+    Every scenario is relaxed by itself: its step is halved whenever its residual grows, so that steep curves on
+    a weak feeder settle too. Scenarios that are done are not solved again.
+
+    Args:
+        engine: bound to the feeder.
+        p_other_w: (k, n_points) active power of everything else, into the grid.
+        q_other_var: (k, n_points) its reactive power.
+        fleet: the inverters; several may share a point.
+        p_available_w: (k, m) what they could feed in.
+
+    Raises:
+        GridInputError: shapes that do not fit, or an inverter without rating.
+    """
+    k, m = p_available_w.shape
+    if fleet.point.shape != (m,) or fleet.s_rated_va.shape != (m,) or p_other_w.shape[0] != k:
+        raise GridInputError(f"{m} inverters in {k} scenarios do not fit the fleet or the other powers.")
+    if not (fleet.s_rated_va > 0).all():
+        raise GridInputError(f"inverter {int(np.argmin(fleet.s_rated_va))} has no rated apparent power.")
+    work = _Relaxation(engine, p_other_w, q_other_var, fleet, p_available_w)
+    rows = np.arange(k)
+    iterations = 0
+    while len(rows) and iterations < MAX_ITERATIONS:
+        rows = work.step(rows)
+        iterations += 1
+    state = engine.solve(*work.totals(np.arange(k)))
+    residual = work.residual_of(np.arange(k), state)
+    return InverterSolution(
+        state=state,
+        p_w=work.p_w,
+        q_var=work.q_var,
+        residual_pu=residual,
+        converged=state.converged & (residual <= RESIDUAL_PU),
+        iterations=iterations + 1,
+    )
+
+
+class _Relaxation:
+    """The state of the iteration."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        p_other_w: FloatArray,
+        q_other_var: FloatArray,
+        fleet: InverterFleet,
+        p_w: FloatArray,
+    ) -> None:
+        self._engine, self._fleet = engine, fleet
+        self._p_other_w, self._q_other_var, self._available_w = p_other_w, q_other_var, p_w
+        self._place = np.zeros((len(fleet.point), p_other_w.shape[1]))
+        self._place[np.arange(len(fleet.point)), fleet.point] = 1.0
+        self.p_w, self.q_var = np.minimum(p_w, fleet.s_rated_va), np.zeros_like(p_w)
+        self._step = np.full(len(p_w), 1.0)
+        self._last = np.full(len(p_w), np.inf)
+
+    def totals(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Powers of all points with the inverters' present output."""
+        return (
+            self._p_other_w[rows] + self.p_w[rows] @ self._place,
+            self._q_other_var[rows] + self.q_var[rows] @ self._place,
+        )
+
+    def _wanted(self, rows: IntArray, state: GridState) -> tuple[FloatArray, FloatArray]:
+        v_pu = terminal_voltage(self._engine.feeder, self._fleet.point, state.v_pu)
+        return inverter_output(self._fleet.settings, v_pu, self._available_w[rows], self._fleet.s_rated_va)
+
+    def residual_of(self, rows: IntArray, state: GridState) -> FloatArray:
+        """Largest difference between wanted and present output, NaN where the power flow failed."""
+        p_w, q_var = self._wanted(rows, state)
+        gap = np.maximum(np.abs(p_w - self.p_w[rows]), np.abs(q_var - self.q_var[rows]))
+        result: FloatArray = (gap / self._fleet.s_rated_va).max(axis=1, initial=0.0)
+        return result
+
+    def step(self, rows: IntArray) -> IntArray:
+        """One power flow and one relaxed step for the given scenarios; returns those that are not done."""
+        state = self._engine.solve(*self.totals(rows))
+        residual = self.residual_of(rows, state)
+        grew = residual > 0.9 * self._last[rows]
+        self._step[rows] = np.where(grew, np.maximum(_LEAST_STEP, self._step[rows] / 2), self._step[rows])
+        self._last[rows] = residual
+        open_rows = state.converged & ~(residual <= 0.1 * RESIDUAL_PU)
+        p_w, q_var = self._wanted(rows, state)
+        left, step = rows[open_rows], self._step[rows[open_rows], None]
+        self.p_w[left] += step * (p_w[open_rows] - self.p_w[left])
+        self.q_var[left] += step * (q_var[open_rows] - self.q_var[left])
+        return left
