@@ -144,6 +144,10 @@ class OpenBench:
             raise RigError(f"{role} is not served by an emulated device; only those can be given faults")
         return self._run(device.emulator.ask(do, **message))
 
+    def section(self, role: str) -> DeviceSection:
+        """Return what the bench file says of a role."""
+        return self._file.devices[role]
+
     def schedule(self, faults: Sequence[Fault]) -> None:
         """Schedule faults of emulated devices, before the first step; ``findings`` tells what became of
         them."""

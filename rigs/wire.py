@@ -27,6 +27,7 @@ from rigs.point_writer import PointWriter
 from rigs.write_gate import WriteGate
 
 _COUNTER_WH, _COUNTER_SHARE = 3.0, 0.02  # two whole-Wh counters, and the rounding of the power register
+_HERE = Path()
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
@@ -70,13 +71,15 @@ class WireDevice:
         armed_for_s: float | None = None,
         register_map: RegisterMap | None = None,
         recording: bool = False,
-        folder: Path = Path(),
+        folder: Path = _HERE,
+        proves: bool = True,
     ) -> None:
         self.spec, self.section, self.emulator = spec, section, emulator
         self._memory, self._journal = memory, journal
         self._armed_for_s = armed_for_s
         self._recording = recording
         self._folder = folder
+        self._proves = proves  # False only for making safe, which needs no proof
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._map = register_map or (
@@ -152,7 +155,7 @@ class WireDevice:
         ):  # the same device again: what was proven stays proven, what it holds is unknown
             self.gate.soc, self.gate.proven = before.soc, before.proven
             self.gate.rules = before.rules
-        else:
+        elif self._proves:
             await self.gate.prove_reversion(self._wait)
             self.gate.soc = (await self._read_once()).soc
 
