@@ -107,3 +107,9 @@ def test_commands_in_documents_exist():
                 flags = {w.partition("=")[0] for w in words if w.startswith("--")}
                 wrong += [f"{page.name}: {line}: {flag}" for flag in flags if flag not in helps[words[1]]]
     assert wrong == []
+
+
+def test_every_shipped_scenario_is_listed():
+    folder = ROOT / "scenarios"
+    linked = set(re.findall(r"\]\(([a-z_]+\.yaml)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    assert linked == {p.name for p in folder.glob("*.yaml")}

@@ -75,7 +75,7 @@ def test_margin_what_was_not_assessed_and_the_report(tmp_path):
     }
     assert summary(result(tmp_path, record)) == [
         "Pass: fine.",
-        "  smallest margin: 0.6 % (line loading, with trades at Line 83, 2016-12-01 19:45)",
+        "  smallest margin: 0.6 % (line loading, with trades, at Line 83, 2016-12-01 19:45)",
         "  not assessed: protection and fault levels and data of devices on a wire",
         f"  report: {tmp_path / 'report.html'}",
     ]

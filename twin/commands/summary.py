@@ -19,7 +19,7 @@ def summary(result: RunResult) -> list[str]:
     lines += [f"  {line}" for line in _broken(result.checks)]
     margin = record.get("smallest_margin")
     if margin and margin.get("margin") is not None:
-        where = f" at {margin['element']}" if margin.get("element") else ""
+        where = f", at {margin['element']}" if margin.get("element") else ""
         when = f", {str(margin['time'])[:16].replace('T', ' ')}" if margin.get("time") else ""
         name, amount = (
             check_words(str(margin["name"])),

@@ -131,7 +131,7 @@ class CoordinationSection(Section):
 
     mode: Literal["none", "gate", "envelope"] = Field(
         "gate",
-        description="none: trades are only judged; gate: cut to fit; envelope: orders are capped an interval ahead.",
+        description="none: trades are only judged; gate: cut to fit; envelope: capped an interval ahead.",
     )
     margin_v_pu: float = Field(0.001, ge=0, le=0.05, description="The gate's margin to the voltage limits.")
     weights: Literal["value", "equal"] = Field(

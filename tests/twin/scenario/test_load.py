@@ -241,7 +241,7 @@ def test_variants_are_resolved_in_the_order_of_the_file(tmp_path):
             "coordination",
             "Write one key per line: 'coordination.mode: 'none''.",
         ),
-        ("coordination.mode.x: none", "coordination.mode.x", "got a section with x; allowed: none or gate"),
+        ("coordination.mode.x: none", "coordination.mode.x", "got a section with x; allowed: none, gate"),
         ("seed: 3", "seed", "same in all variants"),
         ("duration_days: 3", "duration_days", "same in all variants"),
         (
