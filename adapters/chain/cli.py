@@ -6,6 +6,7 @@ from the public keys of the embedded chain. None is ever an argument.
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,7 @@ def _node_arguments(command: argparse.ArgumentParser, deployed: bool = True) -> 
 def _up(arguments: argparse.Namespace) -> int:
     from adapters.chain.local_node import LocalNode
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or anvil would outlive us
     with LocalNode(arguments.start_s or 1, port=arguments.port) as node:
         _say(f"listening on {node.url} and {node.ws_url} (Ctrl-C ends it)")
         return node.wait()

@@ -1,9 +1,12 @@
 """Batches from a seed, chains to run them on, and a bench that calls the contracts by hand."""
 
 import hashlib
+import json
 import random
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +234,52 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     node = connect(request.getfixturevalue("anvil").url)
     yield Bench(node)
     node.close()
+
+
+class Served:
+    """A chain in memory behind a real HTTP socket, that can go away and come back on the same port."""
+
+    def __init__(self, evm):
+        self.node = RpcNode(evm)
+        self.evm = evm
+        self.port = 0
+        self.server = None
+        self.up()
+
+    def up(self):
+        node, lock = self.node, threading.Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    body = node.request(request["method"], request["params"]) | {"id": request["id"]}
+                raw = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *args):
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def down(self):
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.thread.join()
+            self.server = None
+
+
+@pytest.fixture
+def served():
+    operator = embedded_keys().operator
+    node = Served(Evm(413_117, START_S - 600, (operator.canonical_address,)))
+    yield node
+    node.down()

@@ -2,70 +2,17 @@
 
 import hashlib
 import json
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from adapters.chain.errors import ArtefactError, ChainInputError, ChainUnavailableError
-from adapters.chain.evm import Evm
 from adapters.chain.factory import open_chain
 from adapters.chain.keys import Signer, embedded_keys, keys_from_environment, load_keystore
 from adapters.chain.options import RpcOptions
-from adapters.chain.provider import RpcNode
 from adapters.chain.rpc import connect, open_rpc, shown
 
 START_S = 1_453_114_800
-
-
-class Served:
-    """A chain in memory behind a real HTTP socket, that can go away and come back on the same port."""
-
-    def __init__(self, evm):
-        self.node = RpcNode(evm)
-        self.evm = evm
-        self.port = 0
-        self.server = None
-        self.up()
-
-    def up(self):
-        node, lock = self.node, threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    body = node.request(request["method"], request["params"]) | {"id": request["id"]}
-                raw = json.dumps(body).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *args):
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def down(self):
-        if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
-            self.thread.join()
-            self.server = None
-
-
-@pytest.fixture
-def served():
-    operator = embedded_keys().operator
-    node = Served(Evm(413_117, START_S - 600, (operator.canonical_address,)))
-    yield node
-    node.down()
 
 
 @pytest.fixture

@@ -1,0 +1,127 @@
+"""What settlement costs: gas of designs over a batch's whole life, seconds of a year on the embedded chain.
+
+The designs are compared on the embedded chain, whose gas is that of a real node (the tests hold it against anvil).
+"""
+
+import hashlib
+import os
+import random
+import time
+
+from benchmarks import Row
+
+START_S = 1_453_114_800
+DAY_S = 86_400
+
+
+def _batch(day: int, participants: int, trades: int, seed: int = 0):  # type: ignore[no-untyped-def]
+    """One day's batch of random local trades between neighbours, netted."""
+    from adapters.chain.port import SettlementBatch
+
+    rng = random.Random(f"{seed}/{day}/{participants}/{trades}")
+    deltas = [0] * participants
+    for _ in range(trades):
+        one, other = rng.sample(range(participants), 2)
+        amount = rng.randint(1_000, 500_000)
+        deltas[one] += amount
+        deltas[other] -= amount
+    return SettlementBatch(
+        "bench",
+        START_S + day * DAY_S,
+        START_S + (day + 1) * DAY_S,
+        tuple(f"house_{i:03d}" for i in range(participants)),
+        tuple(deltas),
+        trades,
+        hashlib.sha256(b"root %d" % day).digest(),
+        hashlib.sha256(b"digest %d" % day).digest(),
+    )
+
+
+def netted_gas(participants: int, trades: int) -> tuple[int, int]:
+    """Gas of the second batch (accounts are open and funded by the first): (record, finalise)."""
+    from adapters.chain.embedded import EmbeddedChain
+
+    chain = EmbeddedChain("bench", START_S)
+    chain.submit(_batch(0, participants, 4 * participants))
+    chain.submit(_batch(1, participants, trades))
+    receipt = chain.drain()[1]
+    chain.close()
+    return receipt.gas, receipt.gas_finalise
+
+
+def withdrawal_gas() -> int:
+    """Gas of announcing and pulling one withdrawal."""
+    from adapters.chain.deploy import SETUP, wait_idle
+    from adapters.chain.embedded import EmbeddedChain
+    from adapters.chain.outbox import Post
+    from adapters.chain.typed import account_id
+
+    chain = EmbeddedChain("bench", START_S)
+    chain.submit(_batch(0, 2, 5))
+    chain.drain()
+    settlement, outbox = chain.settlement, chain.settlement.outbox
+    account, contract = account_id("house_000"), settlement.contract
+    outbox.post(
+        Post(SETUP, "request", contract.address, contract.data("requestWithdrawal", account, 5), 200_000)
+    )
+    wait_idle(outbox)
+    chain.evm.set_next_time(chain.evm.head.header.timestamp + 200_000)
+    outbox.post(Post(SETUP, "withdraw", contract.address, contract.data("withdraw", account), 200_000))
+    wait_idle(outbox)
+    spent = [row["gas_used"] for kind in ("request", "withdraw") for row in outbox.rows(SETUP, kind)]
+    chain.close()
+    return int(sum(spent))
+
+
+def _seconds_per_batch(participants: int, days: int) -> float:
+    """Wall-clock seconds of one daily batch, recorded and finalised, without the first that opens accounts."""
+    from adapters.chain.embedded import EmbeddedChain
+
+    chain = EmbeddedChain("bench", START_S)
+    chain.submit(_batch(0, participants, 4 * participants))
+    started = time.perf_counter()
+    for day in range(1, days + 1):
+        chain.submit(_batch(day, participants, 500))
+    chain.drain()
+    elapsed = time.perf_counter() - started
+    chain.close()
+    return elapsed / days
+
+
+def _submit_us(days: int) -> float:
+    """What handing over a batch costs the simulation, in microseconds."""
+    from adapters.chain.factory import open_chain
+
+    chain = open_chain("embedded", market_id="bench", start_s=START_S)
+    batches = [_batch(day, 58, 500) for day in range(days)]
+    started = time.perf_counter()
+    for batch in batches:
+        chain.submit(batch)
+    elapsed = time.perf_counter() - started
+    chain.close()
+    return elapsed / days * 1e6
+
+
+def run() -> list[Row]:
+    """Measure; a year is extrapolated from its first days unless CHAIN_BENCH_DAYS says how many to run."""
+    days = int(os.environ.get("CHAIN_BENCH_DAYS", "20"))
+    few, finalise = netted_gas(50, 100)
+    life_few, life_many = few + finalise, sum(netted_gas(50, 1000))
+    withdrawal = withdrawal_gas()
+    life = few + finalise + 50 * withdrawal
+    year_s = 365 * _seconds_per_batch(58, days)
+    submit_us = _submit_us(20)
+    return [
+        Row("netted batch, 50 participants, 3 of 5 signatures: record", few, "gas", "one-step prototype", 460_000,
+            460_000 / few, "at most 460,000 gas", few <= 460_000),
+        Row("the same: finalise", finalise, "gas"),
+        Row("whole life of a batch per participant, each withdrawing once", life / 50, "gas",
+            note=f"record and finalise {(few + finalise) // 50}, withdrawal {withdrawal}"),
+        Row("record and finalise 1,000 trades against 100", life_many, "gas", "100 trades", life_few,
+            life_few / life_many, "1,000 trades no dearer than 100, to 1 %", life_many <= 1.01 * life_few,
+            note="differs by who is debtor and by zero bytes of calldata"),
+        Row("a year of daily batches, 58 participants, embedded", year_s, "s", "budget", 60.0, 60.0 / year_s,
+            "at most 60 s in all", year_s <= 60, note=f"from {days} days, beside the simulation"),
+        Row("handing a batch to the settlement process", submit_us, "us", "one interval's share", 300.0,
+            300.0 / submit_us, "not on the interval's critical path", submit_us < 1000),
+    ]  # fmt: skip
