@@ -48,6 +48,11 @@ class Faults:
                 return float(fault["value"])
         return None
 
+    @property
+    def any(self) -> bool:
+        """Whether any fault was ever scheduled; the common case is none."""
+        return bool(self._list)
+
     def on_wire(self) -> tuple[str, float] | None:
         """Return the first active wire fault with its value."""
         for kind in _ON_WIRE:
@@ -94,16 +99,16 @@ class FaultyProtocol(ModbusTcpProtocol):
         self._faults = faults
         self._last = b""
 
-    def _send(self, data: bytearray) -> None:
-        fault = self._faults.on_wire() if data else None
+    def _send(self, data: bytes) -> None:
+        fault = self._faults.on_wire() if data and self._faults.any else None
         if fault is None or self._transport is None:
-            self._last = bytes(data) or self._last
+            self._last = data or self._last
             super()._send(data)
             return
         kind, value = fault
         transport, loop = self._transport, asyncio.get_running_loop()
         if kind == "late":
-            loop.call_later(value, super()._send, bytearray(data))
+            loop.call_later(value, super()._send, data)
         elif kind == "reset":
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
             transport.abort()
@@ -111,12 +116,11 @@ class FaultyProtocol(ModbusTcpProtocol):
             for i in range(len(data)):
                 loop.call_later(0.0005 * i, super()._send, data[i : i + 1])
         elif kind == "merged":
-            super()._send(bytearray(self._last) + data)
+            super()._send(self._last + data)
         elif kind == "wrong_unit":
-            data[6] = (data[6] + 1) & 0xFF
-            super()._send(data)
+            super()._send(data[:6] + bytes(((data[6] + 1) & 0xFF,)) + data[7:])
         elif kind == "busy":
-            super()._send(data[:4] + bytearray((0, 3, data[6], data[7] | 0x80, 6)))
+            super()._send(data[:4] + bytes((0, 3, data[6], data[7] | 0x80, 6)))
         elif kind == "kick":
             super()._send(data)
             loop.call_soon(transport.close)

@@ -99,12 +99,18 @@ class ModbusTcpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer every complete request in the stream; what is no Modbus ends the connection."""
         buffer = self._buffer
+        if not buffer and len(data) >= _MBAP.size + 1:  # the common case: one whole request in one segment
+            tid, protocol, length, unit = _MBAP.unpack_from(data)
+            if not protocol and length <= _MAX_BODY and len(data) == 6 + length:
+                reply = self.reply(unit, data[7:])
+                self._send(_MBAP.pack(tid, 0, len(reply) + 1, unit) + reply)
+                return
         buffer += data
         answers = bytearray()
         while len(buffer) >= _MBAP.size:
             tid, protocol, length, unit = _MBAP.unpack_from(buffer)
             if protocol or not 2 <= length <= _MAX_BODY:
-                self._send(answers)
+                self._send(bytes(answers))
                 if self._transport is not None:
                     self._transport.close()
                 buffer.clear()
@@ -115,15 +121,15 @@ class ModbusTcpProtocol(asyncio.Protocol):
             reply = self.reply(unit, bytes(buffer[7:end]))
             del buffer[:end]
             answers += _MBAP.pack(tid, 0, len(reply) + 1, unit) + reply
-        self._send(answers)
+        self._send(bytes(answers))
 
     def reply(self, unit: int, pdu: bytes) -> bytes:
         """Return the answer to one request."""
         return answer(self._units, unit, pdu)
 
-    def _send(self, data: bytearray) -> None:
+    def _send(self, data: bytes) -> None:
         if data and self._transport is not None:
-            self._transport.write(bytes(data))
+            self._transport.write(data)
 
 
 class Connections:
