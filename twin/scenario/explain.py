@@ -139,7 +139,7 @@ def _wrong_value(kind: str, path: KeyPath, item: Any, tree: Any, got: str, may: 
             else "Leave the empty section out."
         )
         return Finding(path, "is empty", allowed=may, hint=hint)
-    message = _MESSAGES.get("too_short" if value == [] else kind, "is wrong")
+    message = _MESSAGES.get("too_short" if value == [] and kind == "branch" else kind, "is wrong")
     if kind.startswith(("greater", "less")):
         message = "is too small" if kind.startswith("greater") else "is too large"
     if kind == "string_pattern_mismatch":

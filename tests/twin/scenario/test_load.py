@@ -75,6 +75,7 @@ ONE_WRONG = [
     ("limits:\n  line_loading_percent: 90 %\n", "limits.line_loading_percent", 2, "Write 90."),
     ("limits:\n  line_loading_percent: '90'\n", "limits.line_loading_percent", 2, "without quotation marks"),
     ("interval_s: 900.5\n", "interval_s", 1, "whole number"),
+    ("interval_s: []\n", "interval_s", 1, "must be a whole number; got an empty list"),
     ("interval_s: 700\n", "interval_s", 1, "must divide 3600; got 700"),
     ("interval_s: 15 min\n", "interval_s", 1, "Write 900."),
     ("substep_s: 7\n", "substep_s", 1, "must divide interval_s (900)"),
