@@ -98,8 +98,11 @@ class RunFolder:
         buffer.append(columns)
 
     def flush(self) -> None:
-        """Write the pending rows of every table as a part each."""
-        for table in self._buffers:
+        """Write the pending rows of every table as a part each, the tick last.
+
+        So an interval that can be read of a run that was killed has its rows in the other tables as well.
+        """
+        for table in sorted(self._buffers, key=lambda name: name == self._tick):
             self._flush_table(table)
         self._flushed_at_s = self._clock()
 

@@ -2,16 +2,17 @@
 
 from fractions import Fraction
 from math import floor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.mechanism import Tariff
+from market.mechanism import Payment, Tariff
 from market.orders import BUY, POOL, SELL, SUPPLIER, empty_fills
+from market.registry import make_mechanism
 from twin.ledger import Ledger, Meters, covered_wh, supplier_money_down_micro
+from twin.trading import Session
 
 TARIFF = Tariff(320_001, 79_999)
 
@@ -26,14 +27,15 @@ def fills_of(*rows):
     return fills
 
 
-def book(fills, accepted, metered, flowed=None, n=3, ledger=None):
-    session = SimpleNamespace(fills=fills, tariff=TARIFF)
+def session(fills, payments=()):
+    return Session(None, fills, None, TARIFF, 0, np.arange(len(fills)), tuple(payments))
+
+
+def book(fills, accepted, metered, flowed=None, n=3, ledger=None, payments=()):
     metered = np.array(metered, float)
+    flowed = metered if flowed is None else np.array(flowed, float)
     return (ledger or Ledger(n)).book(
-        session,
-        np.array(accepted, dtype=np.int64),
-        metered if flowed is None else np.array(flowed, float),
-        metered,
+        session(fills, payments), np.array(accepted, dtype=np.int64), flowed, metered
     )
 
 
@@ -73,6 +75,23 @@ def test_what_flows_and_what_the_meter_says_are_kept_apart():
     assert entry.delivered_wh.tolist() == [1000, 1000]
     assert entry.settled_wh.tolist() == [700, 1000]
     assert entry.supplied_wh.tolist() == [-300, 0, 0], "money follows the meter"
+
+
+def test_what_is_owed_besides_the_fills_moves_between_two_bills():
+    fills = fills_of((0, SELL, True, POOL, 10, 200_000), (1, BUY, True, POOL, 10, 200_000))
+    plain, owed = (
+        book(fills, [10, 10], [10, -10, 0], payments=p) for p in ((), (Payment(1, 2, 777, "take or pay"),))
+    )
+    assert (owed.bill_micro - plain.bill_micro).tolist() == [0, 777, -777]
+    assert (owed.sum_micro, owed.pool_micro) == (0, plain.pool_micro)
+    assert (owed.saved_micro - plain.saved_micro).tolist() == [0, -777, 777]
+
+
+def test_after_a_cut_prices_stand():
+    fills = fills_of((0, SELL, True, POOL, 1000, 200_000), (1, BUY, True, POOL, 1000, 200_000))
+    entry = book(fills, [400, 400], [400, -400, 0], ledger=Ledger(3, make_mechanism("call_auction", {})))
+    assert entry.price_micro_per_kwh.tolist() == [200_000, 200_000]
+    assert entry.money_micro.tolist() == [80_000, -80_000]
 
 
 def test_parts_of_a_wh_are_carried():

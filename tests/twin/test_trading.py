@@ -43,7 +43,8 @@ class Halves:
             POOL,
         )
         fills["price_micro_per_kwh"] = 200_000
-        return Clearing(fills[::-1].copy(), 200_000, int(fills["energy_wh"].sum()) // 2, 5)
+        price = 200_000 if len(book) else None
+        return Clearing(fills[::-1].copy(), price, int(fills["energy_wh"].sum()) // 2, 5)
 
 
 BOOK = orders(
