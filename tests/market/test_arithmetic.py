@@ -68,3 +68,15 @@ def test_products_are_compared_exactly(a, b, c, d):
     m, n = b % 2**32, d % 2**32
     assert small_product_at_most(np.int64(a), np.int64(m), np.int64(c), np.int64(n)) == (a * m <= c * n)
     assert not product_at_most(np.int64(-1), np.int64(b), np.int64(c), np.int64(d))
+
+
+def test_quotients_beside_a_whole_number_are_exact_where_a_double_is_not(count):
+    """a*b = q*d + r with r in (0, 1, d - 1): the double's estimate falls on either side of q."""
+    rng = random.Random(8)
+    for _ in range(count(5_000, 500)):
+        d = rng.randrange(2**54, 2**61) | 1
+        b = rng.randrange(2**40, 2**51)
+        check(d, b, d)  # exactly b
+        a = d - 1  # just below b
+        check(a, b, d)
+        check(rng.randrange(2**54, 2**61) | 1, b, d)

@@ -21,7 +21,10 @@ def bids_of(book):
     manager = pymarket.BidManager()
     for order in book:
         manager.add_bid(
-            float(order["energy_wh"]), float(order["price_micro_per_kwh"]), int(order["id"]), bool(order["side"] == BUY)
+            float(order["energy_wh"]),
+            float(order["price_micro_per_kwh"]),
+            int(order["id"]),
+            bool(order["side"] == BUY),
         )
     return manager.get_df()
 
