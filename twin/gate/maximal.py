@@ -16,7 +16,9 @@ FIRST = 8
 PARTS = np.array([1.0, 0.5, 0.2, 0.05, 0.0])
 """Parts of what the linear model promises that are tried together, down to a single Wh."""
 WORTH_TRYING_WH = 0.2
-"""A pair of pool orders is put to the power flow if the linear model leaves it at least this much."""
+WORTH_TRYING = 1e-6
+"""A pair of pool orders is put to the power flow if the linear model leaves it at least so much energy, and so
+much of the whole schedule's value."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
     """Raise single orders, contracts and pairs of pool orders while the power flow allows it.
 
     At the end no order outside the pool could have one Wh more, nor any pair of a pool sale and a pool
-    purchase that the linear model does not rule out already.
+    purchase, unless the linear model rules it out or finds it worth less than a millionth of the whole.
     """
     units, accepted = trial.units, accepted_wh.copy()
     excess = trial.ask(accepted).excess
@@ -54,9 +56,10 @@ def maximal(trial: Trial, accepted_wh: WattHours, sens: Sensitivity) -> WattHour
         steps = _steps(units, accepted)
         room = _room(steps.sum(per_wh), excess)
         gain = steps.sum(units.weight)
-        keep = np.flatnonzero(((steps.b < 0) | (room >= WORTH_TRYING_WH)) & (gain > 0))
-        steps, room, gain = steps.pick(keep), room[keep], gain[keep]
         amount = np.maximum(np.floor(np.minimum(room, steps.least(units.energy_wh - accepted))), 1.0)
+        worth = (room >= WORTH_TRYING_WH) & (gain * amount >= WORTH_TRYING * np.abs(units.weight) @ accepted)
+        keep = np.flatnonzero(((steps.b < 0) | worth) & (gain > 0))
+        steps, gain, amount = steps.pick(keep), gain[keep], amount[keep]
         order = np.argsort(-gain * amount, kind="stable")
         for part in (order[:FIRST], order[FIRST:]):
             best = _try(trial, accepted, steps.pick(part), amount[part], gain[part])
