@@ -165,70 +165,56 @@ def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
     return rows
 
 
-def _quantities(currency: str) -> list[tuple[str, str, Callable[[Context], str], str, int]]:
-    def plain(key: str, show: Callable[[Any], str]) -> Callable[[Context], str]:
-        return lambda kpis: show(kpis.get(key))
+Quantity = tuple[str, str, Callable[[Context], str], str, int]
 
-    def row(label: str, key: str, show: Callable[[Any], str], limit: str = "", sign: int = 1) -> Any:
-        return (label, key, plain(key, show), limit, sign)
 
-    def pu(value: Any) -> str:
-        return words.quantity(value, "pu")
+def _row(label: str, key: str, show: Callable[[Any], str], limit: str = "", sign: int = 1) -> Quantity:
+    return (label, key, lambda kpis: show(kpis.get(key)), limit, sign)
 
-    def percent(value: Any) -> str:
-        return words.quantity(value, "%")
 
+def _count(label: str, key: str, beside: str, join: str, show: Callable[[Any], str]) -> Quantity:
+    """A number with a second one beside it, where there is one."""
+
+    def shown(kpis: Context) -> str:
+        more = kpis.get(beside)
+        return words.number(kpis.get(key)) + (f"{join}{show(more)}" if words.is_number(more) and more else "")
+
+    return (label, key, shown, "", 1)
+
+
+def _pu(value: Any) -> str:
+    return words.quantity(value, "pu")
+
+
+def _percent(value: Any) -> str:
+    return words.quantity(value, "%")
+
+
+def _quantities(currency: str) -> list[Quantity]:
     def cash(value: Any) -> str:
         return words.money(value, currency)
 
-    def count(
-        key: str,
-        beside: str,
-        join: str,
-        show: Callable[[Any], str],
-        first: Callable[[Any], str] = words.number,
-    ) -> Callable[[Context], str]:
-        def shown(kpis: Context) -> str:
-            more = kpis.get(beside)
-            return words.number(kpis.get(key)) + (
-                f"{join}{show(more)}" if words.is_number(more) and more else ""
-            )
-
-        return shown
-
     return [
-        row("Lowest voltage", "v_min_pu", pu, "voltage_min_pu", -1),
-        row("Highest voltage", "v_max_pu", pu, "voltage_max_pu"),
-        row("Line loading, highest", "line_loading_max_percent", percent, "line_loading_percent"),
-        row(
+        _row("Lowest voltage", "v_min_pu", _pu, "voltage_min_pu", -1),
+        _row("Highest voltage", "v_max_pu", _pu, "voltage_max_pu"),
+        _row("Line loading, highest", "line_loading_max_percent", _percent, "line_loading_percent"),
+        _row(
             "Transformer, highest",
             "transformer_loading_max_percent",
-            percent,
+            _percent,
             "transformer_loading_percent",
         ),
-        (
-            "Violations",
-            "violations_count",
-            count("violations_count", "violated_s", ", together ", words.duration),
-            "",
-            1,
-        ),
-        row("Averted by the gate", "averted_count", words.number),
-        row("Traded locally", "local_traded_wh", words.energy),
-        row("Cut by the gate", "cut_wh", words.energy),
-        row("Energy not served", "energy_not_served_wh", words.energy),
-        (
-            "Cars that left short",
-            "ev_short_count",
-            count("ev_short_count", "ev_sessions_count", " of ", words.number),
-            "",
-            1,
-        ),
-        row("PV curtailed", "pv_curtailed_wh", words.energy),
-        row("Self-sufficiency", "self_sufficiency_percent", percent),
-        row("Bills, mean", "bill_mean_micro", cash),
-        row("Bills, all", "bills_total_micro", cash),
-        row("Saved by trading locally", "bill_saving_total_micro", cash),
+        _count("Violations", "violations_count", "violated_s", ", together ", words.duration),
+        _row("Averted by the gate", "averted_count", words.number),
+        _row("Traded locally", "local_traded_wh", words.energy),
+        _row("Cut by the gate", "cut_wh", words.energy),
+        _row("Energy not served", "energy_not_served_wh", words.energy),
+        _count("Cars that left short", "ev_short_count", "ev_sessions_count", " of ", words.number),
+        _row("PV curtailed", "pv_curtailed_wh", words.energy),
+        _row("Self-sufficiency", "self_sufficiency_percent", _percent),
+        _row("Bills, mean", "bill_mean_micro", cash),
+        _row("Bills, all", "bills_total_micro", cash),
+        _row("Saved by trading locally", "bill_saving_total_micro", cash),
     ]
 
 
