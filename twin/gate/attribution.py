@@ -139,22 +139,25 @@ def attribute(
         raise GateInputError("a power flow without solution has no value that could be attributed")
     start = np.stack((p_base_w, q_base_var)).astype(np.float64)
     change = np.stack((p_traded_w, q_traded_var)) - start
-    path = _Path(engine, element, start, change, tolerance)
-    n = start.shape[1]
+    return _shares(_Path(engine, element, start, change, tolerance))
+
+
+def _shares(path: _Path) -> Shares:
+    change, n = path.change[0], path.start.shape[1]
     of_change, of_excess = np.zeros(n), np.zeros(n)
     if not len(path.active):
-        return Shares(change[0], of_change, of_excess, 0.0, 0.0, 0.0, 0.0, 0)
+        return Shares(change, of_change, of_excess, 0.0, 0.0, 0.0, 0.0, 0)
     scan = np.linspace(0.0, 1.0, SCAN)
     events = path.events(scan)
     beyond = np.maximum(events[[0, -1], 0], 0.0)
     total, excess = float(events[-1, 0] - events[0, 0]), float(beyond[1] - beyond[0])
     if np.isnan(events).any():
         nan = np.full(n, np.nan)
-        return Shares(change[0], nan, nan, total, excess, np.nan, np.nan, path.solves)
+        return Shares(change, nan, nan, total, excess, np.nan, np.nan, path.solves)
     edges = np.concatenate(([0.0], _zeros(path, scan, events), [1.0]))
     of_change[path.active], of_excess[path.active] = _integrate(path, edges, float(np.ptp(events[:, 0])))
     return Shares(
-        change_p_w=change[0],
+        change_p_w=change,
         share_of_change=of_change,
         share_of_excess=of_excess,
         change=total,
