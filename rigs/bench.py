@@ -1,9 +1,6 @@
 """An open bench: the devices of one bench file, served concurrently and made safe on every way out."""
 
 import asyncio
-import getpass
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -20,14 +17,15 @@ from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import NotArmedError, RigError
 from rigs.faults import Fault, FaultFinding, FaultWatch
-from rigs.gate_rules import GateMemory
+from rigs.gate_rules import GateMemory, today
 from rigs.journal import RigJournal
+from rigs.links import emulator_config
 from rigs.live import LiveDevice, LiveTiming
 from rigs.memory import MemoryDevice
-from rigs.rig_lock import RigLock
+from rigs.rig_lock import RigLock, holder
 from rigs.signals import sigterm_raises, uninterrupted
 from rigs.supervisor import Charge, SupervisorProcess
-from rigs.wire import WireDevice, emulator_config
+from rigs.wire import WireDevice
 
 T = TypeVar("T")
 _SAFE_S = 20.0
@@ -96,15 +94,15 @@ class OpenBench:
         if section.driver == "memory":
             self._memory[role] = MemoryDevice(spec)
             return
-        memory, process = GateMemory(_today), None
+        memory, process = GateMemory(today), None
         if section.driver == "emulated":
             process = EmulatorProcess(
                 emulator_config(spec, section, self._folder)
             )  # all start before the first is waited for
         else:
             endpoint = (str(section.host), section.port, section.unit_id)
-            memory = GateMemory(_today, self._state / "roles" / f"{self.name}.{role}.json")
-            self._locks.append(RigLock(self._state / "locks", endpoint, _holder()))
+            memory = GateMemory(today, self._state / "roles" / f"{self.name}.{role}.json")
+            self._locks.append(RigLock(self._state / "locks", endpoint, holder()))
         self._wired[role] = WireDevice(
             spec,
             section,
@@ -298,11 +296,3 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
-
-
-def _holder() -> str:
-    return f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rigs.bench_file import load_bench, nameplate_roles
 from rigs.emulator_process import EmulatorProcess
-from rigs.wire import emulator_config
+from rigs.links import emulator_config
 
 
 def emulate(path: Path, say: Callable[[str], None]) -> None:

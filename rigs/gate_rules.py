@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +47,11 @@ class Decision:
     sent_w: float
     outcome: Outcome
     reason: str = ""
+
+
+def today() -> str:
+    """Return the present UTC date: the clock of real write budgets."""
+    return datetime.now(UTC).date().isoformat()
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """One harness per rig: a lock file that names its holder and is released by the system if the holder dies."""
 
 import fcntl
+import getpass
 import os
+import socket
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -45,3 +47,8 @@ class RigLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def holder() -> str:
+    """Return who this harness is, as another one shall read it."""
+    return f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"

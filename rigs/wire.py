@@ -3,25 +3,22 @@ real.
 """
 
 import asyncio
-import hashlib
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from adapters.modbus.errors import LinkDownError, ModbusError
-from adapters.modbus.port import FrameListener, LinkTiming, ModbusPort
+from adapters.modbus.port import ModbusPort
 from adapters.modbus.register_map import MapDevice, RegisterMap, load_map, shipped_maps
-from adapters.modbus.rtu import RtuPort
-from adapters.modbus.sunspec import SunSpecDevice, discover
-from adapters.modbus.tcp import TcpPort
-from adapters.modbus.tls import TlsFiles, TlsPort
+from adapters.modbus.sunspec import discover
 from rigs.bench_file import DeviceSection, nameplate_range
 from rigs.control_points import AnyActuator, AnyDevice, find_actuator
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
-from rigs.emulator.config import EmulatorConfig
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import DeviceMismatchError, NotArmedError, RigError
 from rigs.gate_rules import GateMemory, GateRules, Journal
+from rigs.identity import check_identity, check_serial
+from rigs.links import new_port
 from rigs.measure import MapMeter, Reading, SunSpecMeter
 from rigs.point_writer import PointWriter
 from rigs.write_gate import WriteGate
@@ -29,32 +26,6 @@ from rigs.write_gate import WriteGate
 _COUNTER_WH, _COUNTER_SHARE = 3.0, 0.02  # two whole-Wh counters, and the rounding of the power register
 _HERE = Path()
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
-
-
-def emulator_config(spec: RoleSpec, section: DeviceSection, folder: Path) -> EmulatorConfig:
-    """Return what the emulated device of a role is told; certificate files are relative to ``folder``."""
-    own = section.emulated.tls
-    names = (own.authorities, own.certificate, own.key) if own is not None else ()
-    authorities, certificate, key = (str((folder / n).resolve()) for n in names) if names else ("", "", "")
-    return EmulatorConfig(
-        role=spec.role,
-        kind=spec.kind,
-        p_max_w=spec.p_max_w,
-        capacity_wh=spec.capacity_wh,
-        soc_initial=spec.soc_initial,
-        efficiency=spec.efficiency,
-        response_s=section.emulated.response_s,
-        ramp_w_per_s=section.emulated.ramp_w_per_s,
-        unit=section.unit_id or 1,
-        port=section.emulated.port,
-        clock=section.emulated.clock,
-        link=section.emulated.link,
-        tls_authorities=authorities,
-        tls_certificate=certificate,
-        tls_key=key,
-        model=f"emulated {spec.kind}",
-        serial=hashlib.sha256(spec.role.encode()).hexdigest()[:16],  # any role fits a register string
-    )
 
 
 class WireDevice:
@@ -95,26 +66,11 @@ class WireDevice:
         """Start what is to be started, connect, discover, check identity and nameplate, build the gate."""
         if self.emulator is not None:
             await self.emulator.ready()
-        self._port = self._new_port(self._heard if self._recording else None)
+        timeout_s = self.section.timing.timeout_s or (30.0 if self.lockstep else 1.0)
+        path = self.emulator.path if self.emulator is not None else ""
+        listener = self._heard if self._recording else None
+        self._port = new_port(self.section, self.endpoint, path, timeout_s, self._folder, listener)
         await self._join()
-
-    def _new_port(self, listener: FrameListener | None) -> ModbusPort:
-        """Return the unopened port of the link that the bench describes."""
-        section, timing, emulator = self.section, self.section.timing, self.emulator
-        timeout_s = timing.timeout_s or (30.0 if self.lockstep else 1.0)
-        link = LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers)
-        if emulator is not None and emulator.path:
-            return RtuPort(emulator.path, 115200, "N", link, listener)  # a pseudo-terminal has no parity
-        if section.serial is not None:
-            return RtuPort(
-                section.serial.device, section.serial.baudrate, section.serial.parity, link, listener
-            )
-        host, port, _ = self.endpoint
-        if section.tls is not None:
-            own = section.tls
-            files = TlsFiles(*(self._folder / f for f in (own.authorities, own.certificate, own.key)))
-            return TlsPort(host, port, files, link, listener)
-        return TcpPort(host, port, link, listener)
 
     def _heard(self, sent: bool, frame: bytes) -> None:
         self._journal("frame", {"role": self.spec.role, "sent": sent, "hex": frame.hex()})
@@ -127,11 +83,11 @@ class WireDevice:
         meter: SunSpecMeter | MapMeter
         if self._map is not None:
             device = MapDevice(self._port, self.section.unit_id or 1, self._map)
-            await self._check_serial(device)
+            await check_serial(device, self.spec.role, self.section, self.emulator)
             meter = MapMeter(device)
         else:
             device = await discover(self._port, self.section.unit_id or 1)
-            await self._check_identity(device)
+            await check_identity(device, self.spec.role, self.section, self.emulator)
             meter = SunSpecMeter(device)
         meter.plan()
         if self._meter is not None:
@@ -171,34 +127,6 @@ class WireDevice:
             await self.emulator.ask("zero")
         else:
             await asyncio.sleep(seconds)
-
-    async def _check_identity(self, device: SunSpecDevice) -> None:
-        found, wanted = await device.identity(), self.section.identity
-        if wanted is None and self.emulator is not None:
-            expected = (self.emulator.config.maker, self.emulator.config.model, self.emulator.config.serial)
-        elif wanted is not None:
-            expected = (wanted.maker, wanted.model, wanted.serial)
-        else:
-            return
-        if (found.maker, found.model, found.serial) != expected:
-            raise DeviceMismatchError(
-                f"{self.spec.role}: {device.port.name} unit {device.unit} is {found}, "
-                f"the bench names {' '.join(expected)}; nothing was written"
-            )
-
-    async def _check_serial(self, device: MapDevice) -> None:
-        """A map has no identity beyond its serial number, where it has one."""
-        wanted = self.section.identity.serial if self.section.identity is not None else ""
-        if not wanted and self.emulator is not None:
-            wanted = str(int(self.emulator.config.serial, 16) & 0x7FFFFFFF)
-        if not wanted or "Serial" not in device.map.points:
-            return
-        found = (await device.read(0, "Serial"))["Serial"]
-        if found is None or f"{found:.0f}" != wanted:
-            raise DeviceMismatchError(
-                f"{self.spec.role}: {device.port.name} unit {device.unit} has serial {found}, "
-                f"the bench names {wanted}; nothing was written"
-            )
 
     def _new_gate(self, device: AnyDevice, actuator: AnyActuator) -> WriteGate | None:
         section, spec = self.section, self.spec

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rigs.emulator.config import EmulatorConfig
-from rigs.emulator.control import ControlProtocol, handlers
+from rigs.emulator.control import ControlProtocol, Handlers
 from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.faulty import Faults, FaultyProtocol
 from rigs.emulator.server import Connections, serve_tcp
@@ -63,11 +63,10 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
             stop.set()
 
     control: ControlProtocol | None = None
+    known = Handlers(device, faults, stop.set).table()
     if control_fd is not None:
         channel = socket.socket(fileno=control_fd)
-        _, control = await loop.create_connection(
-            lambda: ControlProtocol(handlers(device, faults, stop.set), lost), sock=channel
-        )
+        _, control = await loop.create_connection(lambda: ControlProtocol(known, lost), sock=channel)
     try:
         server, port, path = await _listen(config, device, faults, connections)
     except OSError as error:
@@ -76,19 +75,26 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
             control.send({"ok": False, "error": text})
             await asyncio.sleep(0)
         return _fail(text) if control is None else 1
+    ready = {"ok": True, "role": config.role, "port": port, "path": path}
     if control is not None:
-        control.send({"ok": True, "port": port, "path": path})
+        control.send(ready)
     else:
-        sys.stdout.write(json.dumps({"role": config.role, "port": port, "path": path}) + "\n")
+        sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
+    await _until(stop, device)
+    server.close()
+    return 0
+
+
+async def _until(stop: asyncio.Event, device: EmulatedDevice) -> None:
+    """Serve until told to stop; a signal tells, too."""
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if config.clock == "wall":
+    if device.config.clock == "wall":
         await _wall_clock(device, stop)
     else:
         await stop.wait()
-    server.close()
-    return 0
 
 
 async def _listen(

@@ -15,55 +15,60 @@ from rigs.emulator.faulty import Faults
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def handlers(device: EmulatedDevice, faults: Faults, stop: Callable[[], None]) -> dict[str, Handler]:
-    """Return what the channel understands, by the word in ``do``."""
+class Handlers:
+    """What the channel understands, one method a word."""
 
-    def advance(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        if device.config.clock != "lockstep":
+    def __init__(self, device: EmulatedDevice, faults: Faults, stop: Callable[[], None]) -> None:
+        self._device, self._faults, self._stop = device, faults, stop
+
+    def table(self) -> dict[str, Handler]:
+        """Return the handlers by the word in ``do``."""
+        words = ("advance", "surroundings", "zero", "lie", "fault", "truth", "stop")
+        return {word: getattr(self, word) for word in words}
+
+    def advance(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Let time pass, with new surroundings where they are given."""
+        if self._device.config.clock != "lockstep":
             raise ValueError("this device runs on wall-clock time; only lockstep devices are advanced")
         if "p_available_w" in message:
-            device.surroundings(float(message["p_available_w"]), float(message.get("v_pu", 1.0)))
-        device.advance(float(message["step_s"]))
-        return {"now_s": device.now_s}
+            self.surroundings(message)
+        self._device.advance(float(message["step_s"]))
+        return {"now_s": self._device.now_s}
 
-    def surroundings(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        device.surroundings(float(message["p_available_w"]), float(message.get("v_pu", 1.0)))
+    def surroundings(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Set what the sun allows and the voltage."""
+        self._device.surroundings(float(message["p_available_w"]), float(message.get("v_pu", 1.0)))
         return {}
 
-    def zero(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        device.zero()
+    def zero(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call now the start of the run."""
+        self._device.zero()
         return {}
 
-    def lie(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        device.meter.lie(float(message["scale"]), float(message.get("from_s", 0.0)))
+    def lie(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Scale what is registered from a time on."""
+        self._device.meter.lie(float(message["scale"]), float(message.get("from_s", 0.0)))
         return {}
 
-    def fault(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        faults.add({k: message[k] for k in ("kind", "from_s", "until_s", "value")})
+    def fault(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Schedule a fault."""
+        self._faults.add({k: message[k] for k in ("kind", "from_s", "until_s", "value")})
         return {}
 
-    def truth(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        process = device.process
+    def truth(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what really flows, whatever the registers say."""
+        process = self._device.process
         return {
-            "now_s": device.now_s,
+            "now_s": self._device.now_s,
             "power_w": process.power_w,
             "export_wh": process.export_wh,
             "import_wh": process.import_wh,
         }
 
-    def end(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        stop()
+    def stop(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """End the process."""
+        self._stop()
         return {}
-
-    return {
-        "advance": advance,
-        "surroundings": surroundings,
-        "zero": zero,
-        "lie": lie,
-        "fault": fault,
-        "truth": truth,
-        "stop": end,
-    }
 
 
 class ControlProtocol(asyncio.Protocol):

@@ -13,11 +13,11 @@ FROM_S, UNTIL_S = 2 * STEP_S, 4 * STEP_S
 STEPS = 8
 SURVIVED = {"split"}  # a good client is not troubled
 UNSEEN = {"lie", "drift"}  # consistent lies need an independent meter
-VALUES = {"late": 0.5, "lie": 1.5, "drift": 0.2, "sf_jump": 1.0}
+VALUES = {"late": 0.8, "lie": 1.5, "drift": 0.2, "sf_jump": 1.0}
 
 
 def run(write_bench, bench_text, fault: Fault | None):
-    text = bench_text(roles=[BATTERY], extra="timing: {timeout_s: 0.15}")
+    text = bench_text(roles=[BATTERY], extra="timing: {timeout_s: 0.3}")
     with open_bench(write_bench(text), [BATTERY]) as bench:
         if fault is not None:
             bench.schedule([fault])

@@ -1,0 +1,62 @@
+"""The link to a device: which port its bench section describes, and what an emulated device behind it is
+told."""
+
+import hashlib
+from pathlib import Path
+
+from adapters.modbus.port import FrameListener, LinkTiming, ModbusPort
+from adapters.modbus.rtu import RtuPort
+from adapters.modbus.tcp import TcpPort
+from adapters.modbus.tls import TlsFiles, TlsPort
+from rigs.bench_file import DeviceSection
+from rigs.device import RoleSpec
+from rigs.emulator.config import EmulatorConfig
+
+
+def emulator_config(spec: RoleSpec, section: DeviceSection, folder: Path) -> EmulatorConfig:
+    """Return what the emulated device of a role is told; certificate files are relative to ``folder``."""
+    own = section.emulated.tls
+    names = (own.authorities, own.certificate, own.key) if own is not None else ()
+    authorities, certificate, key = (str((folder / n).resolve()) for n in names) if names else ("", "", "")
+    return EmulatorConfig(
+        role=spec.role,
+        kind=spec.kind,
+        p_max_w=spec.p_max_w,
+        capacity_wh=spec.capacity_wh,
+        soc_initial=spec.soc_initial,
+        efficiency=spec.efficiency,
+        response_s=section.emulated.response_s,
+        ramp_w_per_s=section.emulated.ramp_w_per_s,
+        unit=section.unit_id or 1,
+        port=section.emulated.port,
+        clock=section.emulated.clock,
+        link=section.emulated.link,
+        tls_authorities=authorities,
+        tls_certificate=certificate,
+        tls_key=key,
+        model=f"emulated {spec.kind}",
+        serial=hashlib.sha256(spec.role.encode()).hexdigest()[:16],  # any role fits a register string
+    )
+
+
+def new_port(
+    section: DeviceSection,
+    endpoint: tuple[str, int, int],
+    pty: str,
+    timeout_s: float,
+    folder: Path,
+    listener: FrameListener | None,
+) -> ModbusPort:
+    """Return the unopened port of a device; ``pty`` is the line of an emulated RTU device, else empty."""
+    timing = section.timing
+    link = LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers)
+    if pty:
+        return RtuPort(pty, 115200, "N", link, listener)  # a pseudo-terminal has no parity
+    if section.serial is not None:
+        return RtuPort(section.serial.device, section.serial.baudrate, section.serial.parity, link, listener)
+    host, port, _ = endpoint
+    if section.tls is not None:
+        own = section.tls
+        files = TlsFiles(folder / own.authorities, folder / own.certificate, folder / own.key)
+        return TlsPort(host, port, files, link, listener)
+    return TcpPort(host, port, link, listener)
