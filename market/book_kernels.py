@@ -49,18 +49,11 @@ def _pop(heap, size, price, side):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def match(side, price, open_wh, rests, n_resting, trades):  # type: ignore[no-untyped-def]
-    """Match arriving orders against the book; every trade is at the resting order's price.
+    """Match arriving orders at the resting orders' prices; return the number of trades (fewer than 2 * n).
 
-    Args:
-        side: int8 per order, SELL or BUY, in order of arrival.
-        price: int64 limit per order.
-        open_wh: int64, what is open of each; changed in place.
-        rests: bool per order; False for a market order, whose remainder is dropped.
-        n_resting: how many of the orders are in the book already.
-        trades: int64, shape (2 * n, 4), filled with (arriving order, resting order, Wh, price).
-
-    Returns:
-        The number of trades (every trade exhausts one of its orders, so there are fewer than 2 * n).
+    ``side`` (int8), ``price``, ``open_wh`` (int64, changed in place) and ``rests`` (bool; False: a market order, its
+    remainder is dropped) are in order of arrival, the first ``n_resting`` are in the book already. ``trades``
+    (int64, shape (2 * n, 4)) is filled with (arriving order, resting order, Wh, price).
     """
     n = side.size
     asks, bids = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
