@@ -15,6 +15,8 @@ from twin.tariff import SupplierTariff
 
 SLOTS = 6  # order slots of one participant and interval, in this order
 HOUSE_BUY, EV_FIRM_BUY, EV_FLEX_BUY, PV_FIRM_SELL, PV_FLEX_SELL, BATTERY_FLEX = range(SLOTS)
+SLOT_DEVICE = np.array([HOUSE, EV, EV, PV, PV, BATTERY], dtype=np.int8)
+SLOT_FLEXIBLE = np.array([False, False, True, False, True, True])
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,43 @@ def _wish_rows(  # type: ignore[no-untyped-def]
     return wish * hours, base, recharging, wants
 
 
+@njit(cache=True)
+def _fill_orders(orders, wish_wh, trades, bid, bid_ev, ask, retail, feed_in, interval):  # type: ignore[no-untyped-def]
+    """Write one order per wish of at least 1 Wh into ``orders``, ids rising; return how many."""
+    n, count = trades.size, 0
+    for i in range(n):
+        if not trades[i]:
+            continue
+        for slot in range(SLOTS):
+            wish = wish_wh[i, slot]
+            energy = int(abs(wish))
+            if energy == 0:
+                continue
+            sells = slot >= PV_FIRM_SELL and wish > 0
+            price = feed_in
+            if slot == HOUSE_BUY:
+                price = bid[i]
+            elif slot == EV_FLEX_BUY:
+                price = bid_ev[i]
+            elif not sells:
+                price = retail
+            elif slot == BATTERY_FLEX:
+                price = max(ask[i], feed_in)
+            order = orders[count]
+            order["id"] = interval * (n * SLOTS) + i * SLOTS + slot
+            order["participant"] = i
+            order["side"] = SELL if sells else BUY
+            order["device"] = SLOT_DEVICE[slot]
+            order["flexible"] = SLOT_FLEXIBLE[slot]
+            order["energy_wh"] = energy
+            order["price_micro_per_kwh"] = price
+            order["interval"] = interval
+            # a rotating place in the queue, so that no house is always first among equals
+            order["time"] = (i + interval) % n
+            count += 1
+    return count
+
+
 def _cap(wish_wh: FloatArray, envelope: Envelope, hours: float) -> None:
     """Cut wishes to the envelope, in place: the battery gives way first, then the car, then the roof."""
     export, draw = envelope.export_w * hours, envelope.import_w * hours
@@ -129,10 +168,6 @@ class Agents:
         self._interval_s = interval_s
         self._day_start_s = day_start_s
         self._hours = interval_s / 3600.0
-        n = people.n
-        self._device = np.tile(np.array([HOUSE, EV, EV, PV, PV, BATTERY], dtype=np.int8), n)
-        self._flexible = np.tile(np.array([False, False, True, False, True, True]), n)
-        self._row = np.repeat(np.arange(n, dtype=np.int32), SLOTS)
 
     def intend(
         self,
@@ -166,31 +201,11 @@ class Agents:
     def _orders(self, interval: int, wish_wh: FloatArray, bid_ev: IntArray) -> Orders:
         """Orders of at least 1 Wh; energy is rounded down, so nobody offers what it does not have."""
         people = self._people
-        time_s = interval * self._interval_s
-        retail = self._tariff.retail_micro(time_s)
-        feed_in = self._tariff.feed_in_micro
-        price = np.empty((people.n, SLOTS), dtype=np.int64)
-        price[:, HOUSE_BUY] = retail - (people.house_bid_share * (retail - feed_in)).astype(np.int64)
-        price[:, EV_FIRM_BUY] = retail
-        price[:, EV_FLEX_BUY] = bid_ev
-        price[:, PV_FIRM_SELL] = feed_in
-        price[:, PV_FLEX_SELL] = feed_in
-        buys = wish_wh[:, BATTERY_FLEX] < 0
-        price[:, BATTERY_FLEX] = np.where(buys, retail, np.maximum(people.battery_ask_micro, feed_in))
-        energy = np.abs(wish_wh).astype(np.int64).ravel()
-        kept = np.flatnonzero((energy > 0) & people.trades[self._row])
-        orders = empty_orders(len(kept))
-        orders["id"] = interval * (people.n * SLOTS) + kept
-        orders["participant"] = self._row[kept]
-        side = np.full((people.n, SLOTS), BUY, dtype=np.int8)
-        side[:, PV_FIRM_SELL:] = SELL
-        side[:, BATTERY_FLEX] = np.where(buys, BUY, SELL)
-        orders["side"] = side.ravel()[kept]
-        orders["device"] = self._device[kept]
-        orders["flexible"] = self._flexible[kept]
-        orders["energy_wh"] = energy[kept]
-        orders["price_micro_per_kwh"] = price.ravel()[kept]
-        orders["interval"] = interval
-        # a rotating place in the queue, so that no house is always first among equals
-        orders["time"] = (orders["participant"] + interval) % people.n
-        return orders
+        retail, feed_in = self._tariff.retail_micro(interval * self._interval_s), self._tariff.feed_in_micro
+        # bids and asks are whole millionths before they reach the book: floating point never decides money
+        bid = retail - (people.house_bid_share * (retail - feed_in)).astype(np.int64)
+        orders = empty_orders(people.n * SLOTS)
+        count = _fill_orders(
+            orders, wish_wh, people.trades, bid, bid_ev, people.battery_ask_micro, retail, feed_in, interval
+        )
+        return orders[:count]

@@ -83,6 +83,8 @@ def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> tuple[F
     Returns:
         The fills, and the row of each one's order.
     """
+    if not orders["flexible"].any():
+        return empty_fills(), np.zeros(0, dtype=np.int64)
     buys = (orders["side"] == BUY) & (orders["price_micro_per_kwh"] >= tariff.retail_micro_per_kwh)
     sells = (orders["side"] == SELL) & (orders["price_micro_per_kwh"] <= tariff.feed_in_micro_per_kwh)
     rows = np.flatnonzero((buys | sells) & orders["flexible"] & (left_wh > 0))
