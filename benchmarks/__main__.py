@@ -1,6 +1,7 @@
 """Run the benchmarks and print one table; a row a figure."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def _text(row: Row) -> str:
 
 def main(names: list[str]) -> int:
     """Run the named benchmarks, or all."""
+    for library in ("OPENBLAS", "MKL", "OMP"):  # as the command line does
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     here = Path(__file__).parent
     found = sorted(path.stem.removesuffix("_bench") for path in here.glob("*_bench.py"))
     unknown = [name for name in names if name not in found]

@@ -1,6 +1,7 @@
 """The command line ``twin``. Imports nothing heavy before a command needs it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,6 +48,9 @@ def _parser(commands: dict[str, Command], chosen: str | None) -> argparse.Argume
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    # sums of products depend on the number of BLAS threads, and more than one only costs here: matrices are small
+    for library in ("OPENBLAS", "MKL", "OMP"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands = available()
     chosen = commands.get(arguments[0]) if arguments else None
