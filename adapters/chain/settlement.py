@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapters.chain import typed, wire
+from adapters.chain.accounts import Accounts
 from adapters.chain.contract import Contract
 from adapters.chain.errors import ChainInputError, RevertedError
 from adapters.chain.keys import KeyRing
@@ -12,14 +13,11 @@ from adapters.chain.node import Node
 from adapters.chain.outbox import Outbox, Post
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
-PREFUND_MICRO = 10**12
-"""Play money deposited for an account of a development chain when it cannot pay (a million)."""
 DOUBLES = ("BadPeriod", "AlreadySettled")
 """Refusals that mean the period is settled already: the next batch may go on."""
 UNDONE = "undone by the arbiter"
 STATUS = ("none", "proposed", "disputed", "final", "rejected")
 """The contract's own states, in its order."""
-ZERO_ADDRESS = "0x" + "00" * 20
 
 
 class Settlement:
@@ -45,11 +43,10 @@ class Settlement:
         self.contract = Contract(node, "EnergySettlement", address)
         self.contract.check_code()
         self.currency = Contract(node, "TestCurrency", token)
+        self.accounts = Accounts(self.contract, self.currency, keys.operator.address, outbox)
         self.window_s = int(self.contract.read("windowS"))
         self._market = bytes(self.contract.read("market"))
         self._domain_chain_id = node.chain_id()
-        self._bounds: dict[str, int] = {}
-        """Lower bound of the free balance of every account known to be open."""
         outbox.bind("contract", address.lower())
 
     def check_market(self, market_id: str) -> None:
@@ -153,7 +150,14 @@ class Settlement:
             return
         batch = self.batch_of(row)
         self.clock(batch.period_end_s)
-        if self._open_accounts(row["seq"], batch) or self._fund(row, batch):
+        if self.accounts.open(row["seq"], batch):
+            return
+        short = self.accounts.short(batch)
+        if short and not self.keys.public:
+            self._reject(row, f"accounts cannot pay their debit, deposit first: {', '.join(short)}")
+            return
+        if short:
+            self.accounts.fund(row["seq"], batch, short)
             return
         head = bytes(self.contract.read("head"))
         header = typed.header_of(batch, head, int(self.contract.read("epoch")))
@@ -183,8 +187,7 @@ class Settlement:
             block = self.node.block(done[-1]["block_number"])
             kept = json.loads(row["header"]) | {"deadline_s": int(block["timestamp"], 16) + self.window_s}
             self._note(row, status="proposed", header=json.dumps(kept))
-            for name, delta in zip(*self._movements(row), strict=True):
-                self._bounds[name] = self._bounds.get(name, 0) + min(delta, 0)
+            self.accounts.debited(self.batch_of(row))
         elif tried and all(r["status"] in ("failed", "replaced") for r in tried):
             self._reject(row, self._why_failed(tried[-1]))
 
@@ -220,57 +223,6 @@ class Settlement:
         """Look whether disputes were decided."""
         for row in self._batches("disputed"):
             self.refresh(row)
-
-    def _open_accounts(self, seq: int, batch: SettlementBatch) -> bool:
-        unknown = sorted(name for name in batch.accounts if name not in self._bounds)
-        if not unknown:
-            return False
-        accounts = self.contract.read("accountsOf", [typed.account_id(name) for name in unknown])
-        missing = []
-        for name, (owner, balance, _, _) in zip(unknown, accounts, strict=True):
-            if owner == ZERO_ADDRESS:
-                missing.append(name)
-            else:
-                self._bounds[name] = int(balance)
-        posts = []
-        for start in range(0, len(missing), 100):
-            names = missing[start : start + 100]
-            data = self.contract.data("openAccounts", names, [self.keys.operator.address] * len(names))
-            posts.append(Post(seq, "open", self.contract.address, data, 100_000 + 100_000 * len(names)))
-        if posts:
-            self.outbox.post(*posts)
-        return bool(posts)
-
-    def _fund(self, row: Any, batch: SettlementBatch) -> bool:
-        """Deposit play money where an account cannot pay; without play money refuse. True: something was done."""
-        debits = {n: -d for n, d in zip(batch.accounts, batch.deltas_micro, strict=True) if d < 0}
-        if not any(self._bounds[name] < debit for name, debit in debits.items()):
-            return False
-        names = sorted(set(batch.accounts))
-        accounts = self.contract.read("accountsOf", [typed.account_id(name) for name in names])
-        self._bounds.update({n: int(a[1]) for n, a in zip(names, accounts, strict=True)})
-        short = [name for name in names if self._bounds[name] < debits.get(name, 0)]
-        if not short:
-            return False
-        if not self.keys.public:
-            self._reject(row, f"accounts cannot pay their debit, deposit first: {', '.join(short)}")
-            return True
-        # Everybody at once: the others would come one by one over the next days.
-        had = {name: int(account[2]) for name, account in zip(names, accounts, strict=True)}
-        raises = {n: max(PREFUND_MICRO, 2 * debits.get(n, 0)) for n in names if n in short or not had[n]}
-        mint = self.currency.data("mint", self.keys.operator.address, sum(raises.values()))
-        totals = [had[name] + amount for name, amount in raises.items()]
-        data = self.contract.data("deposit", [typed.account_id(name) for name in raises], totals)
-        gas = 200_000 + 70_000 * len(raises)
-        self.outbox.post(
-            Post(row["seq"], "mint", self.currency.address, mint, 200_000),
-            Post(row["seq"], "deposit", self.contract.address, data, gas),
-        )
-        return True
-
-    def _movements(self, row: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        batch = self.batch_of(row)
-        return batch.accounts, batch.deltas_micro
 
     def _waits_for_earlier(self, seq: int) -> bool:
         query = "SELECT 1 FROM batches WHERE seq < ? AND status NOT IN ('final', 'finalising', 'rejected')"
