@@ -47,6 +47,8 @@ def test_a_fault_is_noticed_or_survived_and_leaves_no_trace(write_bench, bench_t
         bad = [s for s in during if s.quality is Quality.BAD]
         assert bad
         assert all(s.note for s in bad)  # never bad without a reason
+    counted = [s.energy_export_wh for s in samples]
+    assert counted == sorted(counted)  # rising whatever happens, also when the device begins again
     if kind not in UNSEEN | {"reboot"}:
         # whatever happened on the wire, the counters end where the device's own account ends
         assert samples[-1].energy_export_wh == pytest.approx(
