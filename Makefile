@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check lint types bench slow docs clean
+.PHONY: help demo test check lint types bench slow docs contracts clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ bench: $(STAMP)  ## milliseconds per interval against mosaik-pandapower-2
 
 docs: $(STAMP)  ## rewrite the generated part of docs/reference
 	$(BIN)/python docs/generate.py
+
+contracts:  ## compile the contracts anew (development only: needs npm; what they compile to is shipped)
+	cd adapters/chain/contracts && npm install --no-package-lock --silent && node build.js
 
 clean:  ## remove the environment, runs and caches
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -278,7 +278,7 @@ def test_a_fail_exits_with_1_and_names_the_check(small, tmp_path, capsys):
     assert code == 1
     printed = capsys.readouterr().out
     assert printed.startswith("Fail: ")
-    assert "fail: lowest voltage, without trades at " in printed
+    assert "fail: lowest voltage, without trades, at " in printed
     assert "limit 1.0900 pu" in printed
 
 

@@ -44,7 +44,7 @@ def test_a_fail_lists_what_is_judged_and_broken(tmp_path):
     )
     assert lines[:3] == [
         "Fail: it breaks.",
-        "  fail: lowest voltage, with trades at Bus 9, 0.9312 pu, limit 0.9400 pu, 3 times, first in interval 24",
+        "  fail: lowest voltage, with trades, at Bus 9, 0.9312 pu, limit 0.9400 pu, 3 times, first in interval 24",
         "  fail: kpi, 7, limit 5, once",
     ]
     assert lines[-1] == f"  results: {tmp_path}"

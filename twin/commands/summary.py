@@ -57,7 +57,7 @@ def _broken(checks: list[dict[str, Any]]) -> Iterator[str]:
     for check in broken[:MAX_CHECKS]:
         parts = [f"{check['verdict']}: {check_words(str(check['name']))}"]
         if check.get("element"):
-            parts[0] += f" at {check['element']}"
+            parts[0] += f", at {check['element']}"
         if check.get("value") is not None and check.get("limit") is not None:
             unit = str(check.get("unit") or "")
             parts.append(f"{_amount(check['value'], unit)}, limit {_amount(check['limit'], unit)}")
