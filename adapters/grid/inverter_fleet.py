@@ -74,11 +74,8 @@ def solve_with_inverters(
     Raises:
         GridInputError: shapes that do not fit, or an inverter without rating.
     """
-    k, m = p_available_w.shape
-    if fleet.point.shape != (m,) or fleet.s_rated_va.shape != (m,) or p_other_w.shape[0] != k:
-        raise GridInputError(f"{m} inverters in {k} scenarios do not fit the fleet or the other powers.")
-    if not (fleet.s_rated_va > 0).all():
-        raise GridInputError(f"inverter {int(np.argmin(fleet.s_rated_va))} has no rated apparent power.")
+    k = len(p_available_w)
+    _check(fleet, p_other_w, p_available_w)
     work = _Relaxation(engine, p_other_w, q_other_var, fleet, p_available_w)
     rows = np.arange(k)
     iterations = 0
@@ -95,6 +92,14 @@ def solve_with_inverters(
         converged=state.converged & (residual <= RESIDUAL_PU),
         iterations=iterations + 1,
     )
+
+
+def _check(fleet: InverterFleet, p_other_w: FloatArray, p_available_w: FloatArray) -> None:
+    k, m = p_available_w.shape
+    if fleet.point.shape != (m,) or fleet.s_rated_va.shape != (m,) or p_other_w.shape[0] != k:
+        raise GridInputError(f"{m} inverters in {k} scenarios do not fit the fleet or the other powers.")
+    if not (fleet.s_rated_va > 0).all():
+        raise GridInputError(f"inverter {int(np.argmin(fleet.s_rated_va))} has no rated apparent power.")
 
 
 class _Relaxation:

@@ -1,6 +1,5 @@
 """OpenDSS files as feeders: the user's own ``.dss`` file is plant and gate model as it stands."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from adapters.grid.opendss_core import (
     run,
     solve,
 )
+from adapters.grid.opendss_files import check_includes
 from adapters.grid.topology import tree_layout
 
 PhaseText = Literal["abc", "a", "b", "c"]
@@ -33,10 +33,6 @@ POINT_PHASES: dict[tuple[bool, str], PhaseText] = {
     **{(False, "a"): "a", (False, "b"): "b", (False, "c"): "c"},
     **{(True, "a"): "abc", (True, "b"): "abc", (True, "c"): "abc"},
 }
-_INCLUDES = re.compile(
-    r"^\s*(redirect|compile|buscoords|latlongcoords)\s+[\"'\[({]?([^\s\"'\])}]+)", re.IGNORECASE
-)
-_WRITES = re.compile(r"^\s*(export|save|dump|fileedit|cd|set\s+datapath)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,15 +62,7 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
             has no voltage bases; the text names file and line where OpenDSS does.
         FeederNotSolvableError: its own state does not converge.
     """
-    if not path.is_file():
-        raise GridInputError(f"grid file {path} does not exist.")
-    root = path.resolve().parent
-    _check_includes(path.resolve(), root, set())
-    context = new_context()
-    run(context, [f'compile "{path.resolve()}"'], path.name)
-    _tighten(context)
-    if not solve(context):
-        raise FeederNotSolvableError(f"{path.name}: OpenDSS does not converge at the loads of the file.")
+    context = _compiled(path)
     notes: list[str] = []
     rows = _node_rows(context, path.name, notes)
     taps = _taps(context, notes)
@@ -106,6 +94,20 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
         branch_phase=tuple(b.name.rpartition(".")[2] for b in branches),
         site=rows.site,
     )
+
+
+def _compiled(path: Path) -> Any:
+    """A context with the file compiled and solved at the loads it states."""
+    if not path.is_file():
+        raise GridInputError(f"grid file {path} does not exist.")
+    root = path.resolve().parent
+    check_includes(path.resolve(), root, set())
+    context = new_context()
+    run(context, [f'compile "{path.resolve()}"'], path.name)
+    _tighten(context)
+    if not solve(context):
+        raise FeederNotSolvableError(f"{path.name}: OpenDSS does not converge at the loads of the file.")
+    return context
 
 
 def open_case(case: DssCase, error: ModelError = AS_PLANNED) -> Any:
@@ -161,32 +163,6 @@ def _tighten(context: Any) -> None:
     run(context, [f"set tolerance={TOLERANCE_PU} maxiterations={MAX_ITERATIONS} mode=snapshot"], "settings")
     if str(next(iter(context.Loads.AllNames()), "none")).lower() != "none":
         run(context, [f"batchedit load..* vminpu={V_MIN_PU} vlowpu=0 vmaxpu=9"], "settings")
-
-
-def _check_includes(path: Path, root: Path, seen: set[Path]) -> None:
-    """Refuse files outside the folder and commands that write; comments are skipped."""
-    seen.add(path)
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise GridInputError(f"grid file {path.name} cannot be read: {error}") from error
-    text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), text, flags=re.DOTALL)
-    for number, line in enumerate(text.splitlines(), start=1):
-        where = f"{path.name}:{number}"
-        if _WRITES.match(line):
-            raise GridInputError(
-                f"{where}: {line.split()[0]!r} writes files or changes folders: remove the line."
-            )
-        found = _INCLUDES.match(line)
-        if found is None:
-            continue
-        target = (path.parent / found.group(2).replace("\\", "/")).resolve()
-        if not target.is_relative_to(root):
-            raise GridInputError(f"{where}: {found.group(2)} lies outside the folder of the feeder.")
-        if not target.is_file():
-            raise GridInputError(f"{where}: {found.group(2)} does not exist.")
-        if target not in seen and found.group(1).lower() in ("redirect", "compile"):
-            _check_includes(target, root, seen)
 
 
 @dataclass(frozen=True)

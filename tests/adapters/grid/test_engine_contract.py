@@ -230,3 +230,11 @@ def test_power_grid_model_names_what_it_cannot_model(rich_net: Net) -> None:
         assert named in text
     p, q = nominal_powers(feeder)
     assert make_engine(feeder, "pandapower").solve(p[None], q[None]).converged.all()
+
+
+def test_what_the_core_did_not_write_is_no_result(street: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
+    p, q = scaled(street, 1.0)
+    engine = make_engine(street, "power_grid_model")
+    assert engine.solve(p, q).converged.all()
+    monkeypatch.setattr(engine._model, "calculate", lambda *arguments: [])
+    assert not engine.solve(p, q).converged.any()
