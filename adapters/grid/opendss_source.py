@@ -53,8 +53,7 @@ class DssCase:
 def load_dss_feeder(path: Path, source: str) -> Feeder:
     """Compile an OpenDSS file and describe what it holds.
 
-    Its own controls settle the taps once, at the loads it states; after that they are frozen (a note says
-    where).
+    Its own controls settle the taps once; after that they are frozen (a note says where).
 
     Raises:
         GridInputError: the file does not exist or compile, includes a file outside its folder, writes files,
@@ -66,19 +65,17 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
     notes: list[str] = []
     rows = _node_rows(context, path.name, notes)
     taps = _taps(context, notes)
-    reader = BranchReader(context)
-    branches = list(branch_rows(context, reader, {name: i for i, name in enumerate(rows.names)}))
+    branches = list(branch_rows(context, BranchReader(context), {n: i for i, n in enumerate(rows.names)}))
     points, load_rows = _points(context, rows.names, notes)
     case = DssCase(path.resolve(), rows.node_rows, rows.base_v, load_rows, taps)
     _note_rest(context, branches, notes)
     pairs = [(b.from_row, b.to_row) for b in branches]
-    slack = _slack_row(context, rows.names)
     return Feeder(
         name=str(context.Circuit.Name()),
         source=source,
         bus_names=rows.names,
         bus_vn_v=rows.base_v * np.sqrt(3),
-        slack_bus=slack,
+        slack_bus=_slack_row(context, rows.names),
         branch_names=tuple(b.name for b in branches),
         branch_kind=tuple(b.kind for b in branches),
         branch_from=np.array([a for a, _ in pairs], dtype=np.int64),
@@ -87,7 +84,7 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
         branch_rated_va=np.array([b.rated_va for b in branches]),
         points=points,
         assets=(),
-        xy=_coordinates(context, rows, pairs, slack, notes),
+        xy=_coordinates(context, rows, pairs, notes),
         native=case,
         notes=tuple(notes),
         bus_phase=tuple(name.rpartition(".")[2] for name in rows.names),
@@ -272,9 +269,7 @@ def _slack_row(context: Any, names: tuple[str, ...]) -> int:
     return next(i for i, name in enumerate(names) if name.rpartition(".")[0] == bus)
 
 
-def _coordinates(
-    context: Any, rows: _Rows, pairs: list[tuple[int, int]], slack: int, notes: list[str]
-) -> FloatArray:
+def _coordinates(context: Any, rows: _Rows, pairs: list[tuple[int, int]], notes: list[str]) -> FloatArray:
     n_site = int(rows.site.max()) + 1
     xy = np.full((n_site, 2), np.nan)
     for name, site in zip(rows.names, rows.site, strict=True):
@@ -284,5 +279,5 @@ def _coordinates(
     if np.isnan(xy).any() or len(np.unique(xy.round(9), axis=0)) < max(2, n_site // 2):
         notes.append("Coordinates are missing or coincide: the drawing is a computed tree, not a map.")
         joined = [(int(rows.site[a]), int(rows.site[b])) for a, b in pairs]
-        xy = tree_layout(n_site, joined, int(rows.site[slack]))
+        xy = tree_layout(n_site, joined, int(rows.site[_slack_row(context, rows.names)]))
     return xy[rows.site]
