@@ -14,6 +14,8 @@ from market.registry import make_mechanism
 
 NO_MECHANISM = "none"
 OPTIMUM = "welfare_optimum"
+WITHOUT_PRICE = ("bill_sharing",)
+"""Mechanisms under which local energy is free and the community's bill is shared: their price of 0 says nothing."""
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Tally:
 
     gains_micro: IntArray
     volume_wh: int = 0
+    priced_wh: int = 0  # of the volume, what has a price
     value_milli_micro: int = 0  # price in micro per kWh times Wh
     welfare_micro: int = 0
     optimum_micro: int = 0
@@ -58,17 +61,20 @@ class Comparison:
             settled: the settling mechanism's clearing; None where there is no local market.
         """
         if settled is not None:
-            self._book(interval, compared_row(self.settling, settled, orders, tariff), True)
+            self._book(interval, compared_row(self.settling, settled, orders, tariff), tariff, True)
         for label, mechanism in self._shadows.items():
             row = compared_row(label, mechanism.clear(orders, tariff, interval), orders, tariff)
-            self._book(interval, row, False)
+            self._book(interval, row, tariff, False)
 
-    def _book(self, interval: int, row: ComparedRow, settles: bool) -> None:
+    def _book(self, interval: int, row: ComparedRow, tariff: Tariff, settles: bool) -> None:
         # the settling mechanism may stand among its shadows, with other parameters
         name = row.mechanism if settles or row.mechanism != self.settling else f"{row.mechanism} (shadow)"
         tally = self.tallies.setdefault(name, Tally(np.zeros(self.n, dtype=np.int64)))
+        price = None if row.mechanism in WITHOUT_PRICE else row.price_micro_per_kwh
         tally.volume_wh += row.volume_wh
-        tally.value_milli_micro += (row.price_micro_per_kwh or 0) * row.volume_wh
+        if price is not None:
+            tally.priced_wh += row.volume_wh
+            tally.value_milli_micro += price * row.volume_wh
         tally.welfare_micro += row.welfare_micro
         tally.optimum_micro += row.optimum_micro
         tally.residue_micro += row.residue_micro
@@ -80,7 +86,9 @@ class Comparison:
                 "interval": interval,
                 "mechanism": name,
                 "settles": settles,
-                "price_micro_per_kwh": row.price_micro_per_kwh,
+                "price_micro_per_kwh": price,
+                "retail_micro_per_kwh": tariff.retail_micro_per_kwh,
+                "feed_in_micro_per_kwh": tariff.feed_in_micro_per_kwh,
                 "volume_wh": row.volume_wh,
                 "welfare_micro": row.welfare_micro,
                 "optimum_micro": row.optimum_micro,

@@ -16,21 +16,26 @@ def bill_columns(
     """Columns of bills.parquet: every participant under the settling mechanism and each shadow.
 
     The settling mechanism's bills are what was paid; a shadow's are the supplier-only bill less the gains of its own
-    clearing, so they leave out what the gate would have cut.
+    clearing, so they leave out what the gate would have cut. ``gain_micro`` is the gain of the clearing for all.
     """
     paid = np.asarray(totals.bills_micro, dtype=np.int64)
     supplier_only = paid + np.asarray(totals.saved_micro, dtype=np.int64)
-    rows: list[tuple[str, bool, IntArray]] = [(settling, True, paid)]
-    for name, tally in (comparison.tallies if comparison else {}).items():
+    tallies = comparison.tallies if comparison else {}
+    own = tallies[settling].gains_micro if settling in tallies else None
+    rows: list[tuple[str, bool, IntArray, IntArray | None]] = [(settling, True, paid, own)]
+    for name, tally in tallies.items():
         if name != settling:
-            rows.append((name, False, supplier_only - tally.gains_micro))
+            rows.append((name, False, supplier_only - tally.gains_micro, tally.gains_micro))
     return {
         "participant": list(names) * len(rows),
-        "mechanism": np.repeat([name for name, _, _ in rows], len(names)),
-        "settles": np.repeat([settles for _, settles, _ in rows], len(names)),
+        "mechanism": np.repeat([name for name, *_ in rows], len(names)),
+        "settles": np.repeat([settles for _, settles, *_ in rows], len(names)),
         "supplier_only_micro": np.tile(supplier_only, len(rows)),
-        "paid_micro": np.concatenate([amount for _, _, amount in rows]),
-        "saved_micro": np.concatenate([supplier_only - amount for _, _, amount in rows]),
+        "paid_micro": np.concatenate([amount for _, _, amount, _ in rows]),
+        "saved_micro": np.concatenate([supplier_only - amount for _, _, amount, _ in rows]),
+        "gain_micro": [
+            gain for *_, gains in rows for gain in ([None] * len(names) if gains is None else gains.tolist())
+        ],
     }
 
 
@@ -72,7 +77,7 @@ def _record(name: str, tally: Tally, settles: bool) -> dict[str, Any]:
         "mechanism": name,
         "settles": settles,
         "reference": False,
-        "price_micro_per_kwh": tally.value_milli_micro // tally.volume_wh if tally.volume_wh else None,
+        "price_micro_per_kwh": tally.value_milli_micro // tally.priced_wh if tally.priced_wh else None,
         "volume_wh": tally.volume_wh,
         "welfare_micro": tally.welfare_micro,
         "gap_ppm": gap,

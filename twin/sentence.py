@@ -26,7 +26,7 @@ def sentence(scenario: Scenario, outcome: Outcome, checks: list[Check]) -> str:
         kind = CHECK_WORDS[closest.name.partition(".")[2]]
         return f"Pass: {what} {keep} every assessed limit; the closest is {kind} at {closest.element}, by {margin}."
     if outcome == "inconclusive":
-        unclear = [f"{_plain(c)}: {c.detail}" for c in checks if c.verdict == "inconclusive"]
+        unclear = [f"{_plain(c)}: {c.detail.rstrip('.')}" for c in checks if c.verdict == "inconclusive"]
         return f"Inconclusive: {'; '.join(unclear) or 'nothing could be assessed'}."
     failed = [c for c in checks if c.judged and c.verdict == outcome]
     limits = [c for c in failed if c.name.partition(".")[2] in CHECK_WORDS]
@@ -49,7 +49,7 @@ def _broken(check: Check, named: bool) -> str:
 
 def _other_failure(check: Check) -> str:
     if not check.name.startswith("expect."):
-        return f"{_plain(check)}: {check.detail}"
+        return f"{_plain(check)}: {check.detail.rstrip('.')}"
     value, limit = check.value or 0.0, check.limit or 0.0
     wanted = "at most" if value > limit else "at least"
     return f"{check.name.removeprefix('expect.')} is {value:.10g}, expected is {wanted} {limit:.10g}"

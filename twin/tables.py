@@ -18,6 +18,8 @@ INTERVALS = pa.schema(
         ("gate_solves", pa.int64()),
         ("gate_ms", pa.float64()),
         ("binding", pa.string()),  # the element that bound the cut, null where nothing was cut
+        ("welfare_micro", pa.float64()),  # of the accepted trades; null unless coordination.reference
+        ("central_welfare_micro", pa.float64()),  # of the best schedule within the limits on the same orders
         ("v_min_pu", pa.float64()),
         ("v_min_bus", pa.string()),
         ("v_max_pu", pa.float64()),
@@ -134,11 +136,16 @@ MECHANISMS = pa.schema(
         ("interval", pa.int64()),
         ("mechanism", pa.string()),
         ("settles", pa.bool_()),  # the one whose trades flow; the others are shadows on the same orders
-        ("price_micro_per_kwh", pa.int64()),
+        (
+            "price_micro_per_kwh",
+            pa.int64(),
+        ),  # null: nothing traded, or (bill sharing) local energy has no price
+        ("retail_micro_per_kwh", pa.int64()),  # the supplier's prices in the interval
+        ("feed_in_micro_per_kwh", pa.int64()),
         ("volume_wh", pa.int64()),
         ("welfare_micro", pa.int64()),
         ("optimum_micro", pa.int64()),  # welfare of the best matching of the same orders
-        ("residue_micro", pa.int64()),
+        ("residue_micro", pa.int64()),  # stays with the pool: rounding and surplus
         ("gained_count", pa.int64()),
         ("lost_count", pa.int64()),
     ]
@@ -150,8 +157,12 @@ BILLS = pa.schema(
         ("mechanism", pa.string()),
         ("settles", pa.bool_()),
         ("supplier_only_micro", pa.int64()),  # the same metered energy, all of it with the supplier
-        ("paid_micro", pa.int64()),
+        ("paid_micro", pa.int64()),  # settles: what was paid; a shadow: supplier_only_micro less gain_micro
         ("saved_micro", pa.int64()),  # negative: lost
+        (
+            "gain_micro",
+            pa.int64(),
+        ),  # against the supplier before the gate, the same for all; null without shadows
     ]
 )
 

@@ -60,7 +60,7 @@ def test_a_failure_lists_what_is_broken_and_by_how_much():
 
 
 def test_what_is_not_known_is_said():
-    lost = Check("power_flow", "inconclusive", 2, 0, "steps", detail="first in interval 3: Bus 9 is NaN")
+    lost = Check("power_flow", "inconclusive", 2, 0, "steps", detail="first in interval 3: Bus 9 is NaN.")
     assert (
         sentence(scenario(), "inconclusive", [lost])
         == "Inconclusive: power flow: first in interval 3: Bus 9 is NaN."

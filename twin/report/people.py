@@ -42,7 +42,7 @@ def people_context(judged: Sums, reference: Sums | None, currency: str) -> list[
     """
     base = reference or {}
     rows = []
-    for name in sorted(judged, key=_natural):
+    for name in sorted(judged, key=words.natural):
         own = judged[name]
         saving = (
             base[name]["bill_micro"] - own["bill_micro"] if name in base and "bill_micro" in own else None
@@ -71,9 +71,3 @@ def _add(sums: Sums, table: pa.Table, by: str, names: list[str]) -> None:
     for row in grouped.to_pylist():
         own = sums.setdefault(row[by], {})
         own.update({name: row[f"{name}_sum"] or 0 for name in names})
-
-
-def _natural(name: str) -> tuple[Any, ...]:
-    """Load 9 before Load 10."""
-    digits = "".join(c if c.isdigit() else " " for c in name).split()
-    return ("".join(c for c in name if not c.isdigit()), [int(d) for d in digits], name)

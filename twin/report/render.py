@@ -14,6 +14,7 @@ from markupsafe import Markup
 from adapters.export.files import to_json, write_text_atomically
 from twin.report import words
 from twin.report.feeder import feeder_payload
+from twin.report.mechanisms import mechanisms_context, mechanisms_payload
 from twin.report.people import people_context, people_of
 from twin.report.series import power_payload, series_payload, slots_of, states_payload, use_percent
 from twin.report.summary import currency_of, first_screen, mark, quality, variant_rows
@@ -21,7 +22,7 @@ from twin.report.violations import violations_context
 from twin.results import RunResult
 
 STATE_VALUES = 700_000  # over all variants: 1.9 MB as base64
-SCRIPTS = ("uplot.min.js", "data.js", "feeder.js", "charts.js", "strips.js", "app.js")
+SCRIPTS = ("uplot.min.js", "data.js", "feeder.js", "charts.js", "mechanisms.js", "strips.js", "app.js")
 STYLES = ("uplot.min.css", "report.css")
 Context = dict[str, Any]
 
@@ -119,6 +120,7 @@ def _context(run: RunResult) -> Context:
         "people": people_context(sums[judged], sums.get(reference or ""), currency),
         "reference": titles.get(reference or "", reference),
         "settlement": _settlement(run, start),
+        "mechanisms": mechanisms_context(run, currency),
         "payload": payload,
         "command": _command(manifest),
         "ended": words.moment(manifest.get("ended_utc")),
@@ -159,6 +161,7 @@ def _payload(run: RunResult, runs: dict[str, RunResult], titles: dict[str, Any])
         "limits": limits,
         "feeder": feeder,
         "variants": variants,
+        "mechanisms": mechanisms_payload(run),
     }
     return json.loads(to_json(payload)), times
 

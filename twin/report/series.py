@@ -68,9 +68,9 @@ def series_payload(table: Any, use: FloatArray) -> dict[str, Any]:
     payload: dict[str, Any] = {"stride": stride, "n": -(-table.num_rows // stride)}
     for name, (columns, factor, how) in _SERIES.items():
         values = np.sum([column(table, c) for c in columns], axis=0) * factor
-        payload[name] = pack(_bucketed(values, stride, how))
-    payload["use"] = pack(_bucketed(use, stride, "max"))
-    payload["unsolved"] = pack(_bucketed(np.isnan(use).astype(float), stride, "max"))
+        payload[name] = pack(bucketed(values, stride, how))
+    payload["use"] = pack(bucketed(use, stride, "max"))
+    payload["unsolved"] = pack(bucketed(np.isnan(use).astype(float), stride, "max"))
     return payload
 
 
@@ -127,7 +127,8 @@ def _number(limits: dict[str, Any], key: str) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def _bucketed(values: FloatArray, stride: int, how: str) -> FloatArray:
+def bucketed(values: FloatArray, stride: int, how: str) -> FloatArray:
+    """One value per ``stride`` of them: their min, max, mean or sum, NaN where all are NaN."""
     if stride == 1 or not len(values):
         return values
     padded = np.full(-(-len(values) // stride) * stride, np.nan)

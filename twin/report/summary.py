@@ -23,7 +23,7 @@ FORECASTS = {
 }
 
 
-_ONLY_IF_ANY = ("pv_curtailed_wh",)
+_ONLY_IF_ANY = ("pv_curtailed_wh", "coordination_efficiency_percent")
 
 
 def check_name(name: Any) -> str:
@@ -50,7 +50,7 @@ def first_screen(run: RunResult) -> Context:
         "not_assessed": [
             {
                 **item,
-                "name": check_name(item["name"]) if item.get("name") in CHECK_WORDS else item.get("name"),
+                "name": check_words(item["name"]) if item.get("name") in CHECK_WORDS else item.get("name"),
             }
             for item in record.get("not_assessed") or []
         ],
@@ -214,7 +214,7 @@ def _quantities(currency: str) -> list[Quantity]:
         _row("Self-sufficiency", "self_sufficiency_percent", _percent),
         _row("Bills, mean", "bill_mean_micro", cash),
         _row("Bills, all", "bills_total_micro", cash),
-        _row("Saved by trading locally", "bill_saving_total_micro", cash),
+        _row("Saved against supplier only", "bill_saving_total_micro", cash),
     ]
 
 

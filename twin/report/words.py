@@ -129,3 +129,9 @@ def small(value: Any, unit: str) -> str:
     if not is_number(value):
         return NOT_RECORDED
     return f"{value:.1e}".replace("-", MINUS) + f"{NBSP}{unit}" if value else f"0{NBSP}{unit}"
+
+
+def natural(name: str) -> tuple[Any, ...]:
+    """A key to sort names by: Load 9 before Load 10."""
+    digits = "".join(c if c.isdigit() else " " for c in name).split()
+    return ("".join(c for c in name if not c.isdigit()), [int(d) for d in digits], name)

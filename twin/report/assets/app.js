@@ -68,7 +68,8 @@
     if (s.cut[slot] > 0) row("Cut", twin.kwh(s.cut[slot] / 1000));
   }
 
-  const plain = (binding) => binding.replace(/^(voltage_min|voltage_max|line_loading|transformer_loading) at /, (kind) => kind.replaceAll("_", " "));
+  const KINDS = { voltage_min: "lowest voltage", voltage_max: "highest voltage", line_loading: "line loading", transformer_loading: "transformer loading" };
+  const plain = (binding) => binding.replace(/^\w+(?= at )/, (kind) => KINDS[kind] ?? kind);
 
   function buildStrips() {
     const box = twin.byId("strips");

@@ -189,6 +189,7 @@ const charts = (() => {
     energy(chosen);
     market(chosen);
     price(chosen);
+    if (twin.byId("chart-mechanisms")) mechanismPrices(plot, hold, stepped);
   }
 
   // One bus or branch over the slots of the slider, for every variant.
