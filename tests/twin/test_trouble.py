@@ -224,6 +224,7 @@ def test_what_a_killed_run_finished_can_be_read(tmp_path, long_text):
     assert main(["run", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out"), "--set", "duration_days=1", "--quiet", "--replace"]) == 0  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_ends_cleanly(tmp_path, long_text, number):
     with start_long_run(tmp_path, long_text) as process:
