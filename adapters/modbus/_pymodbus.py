@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import struct
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -89,7 +90,7 @@ class PymodbusPort(ABC):
         registers: list[int] = answer.registers
         if len(registers) != count:
             raise BadAnswerError(f"{request}: {len(registers)} registers came back")
-        return b"".join(r.to_bytes(2, "big") for r in registers)
+        return struct.pack(f">{count}H", *registers)
 
     async def write(self, unit: int, address: int, data: bytes) -> None:
         """Write registers with function 16; see ``ModbusPort.write``."""
