@@ -158,3 +158,15 @@ def run_street(tmp_path_factory, street_text):
         return run(load_scenario(folder / "s.yaml"), folder / "out", bench=bench)
 
     return go
+
+
+@pytest.fixture(scope="session")
+def gated(run_street):
+    """The street's evening with the gate."""
+    return run_street()
+
+
+@pytest.fixture(scope="session")
+def ungated(run_street):
+    """The same evening, trades only judged."""
+    return run_street(coordination={"mode": "none"})
