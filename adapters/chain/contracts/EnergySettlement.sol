@@ -432,7 +432,7 @@ contract EnergySettlement is AccessControl, Pausable, ReentrancyGuard, EIP712 {
         if (positions.length % POSITION_BYTES != 0) revert BadPositions(positions.length);
         uint256 count = positions.length / POSITION_BYTES;
         int256 sum = 0;
-        bytes32 last;
+        bytes32 last = bytes32(0);
         for (uint256 i = 0; i < count; ++i) {
             (bytes32 id, int256 delta) = _position(positions, i);
             if (id <= last) revert PositionsNotSorted(i);
