@@ -32,6 +32,7 @@ class Intent:
     ev_base_w: FloatArray
     battery_idle: BoolArray
     orders: Orders
+    wanted: Orders  # the orders before an envelope capped them; the same where there is none
 
     def set_points(
         self, ev_extra_w: FloatArray, battery_extra_w: FloatArray, pv_extra_w: FloatArray
@@ -193,10 +194,12 @@ class Agents:
             state.ev_need_wh, left_h, now <= least, load_w, pv_w, people.firm_import_w, people.exportable_w, second,
             self._hours,
         )  # fmt: skip
+        bid_ev = np.where(wants, now, least)
+        orders = wanted = self._orders(interval, wish, bid_ev)
         if envelope is not None:
             _cap(wish, envelope, self._hours)
-        orders = self._orders(interval, wish, np.where(wants, now, least))
-        return Intent(interval, base[0], -load_var, base[1], recharge, orders)
+            orders = self._orders(interval, wish, bid_ev)
+        return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted)
 
     def _orders(self, interval: int, wish_wh: FloatArray, bid_ev: IntArray) -> Orders:
         """Orders of at least 1 Wh; energy is rounded down, so nobody offers what it does not have."""

@@ -165,6 +165,8 @@ def _market(decided: Decided) -> Columns:
         "gate_status": "off" if decision is None else decision.status,
         "gate_solves": 0 if decision is None else decision.solves,
         "gate_ms": decided.wall_ms,
+        "welfare_micro": decided.welfare_micro,
+        "central_welfare_micro": decided.central_welfare_micro,
         "binding": max(set(bound), key=lambda b: (bound.count(b), b)) if bound else None,
     }
 

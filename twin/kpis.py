@@ -69,8 +69,15 @@ def _market(n: dict[str, float]) -> dict[str, Any]:
         "settled_wh": int(n.get("settled_wh", 0)),
         "not_delivered_wh": int(n.get("accepted_wh", 0) - n.get("delivered_wh", 0)),
         "local_price_mean_micro_per_kwh": int(n.get("price_times_wh", 0)) // traded if traded else None,
+        "coordination_efficiency_percent": _efficiency(n),
         "gate_cut_intervals_count": int(n.get("gate_cut", 0) + n.get("gate_blocked", 0)),
     }
+
+
+def _efficiency(n: dict[str, float]) -> float | None:
+    """Welfare of what was accepted, of the best schedule that keeps the limits; above 100 only by breaking them."""
+    best = n.get("central_welfare_micro", 0)
+    return 100 * n["welfare_micro"] / best if best > 0 else None
 
 
 def _grid(recorder: Recorder) -> dict[str, Any]:

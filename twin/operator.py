@@ -1,13 +1,14 @@
 """The feeder operator: decides which trades may flow. Coordination 'none' lets all pass; they are still judged."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from adapters.grid.engine import Engine
 from adapters.grid.feeder import FloatArray
+from twin.gate.central import central, welfare_micro
 from twin.gate.envelope import Envelope, envelope
 from twin.gate.gate import GateDecision, GateProblem, TradeGate
 from twin.gate.limits import Limits
@@ -24,6 +25,8 @@ class Decided:
     problem: GateProblem | None
     wall_ms: float
     envelope: Envelope | None = None  # published for the next interval
+    welfare_micro: float | None = None  # of what was accepted, with the supplier's trades
+    central_welfare_micro: float | None = None  # of the best schedule within the limits on the same orders
 
 
 class Operator(Protocol):
@@ -104,6 +107,43 @@ class EnvelopeKeeper:
         return Decided(accepted, None, None, (time.perf_counter() - started) * 1e3, published)
 
 
+class WithReference:
+    """Any operator, with the central schedule of the same orders solved beside it; the schedule is not used."""
+
+    def __init__(
+        self,
+        operator: Operator,
+        engine: Engine,
+        limits: Limits,
+        section: CoordinationSection,
+        interval_s: int,
+    ) -> None:
+        self._operator = operator
+        self._engine = engine
+        self._limits = limits.tightened(section.margin_v_pu, section.margin_loading_percent)
+        self._interval_s = interval_s
+        self._point_of = np.arange(len(engine.feeder.points))
+
+    def decide(self, session: Session) -> Decided:
+        """Decide, and say what the decision and the best schedule are worth."""
+        decided = self._operator.decide(session)
+        intent = session.intent
+        best = central(
+            self._engine,
+            self._limits,
+            intent.p_base_w,
+            intent.q_base_var,
+            self._point_of,
+            intent.wanted,
+            session.tariff,
+            self._interval_s,
+        )
+        worth = welfare_micro(session.fills, decided.accepted.accepted_wh)
+        return replace(
+            decided, welfare_micro=worth, central_welfare_micro=best.welfare_micro if best.solved else None
+        )
+
+
 def make_operator(
     section: CoordinationSection,
     engine: Engine,
@@ -112,11 +152,14 @@ def make_operator(
     most_w: tuple[FloatArray, FloatArray],
 ) -> Operator:
     """Return the operator of a scenario's coordination mode; ``most_w`` as ``EnvelopeKeeper`` has it."""
+    operator: Operator
     if section.mode == "none":
-        return LetPass(interval_s)
-    if section.mode == "envelope":
-        return EnvelopeKeeper(engine, limits, section, interval_s, most_w)
-    return GateKeeper(engine, limits, section, interval_s)
+        operator = LetPass(interval_s)
+    elif section.mode == "envelope":
+        operator = EnvelopeKeeper(engine, limits, section, interval_s, most_w)
+    else:
+        operator = GateKeeper(engine, limits, section, interval_s)
+    return WithReference(operator, engine, limits, section, interval_s) if section.reference else operator
 
 
 def traded_p_w(problem: GateProblem, energy_wh: FloatArray) -> FloatArray:

@@ -43,6 +43,10 @@ class Totals:
             self.add(name, sum(rows[name]))
         for price, energy_wh in zip(rows["price_micro_per_kwh"], rows["local_accepted_wh"], strict=True):
             self.add("price_times_wh", (price or 0) * energy_wh)
+        for worth, best in zip(rows["welfare_micro"], rows["central_welfare_micro"], strict=True):
+            if worth is not None and best is not None:
+                self.add("welfare_micro", worth)
+                self.add("central_welfare_micro", best)
         for r in recorded:
             self._add_entry(r)
             self.add(f"gate_{'off' if r.decided.decision is None else r.decided.decision.status}", 1)

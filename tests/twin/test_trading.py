@@ -24,7 +24,7 @@ def orders(*rows):
 
 def intent(book, n=4):
     zero = np.zeros(n)
-    return Intent(3, zero, zero, np.full(n, 10.0), np.zeros(n, bool), book)
+    return Intent(3, zero, zero, np.full(n, 10.0), np.zeros(n, bool), book, book)
 
 
 class Halves:

@@ -140,6 +140,10 @@ class CoordinationSection(Section):
     robust: int = Field(
         0, ge=0, le=2, description="Accepted trades keep the limits also if this many deliveries fail."
     )
+    reference: bool = Field(
+        False,
+        description="Also solve each interval centrally on the same orders: how far is this from the best?",
+    )
     envelope_allocation: Literal["proportional", "maximum", "equal"] = Field(
         "proportional", description="How room is shared out (envelope): by size, most in total, or equally."
     )
