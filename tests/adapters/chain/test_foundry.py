@@ -13,7 +13,8 @@ import pytest
 from adapters.chain.artefacts import ARTEFACTS, SOURCES, load_artefact, source_matches
 
 ROOT = Path(__file__).parents[3]
-CACHE = ROOT / ".cache" / "chain"
+# not the folder of anvil: npm removes what another install put there
+CACHE = ROOT / ".cache" / "forge"
 FORGE = "@foundry-rs/forge@1.7.1"
 PACKAGES = ["solc@0.8.37", "@openzeppelin/contracts@5.7.0", FORGE]
 CONFIG = """[profile.default]
