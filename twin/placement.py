@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray
-from twin.participants import EvSession, Participants
-from twin.scenario.schema import BatterySection, EvSection, Placement, PvSection, Scenario
+from twin.participants import BoolArray, EvSession, Participants
+from twin.scenario.schema import (
+    BatterySection,
+    EvSection,
+    ParticipantsSection,
+    Placement,
+    PvSection,
+    Scenario,
+)
 from twin.streams import stream
 
 DAY_S = 86400
@@ -210,6 +217,24 @@ def _place_case_assets(draft: _Draft, feeder: Feeder, pv_rows: dict[str, int]) -
             c["soc_initial"][i] = 0.5
 
 
+def _pv_problems(section: PvSection, path: str, pv_rows: dict[str, int], complain: Complain) -> None:
+    if section.profile is not None and section.profile not in pv_rows:
+        allowed = ", ".join(pv_rows) or "none: the profile source has no PV profile"
+        complain(f"{path}.profile", "no such PV profile", section.profile, allowed)
+    if not pv_rows:
+        complain(path, "the profile source has no PV profile", "kind: pv", "")
+
+
+def _who_trades(section: ParticipantsSection, names: Sequence[str], complain: Complain) -> BoolArray:
+    """Who takes part in trading; (n,)."""
+    if section.include == "all":
+        return np.ones(len(names), dtype=np.bool_)
+    for name in section.include:
+        if name not in names:
+            complain("participants.include", "no such connection point", name, "a name of `twin feeder`")
+    return np.array([name in section.include for name in names], dtype=np.bool_)
+
+
 def place(
     scenario: Scenario, feeder: Feeder, load_rows: dict[str, int], pv_rows: dict[str, int], complain: Complain
 ) -> Participants:
@@ -224,12 +249,7 @@ def place(
     """
     names = [point.name for point in feeder.points]
     section = scenario.participants
-    trades = np.ones(len(names), dtype=np.bool_)
-    if section.include != "all":
-        for name in section.include:
-            if name not in names:
-                complain("participants.include", "no such connection point", name, "a name of `twin feeder`")
-        trades = np.array([name in section.include for name in names], dtype=np.bool_)
+    trades = _who_trades(section, names, complain)
     draft = _Draft(len(names))
     if section.case_assets:
         _place_case_assets(draft, feeder, pv_rows)
@@ -238,15 +258,7 @@ def place(
     for index, asset in enumerate(section.assets):
         rows = _rows(draft, asset, index, names, trades, far, scenario.seed, complain)
         if isinstance(asset, PvSection):
-            if asset.profile is not None and asset.profile not in pv_rows:
-                allowed = ", ".join(pv_rows) or "none: the profile source has no PV profile"
-                complain(
-                    f"participants.assets[{index}].profile", "no such PV profile", asset.profile, allowed
-                )
-            if not pv_rows:
-                complain(
-                    f"participants.assets[{index}]", "the profile source has no PV profile", "kind: pv", ""
-                )
+            _pv_problems(asset, f"participants.assets[{index}]", pv_rows, complain)
             _place_pv(draft, asset, rows, pv_rows.get(asset.profile or "", 0))
         elif isinstance(asset, BatterySection):
             _place_battery(draft, asset, rows, names, scenario, index)

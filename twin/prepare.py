@@ -11,7 +11,8 @@ from adapters.grid.feeder import Feeder
 from twin.market_setup import bilateral_problems, market_problems
 from twin.participants import Participants
 from twin.placement import place
-from twin.profiles import ProfileError, Profiles, Table, read_user_table
+from twin.profile_file import read_user_table
+from twin.profiles import ProfileError, Profiles, Table
 from twin.scenario.load import LoadedScenario
 from twin.scenario.problems import Problem, ScenarioError
 from twin.scenario.schema import Scenario

@@ -74,22 +74,7 @@ def run(
     prepared = prepare(loaded, bench)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
     folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    try:
-        places = [
-            _Place(prepared.runs[n], folder if n == loaded.judged else folder / "variants" / n) for n in names
-        ]
-        places.sort(key=lambda p: p.path != folder)  # the top folder must exist before its sub-folders
-        open_folders = {
-            p.prepared.name: RunFolder.create(
-                p.path,
-                {**_manifest(prepared, names, p.prepared), "command": command},
-                schemas=TABLES,
-                replace=replace and p.path == folder,
-            )
-            for p in places
-        }
-    except FolderExistsError as error:
-        raise WrongInputError(str(error)) from None
+    open_folders = _create_folders(prepared, names, folder, command, replace)
     stop = StopRequest()
     failure = ""
     try:
@@ -107,6 +92,27 @@ def run(
 
         write_report(folder)
     return RunResult(folder)
+
+
+def _create_folders(
+    prepared: PreparedScenario, names: list[str], folder: Path, command: str, replace: bool
+) -> dict[str, RunFolder]:
+    """Create the run folder of every variant: the judged one's is the top, which must exist before the others."""
+    judged = prepared.loaded.judged
+    places = [_Place(prepared.runs[n], folder if n == judged else folder / "variants" / n) for n in names]
+    places.sort(key=lambda p: p.path != folder)
+    try:
+        return {
+            p.prepared.name: RunFolder.create(
+                p.path,
+                {**_manifest(prepared, names, p.prepared), "command": command},
+                schemas=TABLES,
+                replace=replace and p.path == folder,
+            )
+            for p in places
+        }
+    except FolderExistsError as error:
+        raise WrongInputError(str(error)) from None
 
 
 def _ended(started: float, failure: str) -> dict[str, Any]:
@@ -224,6 +230,8 @@ class _Variant:
             raise IncompleteRunError(f"the run ended after interval {last}, asked for {s.n_intervals - 1}")
         start_s = int(s.start.timestamp())
         receipts, agrees = organs.settlement.finish(start_s + until_s)
+        if s.settlement.chain != "none":
+            self.folder.write_json("chain.json", self.chain.history())  # for `twin chain reconcile`
         self._write_settlement(receipts)
         self._judge(receipts, None if s.settlement.chain == "none" else agrees)
 

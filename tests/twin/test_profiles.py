@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from adapters.grid.profiles import ProfileTable
-from twin.profiles import Calendar, Forecaster, ProfileError, Profiles, UserTable, read_user_table
+from twin.profile_file import UserTable, read_user_table
+from twin.profiles import Calendar, Forecaster, ProfileError, Profiles
 from twin.scenario.schema import Scenario
 
 YEAR = 366 * 96
