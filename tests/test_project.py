@@ -119,6 +119,27 @@ def test_what_is_imported_is_declared():
     assert missing == set()
 
 
+def test_what_tests_import_is_declared():
+    homes = packages_distributions()
+    declared = dependencies("test") | COMPANIONS
+    missing = set()
+    for folder in ("tests", "benchmarks", "docs"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = (
+                    [a.name for a in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else []
+                )
+                for top in {n.split(".")[0] for n in names}:
+                    owners = {normal(d) for d in homes.get(top, [])}
+                    if owners and "p2p-grid-twin" not in owners and not owners & declared:
+                        missing.add((path.relative_to(ROOT).as_posix(), top))
+    assert missing == set()
+
+
 def test_the_version_is_stated_once():
     import twin
 
