@@ -28,6 +28,8 @@ from market.validate import check_orders, check_tariff
 
 _Ints = npt.NDArray[np.int64]
 _SMOOTH_ROUNDS = 30
+KEPT = 8
+"""Clearings that can be executed again: in a co-simulation the market may be ahead of the ledger."""
 
 
 @dataclass
@@ -101,7 +103,9 @@ class AmmMarket:
         book = self._waiting.pop(interval, empty_orders())
         self._waiting = {slot: book for slot, book in self._waiting.items() if slot > interval}
         sequence, money, rounds = self._execute(book, tariff, pool)
-        self._done = {interval: sequence}
+        self._done[interval] = sequence
+        for old in list(self._done)[:-KEPT]:
+            del self._done[old]
         return self._clearing(sequence, money, rounds)
 
     def reexecute(self, fills: Fills, accepted_wh: _Ints) -> Fills:
@@ -111,14 +115,14 @@ class AmmMarket:
         execute at all (a cut that leaves sales and purchases unequal) keep their price.
 
         Raises:
-            OrderError: The rows are not those of the last clearing.
+            OrderError: The rows are not those of one of the last ``KEPT`` clearings.
         """
         final = fills.copy()
         if not fills.size:
             return final
         sequence = self._done.get(int(fills["interval"][0]))
         if sequence is None or not np.isin(fills["order_id"], sequence.orders["id"]).all():
-            raise OrderError("amm: the fills are not those of the last clearing")
+            raise OrderError("amm: the fills are not those of a clearing that is still known")
         row_of = {int(order_id): row for row, order_id in enumerate(sequence.orders["id"])}
         rows = np.array([row_of[int(i)] for i in fills["order_id"]], dtype=np.int64)
         accepted = np.zeros(sequence.orders.size, dtype=np.int64)

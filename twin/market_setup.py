@@ -58,7 +58,15 @@ def bilateral_problems(scenario: Scenario, names: Sequence[str], complain: Compl
                         f"market.{key}[{i}].{field}", "no such connection point", name, "a connection point"
                     )
     rows = {name: row for row, name in enumerate(names)}
+    ids = [contract_party(name) for name in names]
     for i, agreement in enumerate(market.agreements):
+        for field in ("seller", "buyer"):
+            name = getattr(agreement, field)
+            if name in rows and ids.count(contract_party(name)) > 1:
+                problem = (
+                    "a contract cannot tell this connection point from another that differs by blanks only"
+                )
+                complain(f"market.agreements[{i}].{field}", problem, name)
         make = partial(_agreement, agreement, scenario.n_intervals)
         _try(make, f"market.agreements[{i}]", agreement.seller, complain)
     for i, wish in enumerate(market.preferences):
