@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from adapters.grid.engine import ModelError
 from adapters.grid.errors import FeederNotSolvableError, GridError, UnsupportedElementError
 from adapters.grid.feeder import Feeder
+from twin.kpi_names import KPI_NAMES
 from twin.market_setup import bilateral_problems, market_problems
 from twin.participants import Participants
 from twin.placement import place
@@ -16,6 +17,7 @@ from twin.profiles import ProfileError, Profiles, Table
 from twin.scenario.load import LoadedScenario
 from twin.scenario.problems import Problem, ScenarioError
 from twin.scenario.schema import Scenario
+from twin.scenario.words import nearest
 from twin.streams import stream
 
 if TYPE_CHECKING:
@@ -128,6 +130,7 @@ class _Preparation:
         """Prepare one variant; None where a problem was found."""
         before = len(self.problems)
         market_problems(scenario.market, self.complain)
+        self._check_expectations(scenario)
         bench = self._bench_path(scenario)
         loaded = self.feeder(scenario.grid.source)
         if loaded is None:
@@ -167,6 +170,18 @@ class _Preparation:
             coupling,
             notes,
         )
+
+    def _check_expectations(self, scenario: Scenario) -> None:
+        for i, wish in enumerate(scenario.expectations):
+            if wish.kpi not in KPI_NAMES:
+                near = nearest(wish.kpi, sorted(KPI_NAMES), "Did you mean {}?")
+                self.complain(
+                    f"expectations[{i}].kpi",
+                    "no such KPI",
+                    wish.kpi,
+                    "a name of docs/reference/kpis.md",
+                    near,
+                )
 
     def _check_steps(self, scenario: Scenario, table: Table) -> None:
         if scenario.step_s % table.step_s and table.step_s % scenario.step_s:
