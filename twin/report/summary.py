@@ -121,7 +121,7 @@ def _margin(margin: Context | None, currency: str) -> Context | None:
 def _extreme(item: Context | None, key: str, unit: str) -> Context | None:
     if not item:
         return None
-    people = item.get("responsible") or []
+    people = _worth_naming(item.get("responsible") or [])
     units = {
         "percentage points" if p.get("unit") in ("percent", "%") else p.get("unit") or unit for p in people
     }
@@ -146,6 +146,13 @@ def _extreme(item: Context | None, key: str, unit: str) -> Context | None:
         "share_unit": ", ".join(sorted(units)),
         "more": max(0, len(people) - SHOWN_PEOPLE),
     }
+
+
+def _worth_naming(people: list[Context]) -> list[Context]:
+    """Without those whose share is less than a hundredth of the largest: it would be shown as 0.0."""
+    shares = [abs(p["share"]) for p in people if words.is_number(p.get("share"))]
+    least = 0.01 * max(shares, default=0.0)
+    return [p for p in people if not words.is_number(p.get("share")) or abs(p["share"]) >= least]
 
 
 def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:

@@ -92,6 +92,14 @@ def test_hostile_names_do_nothing(browser, synthetic, tmp_path):
     assert browser.problems == []
 
 
+def test_the_first_screen_holds_the_verdict_and_the_table_of_variants(browser, day):
+    browser.size(1280, 900)
+    browser.open(day / "report.html")
+    bottom = "document.querySelector('table.variants').getBoundingClientRect().bottom"
+    assert browser.run(bottom) <= 900
+    assert browser.run("document.querySelectorAll('table.variants tbody tr').length") >= 15
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_sticks_out(browser, day, width):
     browser.size(width, 844, mobile=width < 600)

@@ -14,7 +14,7 @@ from twin.report import violations, words
 from twin.report.feeder import feeder_payload
 from twin.report.pack import pack, unpack
 from twin.report.people import people_of
-from twin.report.summary import _quantities, check_name
+from twin.report.summary import _extreme, _quantities, check_name
 from twin.results import RunResult
 from twin.tables import TABLES
 
@@ -213,3 +213,10 @@ def test_every_kpi_is_in_the_reference():
     )
     assert len(written) > 30 and written <= known
     assert {row[1] for row in _quantities("EUR")} <= known
+
+
+def test_who_hardly_mattered_is_not_named():
+    shares = [("a", 1.0), ("b", 0.0101), ("c", 0.0099), ("d", 0.0), ("e", -0.02), ("f", -0.009), ("g", None)]
+    people = [{"participant": name, "share": share, "unit": "percent"} for name, share in shares]
+    shown = _extreme({"responsible": people, "loading_percent": 101.0}, "loading_percent", "%")["people"]
+    assert [p["name"] for p in shown] == ["a", "b", "e", "g"]
