@@ -5,19 +5,21 @@ from typing import Any
 import numpy as np
 
 from adapters.chain.port import BatchReceipt
-from twin.fleet import Garage
+from twin.devices import Devices
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
 
 
 def kpis(
-    run: PreparedRun, recorder: Recorder, garage: Garage, receipts: list[BatchReceipt]
+    run: PreparedRun, recorder: Recorder, devices: Devices, receipts: list[BatchReceipt]
 ) -> dict[str, Any]:
     """All KPIs of a finished variant; a number that cannot be had is None."""
-    n = recorder.totals.numbers
+    n, garage = recorder.totals.numbers, devices.garage
+    stored = (devices.state.soc - run.people.soc_initial) * run.people.battery_wh
     out: dict[str, Any] = {
         **_energy(n),
         **_market(n),
+        "battery_stored_change_wh": float(stored.sum()),
         "ev_sessions_count": garage.left,
         "ev_short_count": garage.left_short,
         "ev_short_wh": round(garage.short_wh, 3),

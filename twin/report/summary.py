@@ -218,6 +218,7 @@ def _quantities(currency: str) -> list[Quantity]:
         _row("Energy not served", "energy_not_served_wh", words.energy),
         _count("Cars that left short", "ev_short_count", "ev_sessions_count", " of ", words.number),
         _row("PV curtailed", "pv_curtailed_wh", words.energy),
+        _row("Stored at the end, more", "battery_stored_change_wh", words.energy),
         _row("Self-sufficiency", "self_sufficiency_percent", _percent),
         _row("Bills, mean", "bill_mean_micro", cash),
         _row("Bills, all", "bills_total_micro", cash),
