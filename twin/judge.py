@@ -45,7 +45,7 @@ def judge(
         chain_agrees: whether the chain's balances equal the ledger's; None where nothing is settled on a chain.
     """
     s, recorder = run.scenario, organs.recorder
-    numbers = kpis(run, recorder, organs.devices.garage, receipts)
+    numbers = kpis(run, recorder, organs.devices, receipts)
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
     checks = make_checks(Evidence(run, recorder, numbers, chain_agrees))
     outcome = overall(checks)
