@@ -20,7 +20,7 @@ demo: $(STAMP)  ## one winter evening on a real street, three times; leaves a re
 	$(BIN)/twin run scenarios/winter_evening.yaml --out runs/winter_evening --replace
 
 test: $(STAMP)  ## all quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
