@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from market.fills import fills_priced
-from market.orders import BUY, SELL, Fills, Orders
+from market.orders import BUY, SELL, Fills, Orders, empty_fills
 
 
 class OpenOrders:
@@ -13,7 +12,7 @@ class OpenOrders:
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         self.open_wh: npt.NDArray[np.int64] = orders["energy_wh"].copy()
-        self._fills: list[Fills] = []
+        self._trades: list[tuple[int, int, int, int]] = []
 
     def rows(self, participant: int, side: int) -> npt.NDArray[np.int64]:
         """Return the rows of a participant's open orders of one side, by (time, id)."""
@@ -27,35 +26,35 @@ class OpenOrders:
 
     def trade(self, seller: int, buyer: int, energy_wh: int, price_micro_per_kwh: int) -> None:
         """Move energy from a seller's to a buyer's orders (as much as both have open) at one price."""
-        for participant, other, side in ((seller, buyer, SELL), (buyer, seller, BUY)):
-            self._take(self.rows(participant, side), other, energy_wh, price_micro_per_kwh)
+        sells, buys = self.rows(seller, SELL).tolist(), self.rows(buyer, BUY).tolist()
+        while sells and buys and energy_wh > 0:
+            energy = min(energy_wh, int(self.open_wh[sells[0]]), int(self.open_wh[buys[0]]))
+            self.trade_rows(sells[0], buys[0], energy, price_micro_per_kwh)
+            energy_wh -= energy
+            sells, buys = ([row for row in rows if self.open_wh[row] > 0] for rows in (sells, buys))
 
     def trade_rows(self, sell_row: int, buy_row: int, energy_wh: int, price_micro_per_kwh: int) -> None:
         """Move energy between two given orders at one price."""
-        people = self.orders["participant"]
-        self._take(np.array([sell_row]), int(people[buy_row]), energy_wh, price_micro_per_kwh)
-        self._take(np.array([buy_row]), int(people[sell_row]), energy_wh, price_micro_per_kwh)
-
-    def _take(self, rows: npt.NDArray[np.int64], other: int, energy_wh: int, price: int) -> None:
-        taken = np.zeros(self.orders.size, dtype=np.int64)
-        for row in rows:
-            taken[row] = min(energy_wh, int(self.open_wh[row]))
-            energy_wh -= int(taken[row])
-        self.open_wh -= taken
-        self._fills.append(
-            fills_priced(self.orders, taken, np.full(taken.size, price, dtype=np.int64), other)
-        )
+        self.open_wh[[sell_row, buy_row]] -= energy_wh
+        self._trades.append((sell_row, buy_row, energy_wh, price_micro_per_kwh))
 
     def fills(self) -> Fills:
-        """Return the bilateral fills: at most one row per order, counterparty and price."""
-        empty = fills_priced(self.orders, np.zeros(self.orders.size, dtype=np.int64), self.open_wh)
-        fills = np.concatenate([empty, *self._fills])
-        keys = fills[["order_id", "counterparty", "price_micro_per_kwh"]]
-        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-        merged = fills[first].copy()
-        merged["energy_wh"] = 0
-        np.add.at(merged["energy_wh"], group, fills["energy_wh"])
-        return merged
+        """Return two fills per trade, seller's and buyer's, in the order of the trades.
+
+        Each has its mirror with the same energy, whatever orders the parties have: a cut shrinks both alike.
+        """
+        fills = empty_fills(2 * len(self._trades))
+        if not self._trades:
+            return fills
+        sells, buys, energy, price = np.array(self._trades, dtype=np.int64).T
+        rows, partners = np.stack((sells, buys), axis=1).ravel(), np.stack((buys, sells), axis=1).ravel()
+        for name in ("participant", "side", "device", "flexible", "interval"):
+            fills[name] = self.orders[name][rows]
+        fills["order_id"] = self.orders["id"][rows]
+        fills["limit_micro_per_kwh"] = self.orders["price_micro_per_kwh"][rows]
+        fills["counterparty"] = self.orders["participant"][partners]
+        fills["energy_wh"], fills["price_micro_per_kwh"] = np.repeat(energy, 2), np.repeat(price, 2)
+        return fills
 
     def residual(self) -> Orders:
         """Return the orders with what is left of them, fully served ones left out."""

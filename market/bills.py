@@ -20,6 +20,8 @@ class Metered:
 
     ``second_of_day`` is the local time at the interval's start. ``local_paid_micro`` and ``local_received_micro`` are
     the money of local trades (without network, levies, VAT). ``peak_w`` is the highest import of the period.
+    ``booked_supplier_micro`` and ``booked_feed_in_micro`` are what a ledger already booked with the supplier, interval
+    by interval; where they are given, energy and feed-in are not computed again (rounding would differ).
     """
 
     second_of_day: Sequence[int]
@@ -30,6 +32,8 @@ class Metered:
     local_received_micro: int
     peak_w: int
     days: int
+    booked_supplier_micro: int | None = None
+    booked_feed_in_micro: int | None = None
 
     def __post_init__(self) -> None:
         series = (self.from_supplier_wh, self.from_local_wh, self.to_supplier_wh)
@@ -72,16 +76,20 @@ def _up(amount: int, divisor: int) -> int:
 
 def make_bill(metered: Metered, tariff: SupplyTariff) -> Bill:
     """Return the bill of a metered period under a tariff."""
-    supplier = sum(
-        wh * tariff.energy_price(t)
-        for wh, t in zip(metered.from_supplier_wh, metered.second_of_day, strict=True)
-    )
+    supplier = metered.booked_supplier_micro
+    if supplier is None:
+        prices = map(tariff.energy_price, metered.second_of_day)
+        amount = sum(wh * price for wh, price in zip(metered.from_supplier_wh, prices, strict=True))
+        supplier = _up(amount, _PER_KWH)
+    income = metered.booked_feed_in_micro
+    if income is None:
+        income = sum(metered.to_supplier_wh) * tariff.feed_in_micro_per_kwh // _PER_KWH
     remote, local = sum(metered.from_supplier_wh), sum(metered.from_local_wh)
     full = _MILLION
     network = remote * full + local * (full - tariff.local_network_discount_ppm)
     levies = remote * full + local * (full - tariff.local_levy_discount_ppm)
     lines = {
-        "supplier_energy": _up(supplier, _PER_KWH),
+        "supplier_energy": supplier,
         "network_energy": _up(network * tariff.network_micro_per_kwh, _PER_KWH * _MILLION),
         "network_power": _up(metered.peak_w * tariff.network_micro_per_kw, 1000),
         "network_fixed": metered.days * tariff.fixed_micro_per_day,
@@ -92,7 +100,7 @@ def make_bill(metered: Metered, tariff: SupplyTariff) -> Bill:
         **lines,
         local_energy=metered.local_paid_micro,
         vat=_up(taxed * tariff.vat_ppm, _MILLION),
-        feed_in_income=-(sum(metered.to_supplier_wh) * tariff.feed_in_micro_per_kwh // _PER_KWH),
+        feed_in_income=-income,
         local_income=-metered.local_received_micro,
     )
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from adapters.grid.feeder import FloatArray
+from twin.billing import BillBook
 from twin.ledger import Entry, Ledger
-from twin.plant import PlantStep
+from twin.plant import WITH, PlantStep
 from twin.settlement import Settlement
 
 
@@ -19,11 +20,21 @@ class Booked:
 class Bookkeeper:
     """Adds up the steps of an interval, books it when it is complete, and passes it on to the settlement."""
 
-    def __init__(self, ledger: Ledger, settlement: Settlement, interval_s: int, step_s: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        settlement: Settlement,
+        interval_s: int,
+        step_s: int,
+        bills: BillBook | None = None,
+    ) -> None:
+        """Bind the books; ``bills`` is told the feeder's losses."""
         self._ledger = ledger
         self._settlement = settlement
         self._interval_s = interval_s
         self._step_s = step_s
+        self._bills = bills
+        self._loss_wh = 0.0
         self._flowed: FloatArray | None = None
         self._metered: FloatArray | None = None
 
@@ -35,11 +46,15 @@ class Bookkeeper:
             self._flowed, self._metered = flowed, metered
         else:
             self._flowed, self._metered = self._flowed + flowed, self._metered + metered
+        self._loss_wh += float(solved.state.loss_w[WITH]) * (self._step_s / 3600.0)
         end_s = time_s + self._step_s
         if end_s % self._interval_s:
             return Booked(solved, None)
         accepted = devices.decided.accepted
         entry = self._ledger.book(accepted.session, accepted.accepted_wh, self._flowed, self._metered)
         self._settlement.book(accepted.session, accepted.accepted_wh, entry, end_s)
+        if self._bills is not None:
+            self._bills.add_losses(self._loss_wh, entry.metered_wh)
         self._flowed = self._metered = None
+        self._loss_wh = 0.0
         return Booked(solved, entry)

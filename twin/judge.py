@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.chain.port import BatchReceipt
 from twin.attributed import attribute_episodes, describe_moment, share_rows, violation_rows, worst_moment
+from twin.billing import supply_tariff
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
 from twin.kpis import kpis
 from twin.mechanism_report import bill_columns, comparison_record
@@ -45,7 +46,8 @@ def judge(
         chain_agrees: whether the chain's balances equal the ledger's; None where nothing is settled on a chain.
     """
     s, recorder = run.scenario, organs.recorder
-    numbers = kpis(run, recorder, organs.devices, receipts)
+    tariff = supply_tariff(s.market.bill, s.market.supplier)
+    numbers = kpis(run, recorder, organs.devices, receipts) | organs.bills.kpis(tariff)
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
     checks = make_checks(Evidence(run, recorder, numbers, chain_agrees))
     outcome = overall(checks)
@@ -54,7 +56,7 @@ def judge(
         "sentence": sentence(s, outcome, checks),
         "judge": s.judge,
         "checks": [as_record(check) for check in checks],
-        "not_assessed": not_assessed(s, checks),
+        "not_assessed": not_assessed(s, checks, run.feeder.balanced),
         "smallest_margin": _margin(run, organs, smallest_margin(checks, s.limits)),
         "worst_bus": _worst(run, organs, (V_MIN, V_MAX)),
         "worst_branch": _worst(run, organs, (LINE, TRAFO)),
@@ -67,6 +69,7 @@ def judge(
     }
     totals = recorder.totals
     tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
+    tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)
     return Judgement(numbers, verdict, tables)
 
 

@@ -13,8 +13,9 @@ from adapters.grid.feeder import FloatArray, IntArray
 from market.coverage import covered_wh
 from market.mechanism import Mechanism, Tariff
 from market.money import WH_PER_KWH, fills_money_micro
-from market.orders import SELL, SUPPLIER, Fills
+from market.orders import BUY, SELL, SUPPLIER, Fills
 from market.recut import settle_accepted
+from twin.billing import BillBook, Booked
 from twin.participants import BoolArray
 from twin.trading import Session
 
@@ -63,9 +64,10 @@ class Meters:
 class Ledger:
     """Books intervals; keeps the fractions of a Wh that the meters carry over."""
 
-    def __init__(self, n: int, mechanism: Mechanism | None = None) -> None:
-        """Book for ``n`` participants; ``mechanism`` sets the prices of what was accepted."""
+    def __init__(self, n: int, mechanism: Mechanism | None = None, bills: BillBook | None = None) -> None:
+        """Book for ``n`` participants; ``mechanism`` sets the prices of what was accepted, ``bills`` adds up."""
         self._n = n
+        self._bills = bills
         self._mechanism = mechanism
         self._meters = Meters(n)
         self._true = Meters(n)
@@ -88,18 +90,19 @@ class Ledger:
         metered = self._meters.read_wh(metered_wh)
         flowed = self._true.read_wh(flowed_wh)
         traded = self._per_participant(fills["participant"][local], (accepted_wh * fills["side"])[local])
-        income = self._per_participant(fills["participant"][local], money[local])
-        for payment in session.payments:
-            income[payment.payer] -= payment.money_micro
-            income[payment.payee] += payment.money_micro
+        paid, received = self._local_money(session, money, local)
+        income = received - paid
         rest = supplier_money_down_micro(metered - traded, session.tariff)
+        alone = supplier_money_down_micro(metered, session.tariff)
+        if self._bills is not None:
+            self._bills.add(Booked(metered, traded, paid, received, metered - traded, rest, alone))
         flowed_is_metered = bool((metered == flowed).all())
         delivered = covered_wh(fills, accepted_wh, flowed)
         return Entry(
             metered_wh=metered,
             supplied_wh=metered - traded,
             supplied_micro=rest,
-            saved_micro=income + rest - supplier_money_down_micro(metered, session.tariff),
+            saved_micro=income + rest - alone,
             bill_micro=-(income + rest),
             supplier_micro=-int(rest.sum()),
             pool_micro=-int(money[local].sum()),
@@ -116,6 +119,16 @@ class Ledger:
             final = settle_accepted(self._mechanism, fills[local], accepted_wh[local])
             price[local] = final.fills["price_micro_per_kwh"]
         return price
+
+    def _local_money(self, session: Session, money: IntArray, local: BoolArray) -> tuple[IntArray, IntArray]:
+        """Money of local trades and take-or-pay that each participant paid, and received; (n,) each."""
+        people, bought = session.fills["participant"], session.fills["side"] == BUY
+        paid = -self._per_participant(people[local & bought], money[local & bought])
+        received = self._per_participant(people[local & ~bought], money[local & ~bought])
+        for payment in session.payments:
+            paid[payment.payer] += payment.money_micro
+            received[payment.payee] += payment.money_micro
+        return paid, received
 
     def _per_participant(self, rows: IntArray, amounts: IntArray) -> IntArray:
         """Sums per participant, in integers: floating point never decides money."""

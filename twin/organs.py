@@ -11,6 +11,7 @@ from adapters.grid.engine import Engine
 from adapters.grid.factory import make_engine
 from rigs.device import Bench, Quality, Sample
 from twin.agents import Agents
+from twin.billing import BillBook
 from twin.bookkeeper import Bookkeeper
 from twin.chronicle import Chronicle, StopRequest
 from twin.comparison import Comparison
@@ -45,6 +46,7 @@ class Organs:
     plant_engine: Engine
     gate_engine: Engine
     bookkeeper: Bookkeeper
+    bills: BillBook
     settlement: Settlement
     recorder: Recorder
     samples: dict[str, dict[str, Any]]
@@ -81,6 +83,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
     profiles = Profiles(run.table, s, people)
     local = build_mechanism(s, people.names, gate_engine)
     comparison = build_comparison(s.market, people.n)
+    bills = BillBook(people.n, s.interval_s, s.market.bill.losses)
     samples: dict[str, dict[str, Any]] = {}
     bus_of = np.array([point.bus for point in feeder.points], dtype=np.int64)
 
@@ -104,7 +107,8 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         plant=Plant(plant_engine),
         plant_engine=plant_engine,
         gate_engine=gate_engine,
-        bookkeeper=Bookkeeper(Ledger(people.n, local), settlement, s.interval_s, s.step_s),
+        bookkeeper=Bookkeeper(Ledger(people.n, local, bills), settlement, s.interval_s, s.step_s, bills),
+        bills=bills,
         settlement=settlement,
         recorder=Recorder(folder, s, feeder, limits, people, comparison),
         samples=samples,

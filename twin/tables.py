@@ -166,6 +166,30 @@ BILLS = pa.schema(
     ]
 )
 
+BILL_LINES = pa.schema(
+    [
+        ("participant", pa.string()),
+        (
+            "basis",
+            pa.string(),
+        ),  # settled | supplier_only (the same metered energy, all of it with the supplier)
+        ("supplier_energy_micro", pa.int64()),  # as the ledger booked it, at each interval's price
+        ("local_energy_micro", pa.int64()),  # local purchases and take-or-pay
+        (
+            "network_energy_micro",
+            pa.int64(),
+        ),  # of metered import, with market.bill's discount for local cover
+        ("network_power_micro", pa.int64()),  # of the highest import of an interval
+        ("network_fixed_micro", pa.int64()),
+        ("levies_micro", pa.int64()),
+        ("vat_micro", pa.int64()),
+        ("feed_in_income_micro", pa.int64()),  # negative: income
+        ("local_income_micro", pa.int64()),  # negative: income
+        ("total_micro", pa.int64()),  # the sum of the lines
+        ("loss_share_wh", pa.int64()),  # feeder losses by the rule market.bill.losses; null for supplier_only
+    ]
+)
+
 FEEDER_BUSES = pa.schema(
     [
         ("bus", pa.string()),
@@ -201,6 +225,7 @@ TABLES = {
     "settlement": SETTLEMENT,
     "mechanisms": MECHANISMS,
     "bills": BILLS,
+    "bill_lines": BILL_LINES,
     "feeder_buses": FEEDER_BUSES,
     "feeder_branches": FEEDER_BRANCHES,
     "grid_states": GRID_STATES,

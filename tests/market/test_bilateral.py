@@ -77,7 +77,21 @@ def test_an_agreement_is_served_before_the_market(orders, tariff):
 def test_several_orders_of_a_party_serve_one_agreement(orders, tariff):
     book = orders((SELL, 200, 1, 0, 5), (SELL, 400, 1, 0, 2), (BUY, 450, 1, 1))
     fills = clear(book, tariff, agreement()).fills
-    assert fills[["order_id", "energy_wh"]].tolist() == [(0, 50), (1, 400), (2, 450)]
+    assert fills[["order_id", "counterparty", "energy_wh"]].tolist() == [
+        (1, 1, 400), (2, 0, 400), (0, 1, 50), (2, 0, 50),
+    ]  # fmt: skip
+
+
+def test_every_bilateral_fill_has_its_mirror_whatever_orders_the_parties_have(orders, tariff):
+    """The gate shrinks pairs on both sides together: it needs the other side of each fill."""
+    book = orders((SELL, 300, 1, 0), (SELL, 250, 2, 0), (BUY, 90, 300_000, 1), (BUY, 610, 300_000, 1))
+    fills = clear(book, tariff, agreement(most=500)).fills
+    pairs = fills[fills["counterparty"] >= 0].reshape(-1, 2)
+    assert [p["energy_wh"].tolist() for p in pairs] == [[90, 90], [210, 210], [200, 200]]
+    for sold, bought in pairs:
+        assert (sold["side"], bought["side"]) == (SELL, BUY)
+        assert (sold["participant"], sold["counterparty"]) == (bought["counterparty"], bought["participant"])
+        assert sold["price_micro_per_kwh"] == bought["price_micro_per_kwh"] == 150_000
 
 
 def test_take_or_pay_is_owed_only_where_the_seller_offered(orders, tariff):

@@ -28,7 +28,21 @@ Price = Annotated[
         }
     ),
 ]
-EngineName = Literal["power_grid_model", "pandapower"]
+ExactPercent = Annotated[
+    Decimal,
+    Field(strict=False, ge=0, le=100, decimal_places=4),
+    BeforeValidator(_exact),
+    WithJsonSchema(
+        {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 100,
+            "words": "a number from 0 to 100, with at most 4 decimals",
+        }
+    ),
+]
+"""A share that decides about money, exact to a millionth."""
+EngineName = Literal["power_grid_model", "pandapower", "opendss"]
 
 
 class Section(BaseModel):

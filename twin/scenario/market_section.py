@@ -1,17 +1,19 @@
 """The market of a scenario: mechanism, supplier, agreements and preferences."""
 
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from twin.scenario.fields import Hour, Price, Section
+from twin.scenario.fields import ExactPercent, Hour, Price, Section
 
 
 class SupplierSection(Section):
     """The supplier's prices; a local price lies between them."""
 
-    retail_price_eur_per_kwh: Price = Field(Decimal("0.32"), description="What a participant pays, all in.")
+    retail_price_eur_per_kwh: Price = Field(
+        Decimal("0.32"), description="What a participant pays; all in, unless market.bill adds to it."
+    )
     feed_in_price_eur_per_kwh: Price = Field(
         Decimal("0.08"), description="What a participant gets for export."
     )
@@ -31,6 +33,33 @@ class SupplierSection(Section):
                     f"feed_in_price_eur_per_kwh ({self.feed_in_price_eur_per_kwh})"
                 )
         return self
+
+
+class BillSection(Section):
+    """What a bill holds besides energy. With it the supplier's prices are those of the energy alone."""
+
+    network_eur_per_kwh: Price = Field(Decimal(0), description="Network charge on metered import.")
+    network_eur_per_kw: Price = Field(
+        Decimal(0), description="Network charge on the highest import of an interval, once for the run."
+    )
+    fixed_eur_per_day: Price = Field(
+        Decimal(0), description="Fixed network charge; a day that has begun counts."
+    )
+    levies_eur_per_kwh: Price = Field(Decimal(0), description="Levies on metered import.")
+    vat_percent: ExactPercent = Field(
+        Decimal(0), description="Value added tax on everything that is paid, not on income."
+    )
+    local_network_discount_percent: ExactPercent = Field(
+        Decimal(0), description="Less network charge per kWh on import that local trades cover."
+    )
+    local_levy_discount_percent: ExactPercent = Field(
+        Decimal(0), description="Fewer levies on import that local trades cover."
+    )
+    vat_on_local: bool = Field(True, description="Local purchases carry value added tax.")
+    losses: Literal["use", "exchange"] = Field(
+        "use",
+        description="Who bears the feeder's losses: by energy drawn, or by energy drawn and fed in.",
+    )
 
 
 class IndexSection(Section):
@@ -88,3 +117,4 @@ class MarketSection(Section):
         default_factory=list, description="Served after the agreements."
     )
     supplier: SupplierSection = Field(default_factory=SupplierSection)
+    bill: BillSection = Field(default_factory=BillSection)
