@@ -18,6 +18,9 @@ def sentence(scenario: Scenario, outcome: Outcome, checks: list[Check]) -> str:
         " without trades" if scenario.judge == "feeder" else ""
     )
     if outcome == "pass":
+        if beyond := _beyond_without_trades(checks):
+            listed = ", ".join(_broken(c, named=False) for c in beyond)
+            return f"Pass: {what} worsen no limit, but the feeder breaks {listed} without them as well."
         closest = smallest_margin(checks, scenario.limits)
         if closest is None or closest.margin is None:
             return f"Pass: {what} {keep} every limit that was assessed."
@@ -35,6 +38,12 @@ def sentence(scenario: Scenario, outcome: Outcome, checks: list[Check]) -> str:
         listed = ", ".join(_broken(c, named=scenario.judge == "both") for c in limits)
         parts.insert(0, f"{what} {breaks} {listed}")
     return f"Fail: {'; '.join(parts)}."
+
+
+def _beyond_without_trades(checks: list[Check]) -> list[Check]:
+    """Limits that are not kept although the check passes: the feeder's own violations, which trades did not worsen."""
+    return [c for c in checks if c.judged and c.verdict == "pass" and c.margin is not None and not c.margin >= 0
+            and c.name.partition(".")[2] in CHECK_WORDS]  # fmt: skip
 
 
 def _broken(check: Check, named: bool) -> str:

@@ -40,6 +40,18 @@ def test_a_pass_names_the_nearest_limit(judge, wanted):
     )
 
 
+def test_a_pass_does_not_claim_a_limit_that_the_feeder_breaks_by_itself():
+    checks = [
+        limit("trades.voltage_max", 1.2, 1.1, verdict="pass"),
+        limit("feeder.voltage_max", 1.2, 1.1, judged=False),
+        limit("trades.line_loading", 53.0, 100.0, "percent", verdict="pass"),
+    ]
+    assert sentence(scenario(), "pass", checks) == (
+        "Pass: the trades of “A street” worsen no limit, but the feeder breaks "
+        "highest voltage (1.200 pu, limit 1.1 pu, at Bus 9) without them as well."
+    )
+
+
 def test_a_failure_lists_what_is_broken_and_by_how_much():
     checks = [
         limit("trades.voltage_min", 0.89996, 0.9),
