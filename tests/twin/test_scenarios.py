@@ -63,7 +63,9 @@ def test_the_evening_rush_fails_without_a_gate_and_names_who(tmp_path, capsys):
         result.verdict_record["worst_bus"]["responsible"]
         + result.verdict_record["worst_branch"]["responsible"]
     )
-    assert {r["participant"] for r in worst} & cars and all(r["share"] > 0 for r in worst)
+    blamed = [r["participant"] for r in worst if r["share"] > 0]
+    assert blamed and set(blamed) <= cars, "cars at the far end are behind it"
+    assert sum(r["share"] < 0 for r in worst) <= 2, "at most one relief for the bus and one for the branch"
 
 
 def test_the_gate_saves_the_evening_and_shows_its_price(tmp_path, capsys):
