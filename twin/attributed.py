@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from adapters.grid.engine import Engine
+from adapters.grid.feeder import Feeder
 from twin.extremes import LINE, MEASURES, TRAFO, V_MAX, V_MIN, Moment
 from twin.gate.attribution import Shares, attribute
 from twin.gate.limits import Kind
@@ -40,6 +41,7 @@ class AttributedEpisode:
     episode: Episode
     status: str
     shares: Shares | None
+    phase: str = "abc"
 
 
 def shares_of(engine: Engine, snapshot: Snapshot, subject: Subject) -> Shares:
@@ -59,8 +61,14 @@ def attribute_episodes(plant: Engine, gate: Engine, recorder: Recorder) -> list[
         for e in episodes:
             subject = Subject(e.kind, e.row, e.limit)
             shares = shares_of(engine, e.snapshot, subject) if id(e) in chosen else None
-            done.append(AttributedEpisode(e, status, shares))
+            done.append(AttributedEpisode(e, status, shares, phase_of(engine.feeder, e)))
     return done
+
+
+def phase_of(feeder: Feeder, episode: Episode) -> str:
+    """Phase of an episode's bus or branch row; 'abc' on a balanced feeder."""
+    phases = feeder.bus_phase if episode.kind.startswith("voltage") else feeder.branch_phase
+    return phases[episode.row]
 
 
 def _severity(episode: Episode) -> float:
@@ -79,7 +87,7 @@ def violation_rows(done: list[AttributedEpisode], step_s: int, interval_s: int) 
             "interval": e.first_step * unit_s // interval_s,
             "element": e.element,
             "kind": e.kind,
-            "phase": "abc",
+            "phase": item.phase,
             "value": e.worst_value,
             "worst_interval": e.worst_step * unit_s // interval_s,
             "limit": e.limit,

@@ -58,16 +58,19 @@ def distance_from_slack(feeder: Feeder) -> FloatArray:
     """Return each bus's distance from the slack in branches walked, weighted by length where coordinates exist.
 
     Only the order matters (who is near the transformer, who is far), so hops with the drawn length as tie-break
-    are enough; (n_bus,), infinity where no path exists.
+    are enough; (n_bus,), infinity where no path exists. The phases of a bus are one place: a branch leads from
+    place to place whatever phases it has.
     """
-    neighbours: list[list[tuple[int, float]]] = [[] for _ in range(feeder.n_bus)]
+    site = feeder.site
+    neighbours: list[list[tuple[int, float]]] = [[] for _ in range(int(site.max()) + 1)]
     for a, b in zip(feeder.branch_from, feeder.branch_to, strict=True):
         length = float(np.hypot(*(feeder.xy[a] - feeder.xy[b])))
-        neighbours[a].append((int(b), length))
-        neighbours[b].append((int(a), length))
-    distance = np.full(feeder.n_bus, np.inf)
-    distance[feeder.slack_bus] = 0.0
-    frontier = [feeder.slack_bus]
+        neighbours[site[a]].append((int(site[b]), length))
+        neighbours[site[b]].append((int(site[a]), length))
+    distance = np.full(len(neighbours), np.inf)
+    start = int(site[feeder.slack_bus])
+    distance[start] = 0.0
+    frontier = [start]
     while frontier:
         coming: list[int] = []
         for bus in frontier:
@@ -76,7 +79,7 @@ def distance_from_slack(feeder: Feeder) -> FloatArray:
                     distance[other] = distance[bus] + 1.0 + 1e-6 * length
                     coming.append(other)
         frontier = coming
-    return distance
+    return distance[site]
 
 
 def _eligible(

@@ -67,6 +67,8 @@ class _Preparation:
         self.loaded = loaded
         self.bench = bench
         self.problems: list[Problem] = []
+        grids = [scenario.grid for scenario in loaded.runs().values()]
+        self._opendss = any("opendss" in (grid.engine, grid.plant.engine) for grid in grids)
         self._feeders: dict[str, tuple[Feeder, EngineComparison] | None] = {}
         self._tables: dict[tuple[str, str], Table | None] = {}
 
@@ -87,7 +89,7 @@ class _Preparation:
 
         try:
             feeder = load_feeder(source, self.loaded.path.parent)
-            return feeder, compare_engines(feeder)
+            return feeder, compare_engines(feeder, every=self._opendss)
         except FeederNotSolvableError as error:
             self.complain("grid.source", "the feeder cannot be solved at the start", source, hint=str(error))
         except GridError as error:
@@ -212,9 +214,10 @@ class _Preparation:
     def _engines(
         self, scenario: Scenario, feeder: Feeder, error: ModelError
     ) -> tuple[str, str, tuple[str, ...]]:
-        """The engines that can model the feeder; pandapower stands in, and a note says so."""
+        """The engines that can model the feeder; the feeder's reference stands in, and a note says so."""
         from adapters.grid.factory import make_engine
 
+        stand_in = "pandapower" if feeder.balanced else "opendss"
         wanted = (scenario.grid.engine, scenario.grid.plant.engine or scenario.grid.engine)
         notes: list[str] = []
         used: list[str] = []
@@ -223,12 +226,21 @@ class _Preparation:
                 make_engine(feeder, name, deviation)
                 used.append(name)
             except UnsupportedElementError as unsupported:
-                notes.append(f"{role}: {unsupported} pandapower is used instead.")
-                used.append("pandapower")
+                notes.append(f"{role}: {unsupported} {stand_in} is used instead.")
+                used.append(self._stand_in(feeder, stand_in, deviation, role))
             except GridError as wrong:
                 self.complain("grid.plant" if role == "plant" else "grid.engine", str(wrong))
                 used.append(name)
         return used[0], used[1], tuple(notes)
+
+    def _stand_in(self, feeder: Feeder, name: str, deviation: ModelError, role: str) -> str:
+        from adapters.grid.factory import make_engine
+
+        try:
+            make_engine(feeder, name, deviation)
+        except GridError as wrong:
+            self.complain("grid.plant" if role == "plant" else "grid.engine", str(wrong))
+        return name
 
     def _bench_path(self, scenario: Scenario) -> Path | None:
         path = self.bench

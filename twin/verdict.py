@@ -28,10 +28,10 @@ NOT_ASSESSED = (
         "EN 50160 voltage quality",
         "needs means of 10 minutes or less over at least a week; flicker, harmonics and dips are not modelled",
     ),
-    (
-        "voltage unbalance",
-        "the power flow is balanced: single-phase connections are spread over three phases",
-    ),
+)
+BALANCED = (
+    "voltage unbalance",
+    "the power flow is balanced: single-phase connections are spread over three phases",
 )
 
 
@@ -188,15 +188,17 @@ def _gate(evidence: Evidence) -> Check:
 
 
 def _engines(evidence: Evidence) -> Check:
-    from adapters.grid.compare import TOLERANCE_V_PU
+    from adapters.grid.compare import OPENDSS_TOLERANCE_PU, TOLERANCE_V_PU
 
     comparison = evidence.run.comparison
     detail = " ".join(comparison.sentences())
     if comparison.voltage is None:
         return Check("engine_agreement", "not_assessed", judged=False, detail=detail)
-    value, tolerance = comparison.voltage.value, TOLERANCE_V_PU
+    value, tolerance, where = comparison.voltage.value, TOLERANCE_V_PU, comparison.voltage.element
     outcome: Outcome = "pass" if comparison.agrees else "inconclusive"
-    where = comparison.voltage.element
+    third = comparison.opendss
+    if third is not None and not third.value / OPENDSS_TOLERANCE_PU <= value / tolerance:
+        value, tolerance, where = third.value, OPENDSS_TOLERANCE_PU, third.element
     return Check("engine_agreement", outcome, value, tolerance, "pu", tolerance - value, where, detail=detail)
 
 
@@ -247,9 +249,9 @@ def _expectations(evidence: Evidence) -> Iterator[Check]:
         yield Check(name, "pass" if inside else "fail", value, nearer, "", margin, count=int(not inside))
 
 
-def not_assessed(scenario: Scenario, checks: list[Check]) -> list[dict[str, str]]:
-    """What the verdict does not speak about, and why."""
-    rows = [{"name": name, "why": why} for name, why in NOT_ASSESSED]
+def not_assessed(scenario: Scenario, checks: list[Check], balanced: bool = True) -> list[dict[str, str]]:
+    """What the verdict does not speak about, and why; ``balanced``: of the feeder."""
+    rows = [{"name": name, "why": why} for name, why in (*NOT_ASSESSED, *((BALANCED,) if balanced else ()))]
     rows += [{"name": c.name, "why": c.detail} for c in checks if c.verdict == "not_assessed"]
     if scenario.participants.forecast.kind == "perfect":
         rows.append(

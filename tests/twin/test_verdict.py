@@ -82,7 +82,10 @@ def evidence(make_people, steps, chain_agrees=None, kpis=None, bench=None, compa
         recorder.step(SimpleNamespace(devices=SimpleNamespace(step=k, flows=flows, base=flows), state=state))
     numbers = {"wire_samples_count": 0, "bad_samples_count": 0, "money_sum_micro": 0} | (kpis or {})
     agree = comparison or SimpleNamespace(
-        voltage=SimpleNamespace(value=1e-9, element="b1"), agrees=True, sentences=lambda: ("they agree",)
+        voltage=SimpleNamespace(value=1e-9, element="b1"),
+        opendss=None,
+        agrees=True,
+        sentences=lambda: ("they agree",),
     )
     run = SimpleNamespace(scenario=s, comparison=agree, bench=bench)
     return Evidence(run, recorder, numbers, chain_agrees)
@@ -205,7 +208,10 @@ def test_money(make_people, total, agrees, expected):
 
 def test_engines_that_disagree_leave_it_open(make_people):
     apart = SimpleNamespace(
-        voltage=SimpleNamespace(value=1e-3, element="b2"), agrees=False, sentences=lambda: ("they do not",)
+        voltage=SimpleNamespace(value=1e-3, element="b2"),
+        opendss=None,
+        agrees=False,
+        sentences=lambda: ("they do not",),
     )
     checks = checks_of(make_people, [FINE], comparison=apart)
     assert (checks["engine_agreement"].verdict, overall(list(checks.values()))) == (
@@ -248,3 +254,10 @@ def test_the_sentence_names_limit_and_place(make_people):
     assert "keep every assessed limit; the closest is" in sentence(
         fine.run.scenario, "pass", make_checks(fine)
     )
+
+
+def test_an_opendss_model_that_is_off_leaves_it_open(make_people):
+    near, far = (SimpleNamespace(value=v, element="b2") for v in (1e-9, 6e-5))
+    apart = SimpleNamespace(voltage=near, opendss=far, agrees=False, sentences=lambda: ("they do not",))
+    agreement = checks_of(make_people, [FINE], comparison=apart)["engine_agreement"]
+    assert (agreement.verdict, agreement.value, agreement.limit) == ("inconclusive", 6e-5, 5e-5)

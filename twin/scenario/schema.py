@@ -64,7 +64,8 @@ class GridSection(Section):
     """The feeder and the engines that solve it."""
 
     source: str = Field(
-        description="'simbench:CODE', 'pandapower:FUNCTION' (of pandapower.networks) or a JSON file."
+        description="'simbench:CODE', 'pandapower:FUNCTION' (of pandapower.networks), a pandapower JSON file "
+        "or an OpenDSS .dss file (which only opendss solves)."
     )
     engine: EngineName = Field(
         "power_grid_model", description="Engine of the gate, and of the plant by default."
