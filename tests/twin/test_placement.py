@@ -208,3 +208,15 @@ def test_unknown_names_and_missing_sun_are_told_together():
         "participants.assets[0]",
         "participants.assets[1].at",
     ]
+
+
+def test_the_phases_of_a_bus_are_one_place():
+    """One branch row per phase, and a lateral of phase b alone: all phases of a bus are equally far."""
+    nan, n = np.full(4, np.nan), 7
+    f = Feeder(
+        "phases", "phases", ("0.a", "0.b", "0.c", "1.a", "1.b", "1.c", "2.b"), np.full(n, 400.0), 0,
+        ("l.a", "l.b", "l.c", "m.b"), ("line",) * 4, np.array([0, 1, 2, 4]), np.array([3, 4, 5, 6]), nan, nan,
+        (), (), np.zeros((n, 2)), None, (), ("a", "b", "c", "a", "b", "c", "b"), ("a", "b", "c", "b"),
+        np.array([0, 0, 0, 1, 1, 1, 2]),
+    )  # fmt: skip
+    assert distance_from_slack(f).tolist() == [0, 0, 0, 1, 1, 1, 2]
