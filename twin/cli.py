@@ -1,10 +1,12 @@
 """The command line ``twin``. Imports nothing heavy before a command needs it."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from twin.commands.table import Command, available
 
@@ -22,15 +24,28 @@ class _ShowVersion(argparse.Action):
         parser.exit()
 
 
-def _parser(commands: dict[str, Command], chosen: str | None) -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments as JSON as well, where that was asked for."""
+
+    as_json = False
+
+    def error(self, message: str) -> NoReturn:
+        if self.as_json:
+            answer = {"exit_code": 2, "error": f"{self.prog}: {message}", "problems": []}
+            sys.stdout.write(json.dumps(answer) + "\n")
+        super().error(message)
+
+
+def _parser(commands: dict[str, Command], chosen: str | None, as_json: bool) -> _Parser:
     """Return the parser; only the chosen command's arguments are filled in."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="twin",
         description="Do these P2P trades respect the voltage and feeder limits, and if not, who is to blame?",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.as_json = as_json
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in commands.values():
@@ -41,6 +56,7 @@ def _parser(commands: dict[str, Command], chosen: str | None) -> argparse.Argume
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        sub.as_json = as_json
         if command.name == chosen:
             import_module(command.module).add_arguments(sub)
     return parser
@@ -58,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def execute() -> int:
         if chosen is not None and chosen.own_parser:
             return int(import_module(chosen.module).main(arguments[1:]))
-        parsed = _parser(commands, chosen.name if chosen else None).parse_args(arguments)
+        parsed = _parser(commands, chosen.name if chosen else None, "--json" in arguments).parse_args(
+            arguments
+        )
         return int(import_module(commands[parsed.command].module).execute(parsed))
 
     if chosen is None:

@@ -17,6 +17,7 @@ from twin.scenario.schema import (
     PvSection,
     Scenario,
 )
+from twin.settlement import POOL_ACCOUNT, SUPPLIER_ACCOUNT
 from twin.streams import stream
 
 DAY_S = 86400
@@ -251,6 +252,8 @@ def place(
         complain: called for every problem; the result is only meaningful if it never was.
     """
     names = [point.name for point in feeder.points]
+    for name in sorted({SUPPLIER_ACCOUNT, POOL_ACCOUNT}.intersection(names)):
+        complain("grid.source", "a load has the name of an account of the market", name, "any other name")
     section = scenario.participants
     trades = _who_trades(section, names, complain)
     draft = _Draft(len(names))

@@ -113,6 +113,10 @@ def _create_folders(
         }
     except FolderExistsError as error:
         raise WrongInputError(str(error)) from None
+    except OSError as error:
+        raise WrongInputError(
+            f"{places[0].path}: the run folder cannot be made: {error.strerror}. Name another with --out."
+        ) from None
 
 
 def _ended(started: float, failure: str) -> dict[str, Any]:
@@ -274,6 +278,8 @@ def _stop_on_signal(stop: StopRequest) -> Iterator[None]:
         return
 
     def ask(number: int, _frame: Any) -> None:
+        if stop.reason:  # asked twice: whatever is being waited for, a settlement for example, is not
+            raise KeyboardInterrupt
         stop.reason = f"stopped by {signal.Signals(number).name}"
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

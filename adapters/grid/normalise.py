@@ -75,6 +75,15 @@ def _refuse(net: Any) -> None:
         )
     if not len(net.bus):
         raise GridInputError("the net has no buses.")
+    line = net.line
+    short = line.index[
+        ((line.r_ohm_per_km * line.length_km) == 0) & ((line.x_ohm_per_km * line.length_km) == 0)
+    ]
+    if len(short):
+        raise GridInputError(
+            f"lines without impedance: {_listed([label(net, 'line', i) for i in short])}. "
+            "Replace them by closed bus-bus switches."
+        )
 
 
 def _honour_taps(net: Any, notes: list[str]) -> None:

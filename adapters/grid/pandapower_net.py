@@ -76,7 +76,7 @@ def _text(value: Any) -> str | None:
 
 def _scaled(frame: Any, column: str) -> FloatArray:
     scaling = frame["scaling"].fillna(1.0) if "scaling" in frame.columns else 1.0
-    values: FloatArray = (frame[column].fillna(0.0) * scaling).to_numpy(dtype=np.float64) * 1e6
+    values: FloatArray = (frame[column] * scaling).to_numpy(dtype=np.float64) * 1e6
     return values
 
 

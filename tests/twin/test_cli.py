@@ -446,3 +446,24 @@ def test_a_full_disk_is_no_riddle(small, tmp_path, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "No space left on device: 'runs/x'" in err
     assert "nobody expected" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--json"],
+        ["run", "s.yaml", "--json", "--seed", "many"],
+        ["run", "s.yaml", "--json", "--bogus"],
+    ],
+)
+def test_wrong_arguments_are_one_json_object_too(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    answer = json.loads(capsys.readouterr().out)
+    assert stop.value.code == answer["exit_code"] == 2 and answer["error"]
+
+
+def test_a_run_folder_that_cannot_be_made_is_wrong_input(small, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    assert run(small, "--out", tmp_path / "file" / "run", "--json") == 2
+    assert "cannot be made" in json.loads(capsys.readouterr().out)["error"]

@@ -238,3 +238,14 @@ def test_a_stopped_run_ends_cleanly(tmp_path, long_text, number):
     assert (result.manifest["status"], result.verdict) == ("failed", "aborted")
     intervals = result.table("intervals")["interval"].to_pylist()
     assert intervals == list(range(len(intervals))) and len(intervals) > 90
+
+
+def test_a_house_named_like_an_account_is_refused(refused, tmp_path):
+    import pandapower
+    from pandapower import networks
+
+    net = networks.create_kerber_dorfnetz()
+    net.load.loc[0, "name"] = "pool"
+    pandapower.to_json(net, str(tmp_path / "net.json"))
+    said = refused(grid={"source": "net.json"})
+    assert "name of an account" in said and "pool" in said

@@ -155,6 +155,8 @@ def _print(result: "RunResult", arguments: argparse.Namespace) -> None:
             "kpis": result.kpis,
             "folder": str(result.folder),
         }
+        if result.verdict == "aborted":
+            answer["failure"] = str(result.manifest.get("failure", ""))
         sys.stdout.write(json.dumps(answer) + "\n")
     elif not arguments.quiet:
         from twin.commands.summary import summary

@@ -163,11 +163,23 @@ def test_no_external_grid_is_refused(two_bus_net: Net) -> None:
         feeder_from_net(net, "dark", "test")
 
 
-def test_bad_power_is_refused(two_bus_net: Net) -> None:
+def test_a_line_without_impedance_is_refused(two_bus_net: Net) -> None:
     net = two_bus_net()
-    net.load.loc[0, "p_mw"] = np.inf
+    net.line[["r_ohm_per_km", "x_ohm_per_km"]] = 0.0
+    with pytest.raises(GridInputError, match="without impedance"):
+        feeder_from_net(net, "short", "test")
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("column", ["p_mw", "q_mvar"])
+def test_a_load_that_is_no_number_is_refused(two_bus_net: Net, column: str, value: float) -> None:
+    net = two_bus_net()
+    net.load.loc[0, column] = value
     with pytest.raises(GridInputError, match="house load"):
         feeder_from_net(net, "bad", "test")
+
+
+def test_bad_power_is_refused(two_bus_net: Net) -> None:
     net = two_bus_net()
     pp.create_sgen(net, 1, -0.01, name="odd plant")
     with pytest.raises(GridInputError, match="odd plant"):
