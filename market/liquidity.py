@@ -1,8 +1,9 @@
 """Providers and arbitrageurs of a pool as participants with an account, so that their profit shows in the results."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from market.amm import DissipativePool
+from market.amm import DissipativePool, Swap
 from market.claims import Claim
 from market.errors import PoolRefusalError
 
@@ -48,6 +49,31 @@ class Provider:
         self.account.money_micro += pool.redeem(self.name, pool.shares[self.name])
 
 
+class Venue(Protocol):
+    """What an arbitrageur can trade on; ``DissipativePool`` is one."""
+
+    @property
+    def energy_wh(self) -> int:
+        """Energy on offer."""
+        ...
+
+    def quote_buy(self, energy_wh: int) -> Swap:
+        """What a purchase would cost."""
+        ...
+
+    def quote_sell(self, energy_wh: int) -> Swap:
+        """What a sale would bring."""
+        ...
+
+    def buy(self, energy_wh: int) -> Swap:
+        """Buy exactly this much."""
+        ...
+
+    def sell(self, energy_wh: int, participant: int, device: int) -> Swap:
+        """Sell exactly this much, as a claim on a device."""
+        ...
+
+
 class Arbitrageur:
     """Trades a pool against an outside price as long as that pays.
 
@@ -60,7 +86,7 @@ class Arbitrageur:
         self._participant = participant
         self._device = device
 
-    def trade(self, pool: DissipativePool, outside_micro_per_kwh: int, most_wh: int) -> int:
+    def trade(self, pool: Venue, outside_micro_per_kwh: int, most_wh: int) -> int:
         """Take the most profitable amount of either direction; return the profit in micro (0: none)."""
         buy = self._best(pool, outside_micro_per_kwh, most_wh, buying=True)
         sell = self._best(pool, outside_micro_per_kwh, most_wh, buying=False)
@@ -75,7 +101,7 @@ class Arbitrageur:
         self.account.volume_wh += energy
         return profit
 
-    def _best(self, pool: DissipativePool, outside: int, most_wh: int, buying: bool) -> tuple[int, int]:
+    def _best(self, pool: Venue, outside: int, most_wh: int, buying: bool) -> tuple[int, int]:
         """Return (Wh, profit) at the maximum of a concave profit, by ternary search on whole Wh."""
         low, high = 0, min(most_wh, pool.energy_wh) if buying else most_wh
         while high - low > 8:
@@ -88,7 +114,7 @@ class Arbitrageur:
         return best, self._profit(pool, outside, best, buying)
 
     @staticmethod
-    def _profit(pool: DissipativePool, outside: int, energy_wh: int, buying: bool) -> int:
+    def _profit(pool: Venue, outside: int, energy_wh: int, buying: bool) -> int:
         """Return the profit of one amount; very negative (and falling) where the pool refuses it."""
         if energy_wh == 0:
             return 0

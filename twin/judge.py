@@ -11,6 +11,7 @@ from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
 from twin.kpis import kpis
 from twin.mechanism_report import bill_columns, comparison_record
 from twin.organs import Organs
+from twin.pool_report import pool_columns, pool_records
 from twin.prepare import PreparedRun
 from twin.sentence import sentence
 from twin.verdict import (
@@ -61,6 +62,7 @@ def judge(
         "worst_bus": _worst(run, organs, (V_MIN, V_MAX)),
         "worst_branch": _worst(run, organs, (LINE, TRAFO)),
         "mechanisms": comparison_record(organs.comparison),
+        "pools": pool_records(organs.study),
         "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done),
     }
     tables = {
@@ -69,6 +71,7 @@ def judge(
     }
     totals = recorder.totals
     tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
+    tables["pools"] = pool_columns(organs.study)
     tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)
     return Judgement(numbers, verdict, tables)
 

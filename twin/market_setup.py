@@ -10,6 +10,7 @@ from adapters.grid.feeder import FloatArray
 from market.before_market import BeforeMarket, Bilateral
 from market.errors import MarketError
 from market.mechanism import Mechanism
+from market.pool_study import PoolStudy, StudySettings
 from market.ppa import Agreement, FixedPrice, IndexedPrice
 from market.preferences import Preference
 from market.registry import make_mechanism
@@ -40,8 +41,13 @@ def market_problems(market: MarketSection, complain: Complain) -> None:
 
 
 def bilateral_problems(scenario: Scenario, names: Sequence[str], complain: Complain) -> None:
-    """Report agreements and preferences that name nobody, or contradict themselves."""
+    """Report agreements and preferences that name nobody, or contradict themselves; and a pool study's slot."""
     market = scenario.market
+    if market.pool_study is not None and market.pool_study.slot_s % scenario.interval_s:
+        allowed = f"a multiple of interval_s ({scenario.interval_s})"
+        complain(
+            "market.pool_study.slot_s", "must be whole intervals", str(market.pool_study.slot_s), allowed
+        )
     if (market.agreements or market.preferences) and market.mechanism == NO_MECHANISM:
         complain(
             "market.mechanism", "agreements and preferences need a local market", NO_MECHANISM, "a mechanism"
@@ -128,6 +134,21 @@ def build_comparison(market: MarketSection, n: int) -> Comparison | None:
         return None
     specs = {name: (name, market.shadow_parameters.get(name, {})) for name in market.shadow}
     return Comparison(market.mechanism, specs, n)
+
+
+def build_pool_study(scenario: Scenario) -> PoolStudy | None:
+    """The pools beside the run; None where the scenario asks for none."""
+    section = scenario.market.pool_study
+    if section is None:
+        return None
+    settings = StudySettings(
+        capacity_wh=section.capacity_wh,
+        fee_ppm=int(section.fee_percent * 10_000),
+        slot_intervals=section.slot_s // scenario.interval_s,
+        self_discharge_ppm_per_h=int(section.self_discharge_percent_per_h * 10_000),
+        arbitrage_wh=section.arbitrage_wh,
+    )
+    return PoolStudy(settings, scenario.interval_s)
 
 
 def _distance_at_rest_ohm(engine: Engine) -> FloatArray:

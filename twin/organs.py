@@ -9,6 +9,7 @@ from adapters.chain.port import SettlementChain
 from adapters.export.run_folder import RunFolder
 from adapters.grid.engine import Engine
 from adapters.grid.factory import make_engine
+from market.pool_study import PoolStudy
 from rigs.device import Bench, Quality, Sample
 from twin.agents import Agents
 from twin.billing import BillBook
@@ -18,7 +19,7 @@ from twin.comparison import Comparison
 from twin.devices import Devices
 from twin.gate.limits import Limits
 from twin.ledger import Ledger
-from twin.market_setup import build_comparison, build_mechanism
+from twin.market_setup import build_comparison, build_mechanism, build_pool_study
 from twin.operator import Operator, make_operator
 from twin.plant import Plant
 from twin.prepare import PreparedRun
@@ -40,6 +41,7 @@ class Organs:
     forecaster: Forecaster
     desk: TradingDesk
     comparison: Comparison | None
+    study: PoolStudy | None
     operator: Operator
     devices: Devices
     plant: Plant
@@ -83,6 +85,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
     profiles = Profiles(run.table, s, people)
     local = build_mechanism(s, people.names, gate_engine)
     comparison = build_comparison(s.market, people.n)
+    study = build_pool_study(s)
     bills = BillBook(people.n, s.interval_s, s.market.bill.losses)
     samples: dict[str, dict[str, Any]] = {}
     bus_of = np.array([point.bus for point in feeder.points], dtype=np.int64)
@@ -100,8 +103,9 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         run=run,
         agents=Agents(people, tariff, s.interval_s, run.day_start_s),
         forecaster=Forecaster(profiles, s, people),
-        desk=TradingDesk(local, tariff, s.interval_s, comparison),
+        desk=TradingDesk(local, tariff, s.interval_s, comparison, study),
         comparison=comparison,
+        study=study,
         operator=make_operator(s.coordination, gate_engine, limits, s.interval_s, people.extra_w),
         devices=Devices(people, profiles, s.step_s, bus_of, bench, on_sample),
         plant=Plant(plant_engine),

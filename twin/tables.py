@@ -190,6 +190,29 @@ BILL_LINES = pa.schema(
     ]
 )
 
+POOLS = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("pool", pa.string()),  # dissipative | naive | expiring; studied beside the run, nothing is settled
+        ("fair_micro_per_kwh", pa.int64()),  # the settling mechanism's price, or the last known
+        ("aged_micro_per_kwh", pa.int64()),  # the pool's price after ageing, before anybody trades
+        ("price_micro_per_kwh", pa.int64()),  # at the end of the interval
+        ("drift_ppm", pa.int64()),  # change of the price by ageing alone
+        ("off_fair_ppm", pa.int64()),  # distance of the aged price from the fair one
+        ("energy_wh", pa.int64()),  # in the pool at the end
+        ("dissipated_wh", pa.int64()),  # lost by self-discharge
+        ("fed_in_wh", pa.int64()),  # of the elapsed part of the slot, unsold, to the supplier at feed-in
+        ("unbacked_wh", pa.int64()),  # in the pool, but no device has it any more
+        ("bought_wh", pa.int64()),  # by the scenario's orders
+        ("sold_wh", pa.int64()),
+        (
+            "provider_profit_micro",
+            pa.int64(),
+        ),  # of the interval; energy is valued at feed-in, shortfall at retail
+        ("arbitrage_profit_micro", pa.int64()),
+    ]
+)
+
 FEEDER_BUSES = pa.schema(
     [
         ("bus", pa.string()),
@@ -226,6 +249,7 @@ TABLES = {
     "mechanisms": MECHANISMS,
     "bills": BILLS,
     "bill_lines": BILL_LINES,
+    "pools": POOLS,
     "feeder_buses": FEEDER_BUSES,
     "feeder_branches": FEEDER_BRANCHES,
     "grid_states": GRID_STATES,

@@ -7,6 +7,7 @@ import numpy as np
 from adapters.grid.feeder import FloatArray, IntArray
 from market.mechanism import Mechanism, Payment, Tariff
 from market.orders import BATTERY, BUY, EV, PV, SELL, SUPPLIER, Fills, Orders, empty_fills
+from market.pool_study import PoolStudy
 from twin.agents import Intent
 from twin.comparison import Comparison
 from twin.fleet import SetPoints
@@ -44,9 +45,11 @@ class TradingDesk:
         tariff: SupplierTariff,
         interval_s: int,
         comparison: Comparison | None = None,
+        study: PoolStudy | None = None,
     ) -> None:
-        """Bind the mechanism (None: the supplier only) and the shadows that clear the same orders."""
+        """Bind the mechanism (None: the supplier only), and the shadows and pools that see the same orders."""
         self._mechanism = mechanism
+        self._study = study
         self._comparison = comparison
         self._tariff = tariff
         self._interval_s = interval_s
@@ -59,6 +62,9 @@ class TradingDesk:
         clearing = self._mechanism.clear(orders, tariff, intent.interval) if self._mechanism else None
         if self._comparison is not None:
             self._comparison.clear(orders, tariff, intent.interval, clearing)
+        if self._study is not None:
+            price = None if clearing is None else clearing.price_micro_per_kwh
+            self._study.step(orders, tariff, intent.interval, price)
         if clearing is None:
             fills, rows = supplier_fills(orders, orders["energy_wh"], tariff)
             return Session(intent, fills, None, tariff, 0, rows)

@@ -101,6 +101,22 @@ class PreferenceSection(Section):
     )
 
 
+class PoolStudySection(Section):
+    """Three pools beside the run that trade the scenario's orders over slots, and change nothing (pools.parquet)."""
+
+    capacity_wh: int = Field(
+        20000, ge=100, le=10**9, description="Energy of a pool whose price is at feed-in."
+    )
+    fee_percent: ExactPercent = Field(Decimal("0.1"), gt=0, lt=100, description="Fee on the money.")
+    slot_s: int = Field(7200, gt=0, description="Length of a pool's delivery slot; a multiple of interval_s.")
+    self_discharge_percent_per_h: ExactPercent = Field(
+        Decimal(1), description="What the pools' devices lose."
+    )
+    arbitrage_wh: int = Field(
+        5000, ge=0, le=10**9, description="Most energy that an arbitrageur moves per interval."
+    )
+
+
 class MarketSection(Section):
     """How local trades come about."""
 
@@ -115,6 +131,9 @@ class MarketSection(Section):
     agreements: list[AgreementSection] = Field(default_factory=list, description="Served before the market.")
     preferences: list[PreferenceSection] = Field(
         default_factory=list, description="Served after the agreements."
+    )
+    pool_study: PoolStudySection | None = Field(
+        None, description="Compare a dissipative, a naive and an expiring pool beside the run."
     )
     supplier: SupplierSection = Field(default_factory=SupplierSection)
     bill: BillSection = Field(default_factory=BillSection)
