@@ -9,6 +9,7 @@ from adapters.grid.feeder import Feeder, FloatArray
 from twin.blocks import Block, Recorded
 from twin.comparison import Comparison
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch
+from twin.further import FurtherLimits
 from twin.gate.limits import Limits
 from twin.ledger import Entry
 from twin.operator import Decided, traded_p_w
@@ -18,7 +19,7 @@ from twin.scenario.schema import Scenario
 from twin.totals import Totals
 from twin.violations import EpisodeLog, Sighting, Snapshot, caused_by_trades
 
-BLOCK = 96
+BLOCK = 24
 """Intervals written at once. A number, not a time: sums over blocks must not depend on the machine's speed."""
 
 
@@ -58,6 +59,7 @@ class Recorder:
         self.totals = Totals()
         self.last_interval = -1
         self.watch = Watch(limits, feeder.branch_kind)
+        self.further = FurtherLimits(scenario.limits, feeder)
         self._steps: list[PlantStep] = []
         self._readings: list[tuple[Reading, ...]] = []
         self._block: list[Recorded] = []
@@ -96,6 +98,8 @@ class Recorder:
         step, state, limits = plant.devices.step, plant.state, self._limits
         flows, base = plant.devices.flows, plant.devices.base
         snapshot = Snapshot(base.p_gen_w, base.q_gen_var, flows.p_gen_w, flows.q_gen_var)
+        if self.further.tallies:
+            self.further.look(step, state)
         readings = self.watch.look(state)
         self._readings.append(readings)
         self.watch.remember(step, readings, snapshot)

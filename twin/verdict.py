@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
+from twin.further import CLAUSES, RISE, UNBALANCE
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
 from twin.scenario.schema import LimitsSection, Scenario
@@ -70,6 +71,7 @@ def make_checks(evidence: Evidence) -> list[Check]:
     return [
         _power_flow(evidence),
         *_grid_checks(evidence),
+        *_further_checks(evidence),
         _gate(evidence),
         _engines(evidence),
         _devices(evidence),
@@ -165,6 +167,39 @@ def _grid_check(
     )
 
 
+def _further_checks(evidence: Evidence) -> Iterator[Check]:
+    """The limits that the scenario sets beyond band and loading; the gate does not know them."""
+    judge, further = evidence.run.scenario.judge, evidence.recorder.further
+    for name, tallies in further.tallies.items():
+        for who, seen in zip(("trades", "feeder"), tallies, strict=True):
+            if name == RISE and who == "feeder":
+                continue  # without trades nothing rises
+            clause = CLAUSES[name]
+            if np.isnan(seen.worst) and not seen.broken_steps:
+                why = BALANCED[1] if name == UNBALANCE and further.balanced else "no step was solved"
+                yield Check(
+                    f"{who}.{name}", "not_assessed", None, seen.limit, seen.unit, judged=False, detail=why
+                )
+                continue
+            first, failed = seen.first_step, seen.broken_steps > 0
+            detail = f"{seen.worst:.6g} {seen.unit}, limit {seen.limit:g}: {clause}"
+            if not failed and not seen.worst <= seen.limit:
+                detail += "; beyond it without trades as well, and trades do not worsen it"
+            yield Check(
+                f"{who}.{name}",
+                "fail" if failed else "pass",
+                seen.worst,
+                seen.limit,
+                seen.unit,
+                seen.limit - seen.worst,
+                seen.element,
+                _interval(evidence, first) if first is not None else None,
+                seen.broken_steps,
+                judge in (who, "both"),
+                detail,
+            )
+
+
 def caused(recorder: Recorder, kind: str) -> list[Episode]:
     """The violations of one kind in the plant that trades made or worsened, in order of time."""
     return [e for e in recorder.violated.all() if e.kind == kind and e.by_trades]
@@ -251,7 +286,10 @@ def _expectations(evidence: Evidence) -> Iterator[Check]:
 
 def not_assessed(scenario: Scenario, checks: list[Check], balanced: bool = True) -> list[dict[str, str]]:
     """What the verdict does not speak about, and why; ``balanced``: of the feeder."""
-    rows = [{"name": name, "why": why} for name, why in (*NOT_ASSESSED, *((BALANCED,) if balanced else ()))]
+    rows = [{"name": name, "why": why} for name, why in NOT_ASSESSED]
+    if balanced or scenario.limits.voltage_unbalance_percent is None:
+        why = BALANCED[1] if balanced else "no limit is set: limits.voltage_unbalance_percent"
+        rows.append({"name": BALANCED[0], "why": why})
     rows += [{"name": c.name, "why": c.detail} for c in checks if c.verdict == "not_assessed"]
     if scenario.participants.forecast.kind == "perfect":
         rows.append(

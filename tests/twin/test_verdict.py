@@ -261,3 +261,20 @@ def test_an_opendss_model_that_is_off_leaves_it_open(make_people):
     apart = SimpleNamespace(voltage=near, opendss=far, agrees=False, sentences=lambda: ("they do not",))
     agreement = checks_of(make_people, [FINE], comparison=apart)["engine_agreement"]
     assert (agreement.verdict, agreement.value, agreement.limit) == ("inconclusive", 6e-5, 5e-5)
+
+
+def test_further_limits_are_checks_where_the_scenario_sets_them(make_people):
+    risen = ((1.04, 1.0, 1.0), (1.0, 1.0, 1.0))
+    limits = {"voltage_rise_percent": 3, "reverse_power_w": 10, "voltage_unbalance_percent": 2}
+    checks = checks_of(make_people, [FINE, risen], limits=limits)
+    rise = checks["trades.voltage_rise"]
+    assert (rise.verdict, rise.count, rise.first_interval, rise.judged) == ("fail", 1, 1, True)
+    assert (
+        rise.value == pytest.approx(4)
+        and "VDE-AR-N 4105" in rise.detail
+        and "feeder.voltage_rise" not in checks
+    )
+    assert checks["trades.reverse_power"].verdict == "pass" and not checks["feeder.reverse_power"].judged
+    assert checks["trades.voltage_unbalance"].verdict == "not_assessed"
+    assert "balanced" in checks["trades.voltage_unbalance"].detail
+    assert not any("rise" in name for name in checks_of(make_people, [FINE]))

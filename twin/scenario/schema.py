@@ -179,6 +179,15 @@ class LimitsSection(Section):
     transformer_loading_percent: float = Field(
         100, gt=0, le=1000, description="Highest apparent power of a transformer, of its rating."
     )
+    voltage_unbalance_percent: float | None = Field(
+        None, gt=0, le=100, description="Highest negative-sequence voltage, of the positive (EN 50160: 2)."
+    )
+    voltage_rise_percent: float | None = Field(
+        None, gt=0, le=100, description="Highest rise of a voltage by trades (VDE-AR-N 4105: 3)."
+    )
+    reverse_power_w: float | None = Field(
+        None, ge=0, le=1e9, description="Most power that may flow into the upstream grid."
+    )
 
     @model_validator(mode="after")
     def _band(self) -> Self:
