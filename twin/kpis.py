@@ -8,6 +8,7 @@ from adapters.chain.port import BatchReceipt
 from twin.devices import Devices
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
+from twin.scenario.schema import CoordinationSection
 
 
 def kpis(
@@ -25,6 +26,7 @@ def kpis(
         "ev_short_wh": round(garage.short_wh, 3),
         "energy_not_served_wh": round(garage.short_wh, 3),
         **_grid(recorder),
+        **gate_study(run.scenario.coordination, recorder),
         **_money(recorder),
         "batches_count": len(receipts),
         "gas_total": sum(receipt.gas for receipt in receipts),
@@ -93,6 +95,25 @@ def _grid(recorder: Recorder) -> dict[str, Any]:
         "violated_s": sum(episode.steps for episode in violated) * step_s,
         "averted_count": len(averted),
     }
+
+
+def gate_study(section: CoordinationSection, recorder: Recorder) -> dict[str, Any]:
+    """How often a schedule that the gate let pass still broke a limit in the plant, and the margin it lacked.
+
+    The needed margin is the gate's own plus the largest excess that trades made or worsened in the plant; zero
+    where they broke nothing in that unit. To first order: a smaller schedule also changes the flows. ``None``
+    without a gate.
+    """
+    keys = ("gate_broken_intervals_count", "gate_margin_needed_pu", "gate_margin_needed_percent")
+    if section.mode != "gate":
+        return dict.fromkeys(keys)
+    worst = {"pu": 0.0, "percent": 0.0}
+    for episode in recorder.violated.all():
+        if episode.by_trades:
+            worst[episode.unit] = max(worst[episode.unit], episode.worst_excess)
+    margins = {"pu": section.margin_v_pu, "percent": section.margin_loading_percent}
+    needed = [margins[unit] + excess if excess > 0 else 0.0 for unit, excess in worst.items()]
+    return dict(zip(keys, (len(recorder.broken_by_trades), *needed), strict=True))
 
 
 def _money(recorder: Recorder) -> dict[str, Any]:

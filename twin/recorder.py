@@ -55,6 +55,7 @@ class Recorder:
         self.base_violated_first: list[int | None] = [None, None, None, None]
         self.violated = EpisodeLog()
         self.averted = EpisodeLog()
+        self.broken_by_trades: set[int] = set()  # intervals
         self.unsolved: list[Unsolved] = []
         self.totals = Totals()
         self.last_interval = -1
@@ -119,6 +120,8 @@ class Recorder:
             caused = caused_by_trades(excess[WITH, entry], excess[WITHOUT, entry], kind)
             value, limit = float(values[entry]), float(limits.bounds[entry])
             seen.append(Sighting(kind, row, element, value, limit, float(excess[WITH, entry]), caused))
+        if any(sighting.by_trades for sighting in seen):
+            self.broken_by_trades.add(step * self.step_s // self._scenario.interval_s)
         self.violated.see(step, seen, snapshot)
 
     def _count_base(self, step: int, excess: FloatArray) -> None:

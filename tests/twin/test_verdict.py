@@ -9,8 +9,9 @@ from adapters.grid.engine import GridState
 from adapters.grid.feeder import ConnectionPoint, Feeder
 from twin.check_names import CHECK_WORDS
 from twin.gate.limits import Limits
+from twin.kpis import gate_study
 from twin.recorder import Recorder
-from twin.scenario.schema import Scenario
+from twin.scenario.schema import CoordinationSection, Scenario
 from twin.sentence import sentence
 from twin.verdict import Check, Evidence, make_checks, overall, smallest_margin
 
@@ -278,3 +279,17 @@ def test_further_limits_are_checks_where_the_scenario_sets_them(make_people):
     assert checks["trades.voltage_unbalance"].verdict == "not_assessed"
     assert "balanced" in checks["trades.voltage_unbalance"].detail
     assert not any("rise" in name for name in checks_of(make_people, [FINE]))
+
+
+def test_the_margin_that_a_gate_lacked(make_people):
+    low, worse = ((0.949, 1.0, 1.0), (1.0, 1.0, 1.0)), ((0.94, 0.948, 1.0), (1.0, 1.0, 1.0))
+    feeders_own = ((0.93, 1.0, 1.0), (0.93, 1.0, 1.0))
+    found = evidence(make_people, [FINE, low, worse, FINE, feeders_own]).recorder
+    section = CoordinationSection(margin_v_pu=0.002)
+    study = gate_study(section, found)
+    assert study["gate_broken_intervals_count"] == 2
+    assert study["gate_margin_needed_pu"] == pytest.approx(0.002 + 0.01)
+    assert study["gate_margin_needed_percent"] == 0
+    assert set(gate_study(CoordinationSection(mode="none"), found).values()) == {None}
+    clean = gate_study(section, evidence(make_people, [FINE, feeders_own]).recorder)
+    assert clean["gate_broken_intervals_count"] == clean["gate_margin_needed_pu"] == 0
