@@ -190,3 +190,21 @@ def test_a_run_remembers_its_worst_with_and_without_trades():
     assert (w.worst_base[V_MIN].step, w.worst_base[V_MIN].reading.base) == (3, 0.95)
     assert w.worst[V_MIN].snapshot.p_base_w[0] == 1
     assert w.worst[TRAFO].step == 0
+
+
+def test_an_episode_has_the_phase_of_its_row():
+    from types import SimpleNamespace
+
+    from twin.attributed import phase_of
+
+    f = SimpleNamespace(bus_phase=("a", "b"), branch_phase=("c", "abc"))
+    phases = [
+        phase_of(f, SimpleNamespace(kind=kind, row=row))
+        for kind, row in (
+            ("voltage_min", 1),
+            ("voltage_max", 0),
+            ("line_loading", 0),
+            ("transformer_loading", 1),
+        )
+    ]
+    assert phases == ["b", "a", "c", "abc"]
