@@ -80,27 +80,37 @@ class ExpiringPool:
         """Spot price -dy/dx = c y/x."""
         return 1000 * Fraction(self._exponent) * self.cash_micro / self.energy_wh
 
-    def buy(self, energy_wh: int, at_s: int) -> Swap:
-        """Take exactly ``energy_wh`` out; cost = y ((x/(x-e))^c - 1), rounded up, plus fee."""
+    def quote_buy(self, energy_wh: int, at_s: int) -> Swap:
+        """Return what exactly ``energy_wh`` costs: y ((x/(x-e))^c - 1), rounded up, plus fee."""
         self._tradable(energy_wh, at_s)
         if energy_wh >= self.energy_wh:
             raise PoolRefusalError("larger_than_pool", "the pool does not hold more than that energy")
         cost = self._change(self.energy_wh, self.energy_wh - energy_wh, ROUND_CEILING)
         fee = self._fee(cost)
-        self.energy_wh -= energy_wh
-        self.cash_micro += cost
-        self.fees_micro += fee
         return Swap(energy_wh, cost + fee, fee)
 
-    def sell(self, energy_wh: int, at_s: int) -> Swap:
-        """Put exactly ``energy_wh`` in; pay = y (1 - (x/(x+e))^c), rounded down, less fee."""
+    def quote_sell(self, energy_wh: int, at_s: int) -> Swap:
+        """Return what exactly ``energy_wh`` brings: y (1 - (x/(x+e))^c), rounded down, less fee."""
         self._tradable(energy_wh, at_s)
         pay = -self._change(self.energy_wh, self.energy_wh + energy_wh, ROUND_CEILING)
         fee = self._fee(pay)
-        self.energy_wh += energy_wh
-        self.cash_micro -= pay
-        self.fees_micro += fee
         return Swap(energy_wh, pay - fee, fee)
+
+    def buy(self, energy_wh: int, at_s: int) -> Swap:
+        """Take exactly ``energy_wh`` out."""
+        swap = self.quote_buy(energy_wh, at_s)
+        self.energy_wh -= energy_wh
+        self.cash_micro += swap.money_micro - swap.fee_micro
+        self.fees_micro += swap.fee_micro
+        return swap
+
+    def sell(self, energy_wh: int, at_s: int) -> Swap:
+        """Put exactly ``energy_wh`` in."""
+        swap = self.quote_sell(energy_wh, at_s)
+        self.energy_wh += energy_wh
+        self.cash_micro -= swap.money_micro + swap.fee_micro
+        self.fees_micro += swap.fee_micro
+        return swap
 
     def residual_offer(self, at_s: int, reserve_micro_per_kwh: int) -> ResidualOffer:
         """Return what the last-minute auction is to sell. Raises ``PoolRefusalError`` before the freeze."""

@@ -1,7 +1,5 @@
 """The pools of a study behind one surface, and one slot of each with what its devices still have."""
 
-from contextlib import suppress
-from copy import copy
 from decimal import Decimal
 from fractions import Fraction
 from typing import Protocol
@@ -73,11 +71,11 @@ class Expiring:
 
     def quote_buy(self, energy_wh: int) -> Swap:
         """What a purchase would cost."""
-        return copy(self._pool).buy(energy_wh, 0)
+        return self._pool.quote_buy(energy_wh, 0)
 
     def quote_sell(self, energy_wh: int) -> Swap:
         """What a sale would bring."""
-        return copy(self._pool).sell(energy_wh, 0)
+        return self._pool.quote_sell(energy_wh, 0)
 
     def buy(self, energy_wh: int) -> Swap:
         """Take energy out."""
@@ -116,8 +114,10 @@ class Slot:
     def age(self, kept: tuple[int, int], charged: tuple[int, int]) -> tuple[int, int]:
         """Keep ``kept`` of the energy, of which ``charged`` outlives self-discharge; return Wh lost and fed in."""
         before, inside = max(0, self.backing_wh), self.pool.energy_wh
-        with suppress(PoolRefusalError):  # the naive curve cannot hold less than 1 Wh
+        try:
             self.pool.age(*kept)
+        except PoolRefusalError:
+            return 0, 0  # the naive curve cannot hold less than 1 Wh
         lost = inside - self.pool.energy_wh
         if isinstance(self.pool, Expiring):
             lost = before - before * kept[0] // kept[1]
