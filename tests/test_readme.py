@@ -116,5 +116,5 @@ def test_commands_in_documents_exist():
 
 def test_every_shipped_scenario_is_listed():
     folder = ROOT / "scenarios"
-    linked = set(re.findall(r"\]\(([a-z_]+\.yaml)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    linked = set(re.findall(r"\]\(([a-z0-9_]+\.yaml)\)", (folder / "README.md").read_text(encoding="utf-8")))
     assert linked == {p.name for p in folder.glob("*.yaml")}
