@@ -217,8 +217,10 @@ def _unknown(path: KeyPath, value: Any, tree: Any) -> Finding:
     key, section = str(path[-1]), path[:-1]
     known = known_keys(section, tree)
     present = child_at(tree, section)
-    word = nearest_word(key, [k for k in known if not isinstance(present, dict) or k not in present])
-    word = word or nearest_word(key, known)
+    word = nearest_word(key, known)
+    if word is None or not word.lower().startswith(key.lower()):  # else only the unit was left out
+        free = [k for k in known if not isinstance(present, dict) or k not in present]
+        word = nearest_word(key, free) or word
     if word is not None:
         return Finding(path, "is no known key", hint=f"Did you mean {render((*section, word))}?")
     elsewhere = [k.path for k in all_keys() if k.path.rsplit(".", 1)[-1] == key]
