@@ -186,6 +186,8 @@ class Outbox:
 
     def _send(self, row: Any, height: int) -> None:
         twins = [r for r in self._open_rows() if r["nonce"] == row["nonce"]]
+        if not twins:
+            return  # signed anew with another nonce while a row before it was sent
         if any(r["status"] == "mined" for r in twins) or row["id"] != twins[-1]["id"]:
             return  # a twin is mined, or is the one that pays more
         if height - row["signed_at_block"] >= self.stuck_blocks:
