@@ -8,7 +8,7 @@ import numpy as np
 from adapters.grid.engine import GridState
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from twin.plant import WITH, WITHOUT
-from twin.scenario.schema import LimitsSection
+from twin.scenario.limits_section import LimitsSection
 
 TOLERANCE = 1e-4
 """A trade that worsens a broken limit by less than this did not cause it: percent, or W."""

@@ -8,7 +8,7 @@ from adapters.chain.port import BatchReceipt
 from twin.devices import Devices
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
-from twin.scenario.schema import CoordinationSection
+from twin.scenario.coordination_section import CoordinationSection
 
 
 def kpis(

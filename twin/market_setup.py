@@ -16,7 +16,8 @@ from market.preferences import Preference
 from market.registry import make_mechanism
 from twin.comparison import NO_MECHANISM, Comparison
 from twin.gate.price import electrical_distance_ohm
-from twin.scenario.schema import AgreementSection, MarketSection, PreferenceSection, Scenario
+from twin.scenario.market_section import AgreementSection, MarketSection, PreferenceSection
+from twin.scenario.schema import Scenario
 from twin.tariff import micro
 
 Complain = Callable[..., None]

@@ -12,7 +12,7 @@ from twin.gate.central import central, welfare_micro
 from twin.gate.envelope import Envelope, envelope
 from twin.gate.gate import GateDecision, GateProblem, TradeGate
 from twin.gate.limits import Limits
-from twin.scenario.schema import CoordinationSection
+from twin.scenario.coordination_section import CoordinationSection
 from twin.trading import Accepted, Session, accepted_set_points
 
 

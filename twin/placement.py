@@ -9,14 +9,9 @@ import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray
 from twin.participants import BoolArray, EvSession, Participants
-from twin.scenario.schema import (
-    BatterySection,
-    EvSection,
-    ParticipantsSection,
-    Placement,
-    PvSection,
-    Scenario,
-)
+from twin.scenario.assets import BatterySection, EvSection, Placement, PvSection
+from twin.scenario.participants_section import ParticipantsSection
+from twin.scenario.schema import Scenario
 from twin.settlement import POOL_ACCOUNT, SUPPLIER_ACCOUNT
 from twin.streams import stream
 

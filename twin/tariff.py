@@ -5,7 +5,7 @@ from decimal import Decimal
 import numpy as np
 
 from adapters.grid.feeder import IntArray
-from twin.scenario.schema import SupplierSection
+from twin.scenario.market_section import SupplierSection
 
 DAY_S = 86400
 

@@ -10,7 +10,8 @@ from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
 from twin.further import CLAUSES, RISE, UNBALANCE
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
-from twin.scenario.schema import LimitsSection, Scenario
+from twin.scenario.limits_section import LimitsSection
+from twin.scenario.schema import Scenario
 from twin.violations import Episode
 
 Outcome = Literal["pass", "fail", "inconclusive", "not_assessed"]

@@ -12,7 +12,7 @@ from twin.agents import Agents
 from twin.fleet import Garage, advance, dispatch
 from twin.participants import EvSession
 from twin.rules import in_window
-from twin.scenario.schema import SupplierSection
+from twin.scenario.market_section import SupplierSection
 from twin.tariff import SupplierTariff
 from twin.trading import TradingDesk, accepted_set_points
 

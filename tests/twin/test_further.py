@@ -7,7 +7,7 @@ import pytest
 
 from adapters.grid.engine import GridState
 from twin.further import FurtherLimits, Tally
-from twin.scenario.schema import LimitsSection
+from twin.scenario.limits_section import LimitsSection
 
 NAMES = ("s.a", "s.b", "s.c", "h.a", "h.b", "h.c", "lateral.b")
 FEEDER = SimpleNamespace(bus_names=NAMES, site=np.array([0, 0, 0, 1, 1, 1, 2]), balanced=False)

@@ -11,7 +11,7 @@ from market.recut import settle_accepted
 from market.registry import MECHANISM_NAMES
 from twin.cli import main
 from twin.market_setup import bilateral_problems, contract_party
-from twin.scenario.schema import AgreementSection, MarketSection
+from twin.scenario.market_section import AgreementSection, MarketSection
 from twin.trading import TradingDesk
 
 AGREEMENT = {

@@ -7,7 +7,7 @@ import pytest
 
 from twin.attributed import responsible
 from twin.check_names import check_words
-from twin.scenario.schema import LimitsSection
+from twin.scenario.limits_section import LimitsSection
 from twin.sentence import sentence
 from twin.verdict import Check
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.scenario.schema import SupplierSection
+from twin.scenario.market_section import SupplierSection
 from twin.tariff import SupplierTariff, micro
 
 

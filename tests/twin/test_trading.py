@@ -6,7 +6,7 @@ import pytest
 from market.mechanism import Clearing, Tariff
 from market.orders import BATTERY, BUY, EV, HOUSE, POOL, PV, SELL, SUPPLIER, empty_fills, empty_orders
 from twin.agents import Intent
-from twin.scenario.schema import SupplierSection
+from twin.scenario.market_section import SupplierSection
 from twin.tariff import SupplierTariff
 from twin.trading import TradingDesk, accepted_set_points, supplier_fills
 

@@ -11,7 +11,8 @@ from twin.check_names import CHECK_WORDS
 from twin.gate.limits import Limits
 from twin.kpis import gate_study
 from twin.recorder import Recorder
-from twin.scenario.schema import CoordinationSection, Scenario
+from twin.scenario.coordination_section import CoordinationSection
+from twin.scenario.schema import Scenario
 from twin.sentence import sentence
 from twin.verdict import Check, Evidence, make_checks, overall, smallest_margin
 

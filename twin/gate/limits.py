@@ -12,7 +12,7 @@ from adapters.grid.engine import BoolArray, GridState
 from adapters.grid.feeder import Feeder, FloatArray
 
 if TYPE_CHECKING:
-    from twin.scenario.schema import LimitsSection
+    from twin.scenario.limits_section import LimitsSection
 
 Kind = Literal["voltage_min", "voltage_max", "line_loading", "transformer_loading", "no_solution"]
 

@@ -10,35 +10,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from twin.scenario.assets import Asset, BatterySection, EvSection, Placement, PvSection
-from twin.scenario.fields import EngineName, Hour, Percent, Price, Section, Watt, duplicates
+from twin.scenario.coordination_section import CoordinationSection
+from twin.scenario.devices_section import DevicesSection
+from twin.scenario.fields import Section
+from twin.scenario.grid_section import GridSection, ProfilesSection
+from twin.scenario.limits_section import LimitsSection
 from twin.scenario.market_section import (
-    AgreementSection,
-    IndexSection,
     MarketSection,
-    PreferenceSection,
-    SupplierSection,
 )
-
-__all__ = [
-    "AgreementSection",
-    "Asset",
-    "BatterySection",
-    "EngineName",
-    "EvSection",
-    "Hour",
-    "IndexSection",
-    "MarketSection",
-    "Percent",
-    "Placement",
-    "PreferenceSection",
-    "Price",
-    "PvSection",
-    "Scenario",
-    "Section",
-    "SupplierSection",
-    "Watt",
-]
+from twin.scenario.participants_section import ParticipantsSection
+from twin.scenario.settlement_section import SettlementSection
 
 ItemName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 """Names that become file and folder names."""
@@ -49,154 +30,6 @@ def _no_timestamp(value: Any) -> Any:
     if isinstance(value, (int, float)):
         raise PydanticCustomError("datetime_type", "a number is no date")
     return value
-
-
-class PlantSection(Section):
-    """What the real feeder is, where it differs from what the operator's model says."""
-
-    engine: EngineName | None = Field(None, description="Engine of the plant; default: grid.engine.")
-    line_impedance_factor: float = Field(1.0, gt=0, le=10, description="Multiplies r and x of every line.")
-    source_voltage_pu: float | None = Field(None, gt=0.5, lt=1.5, description="Voltage of the upstream grid.")
-    tap_pos: int | None = Field(None, ge=-50, le=50, description="Position of every transformer tap.")
-
-
-class GridSection(Section):
-    """The feeder and the engines that solve it."""
-
-    source: str = Field(
-        description="'simbench:CODE', 'pandapower:FUNCTION' (of pandapower.networks), a pandapower JSON file "
-        "or an OpenDSS .dss file (which only opendss solves)."
-    )
-    engine: EngineName = Field(
-        "power_grid_model", description="Engine of the gate, and of the plant by default."
-    )
-    plant: PlantSection = Field(default_factory=PlantSection)
-
-
-class ProfilesSection(Section):
-    """Load and PV profiles. Columns are profile names, values per unit of the rated power."""
-
-    source: str = Field("grid", description="'grid' (those of the SimBench case) or a CSV or Parquet file.")
-    repeat_year: bool = Field(
-        True, description="Map the scenario's dates onto the profile's year by month, day and time of day."
-    )
-
-
-class ConnectionSection(Section):
-    """What every participant may do without asking, and what happens to surplus it could not sell."""
-
-    firm_import_w: Watt = Field(
-        4200, description="Power a steerable load may always draw (4.2 kW: EnWG 14a)."
-    )
-    firm_export_w: Watt = Field(5000, description="Power a participant may always export.")
-    surplus: Literal["feed_in", "curtail"] = Field(
-        "feed_in", description="Unsold surplus goes to the supplier, or is curtailed."
-    )
-
-
-class ForecastSection(Section):
-    """What participants and gate believe about the coming interval; devices draw the actual values."""
-
-    kind: Literal["perfect", "persistence", "noisy"] = Field(
-        "noisy",
-        description="perfect: gate and plant agree by construction; persistence: same time yesterday.",
-    )
-    load_error_percent: Percent = Field(10, description="Standard deviation of the load error (noisy).")
-    pv_error_percent: Percent = Field(15, description="Standard deviation of the PV error (noisy).")
-
-
-class ParticipantsSection(Section):
-    """Who trades. Every connection point of the feeder is a participant; assets are placed with the seed."""
-
-    include: Literal["all"] | Annotated[list[str], Field(min_length=1)] = Field(
-        "all", description="Connection points that take part in trading: all, or their names."
-    )
-    case_assets: bool = Field(True, description="Use the PV plants and batteries that the case itself holds.")
-    connection: ConnectionSection = Field(default_factory=ConnectionSection)
-    forecast: ForecastSection = Field(default_factory=ForecastSection)
-    assets: list[Asset] = Field(default_factory=list, description="What is placed at the participants.")
-    bid_spread_percent: Percent = Field(
-        30,
-        description="How far below the retail price the lowest bid of a house lies, of the band to feed-in.",
-    )
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        if isinstance(self.include, list) and duplicates(self.include):
-            raise ValueError(f"include names {duplicates(self.include)[0]!r} twice")
-        return self
-
-
-class CoordinationSection(Section):
-    """Who looks after the feeder."""
-
-    mode: Literal["none", "gate", "envelope"] = Field(
-        "gate",
-        description="none: trades are only judged; gate: cut to fit; envelope: capped an interval ahead.",
-    )
-    margin_v_pu: float = Field(0.001, ge=0, le=0.05, description="The gate's margin to the voltage limits.")
-    weights: Literal["value", "equal"] = Field(
-        "value", description="What the gate keeps: the trades of highest value, or the same share of all."
-    )
-    robust: int = Field(
-        0, ge=0, le=2, description="Accepted trades keep the limits also if this many deliveries fail."
-    )
-    reference: bool = Field(
-        False,
-        description="Also solve each interval centrally on the same orders: how far is this from the best?",
-    )
-    envelope_allocation: Literal["proportional", "maximum", "equal"] = Field(
-        "proportional", description="How room is shared out (envelope): by size, most in total, or equally."
-    )
-    margin_loading_percent: float = Field(
-        1.0, ge=0, le=50, description="The gate's margin to loading limits."
-    )
-
-
-class DevicesSection(Section):
-    """Which roles are served by a device on a wire instead of the native fleet."""
-
-    bench: str | None = Field(None, description="Bench file, relative to the scenario; --bench overrides it.")
-
-
-class SettlementSection(Section):
-    """Where the money is settled."""
-
-    chain: Literal["embedded", "none"] = Field(
-        "embedded", description="embedded: on a chain inside the process; none: in the run folder only."
-    )
-    batch_s: int = Field(86400, gt=0, description="One batch per this many seconds.")
-
-
-class LimitsSection(Section):
-    """What the feeder is judged against."""
-
-    voltage_min_pu: float = Field(0.9, gt=0, lt=1.5, description="Lowest voltage, of the nominal.")
-    voltage_max_pu: float = Field(1.1, gt=0, lt=1.5, description="Highest voltage, of the nominal.")
-    line_loading_percent: float = Field(
-        100, gt=0, le=1000, description="Highest current of a line, of its rating."
-    )
-    transformer_loading_percent: float = Field(
-        100, gt=0, le=1000, description="Highest apparent power of a transformer, of its rating."
-    )
-    voltage_unbalance_percent: float | None = Field(
-        None, gt=0, le=100, description="Highest negative-sequence voltage, of the positive (EN 50160: 2)."
-    )
-    voltage_rise_percent: float | None = Field(
-        None, gt=0, le=100, description="Highest rise of a voltage by trades (VDE-AR-N 4105: 3)."
-    )
-    reverse_power_w: float | None = Field(
-        None, ge=0, le=1e9, description="Most power that may flow into the upstream grid."
-    )
-
-    @model_validator(mode="after")
-    def _band(self) -> Self:
-        if not self.voltage_min_pu < self.voltage_max_pu:
-            raise ValueError(
-                f"voltage_min_pu ({self.voltage_min_pu:.15g}) must be below "
-                f"voltage_max_pu ({self.voltage_max_pu:.15g})"
-            )
-        return self
 
 
 class Expectation(Section):

@@ -1,0 +1,11 @@
+"""Devices on a wire, in a scenario file."""
+
+from pydantic import Field
+
+from twin.scenario.fields import Section
+
+
+class DevicesSection(Section):
+    """Which roles are served by a device on a wire instead of the native fleet."""
+
+    bench: str | None = Field(None, description="Bench file, relative to the scenario; --bench overrides it.")
