@@ -86,13 +86,20 @@ def ours_ms(folder: Path, prepared: Any, spent: dict[str, float]) -> float:
     with ExitStack() as opened:
         variant = _Variant(prepared, out, opened)
         world = variant.organs.world(silent, StopRequest())
-        agents, forecaster = world.by_kind["participants"]
-        _timed(agents, "intend", spent, "participants")
-        _timed(forecaster, "interval", spent, "participants")
-        for kind, method in zip(ORGANS[1:], ("clear", "decide", "step", "step", "step", "step"), strict=True):
-            organ = world.by_kind[kind]
-            if kind != "gate" or hasattr(organ, "__dict__"):
-                _timed(organ, method, spent, kind)
+        organs = variant.organs
+        forecaster = organs.forecaster
+        timed = (
+            (organs.agents, "intend", "participants"),
+            (forecaster, "interval", "participants"),
+            (organs.desk, "clear", "market"),
+            (organs.operator, "decide", "gate"),
+            (organs.devices, "step", "devices"),
+            (organs.plant, "step", "plant"),
+            (organs.bookkeeper, "step", "ledger"),
+            (world.by_kind["books"].chronicle, "step", "recorder"),
+        )
+        for organ, method, kind in timed:
+            _timed(organ, method, spent, kind)
         begun: list[float] = []  # building the world is no part of it, as it is none of the reference
         forecast = forecaster.interval
         forecaster.interval = lambda k: (begun or begun.append(time.perf_counter()), forecast(k))[1]

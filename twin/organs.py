@@ -14,8 +14,10 @@ from rigs.device import Bench, Quality, Sample
 from twin.agents import Agents
 from twin.billing import BillBook
 from twin.bookkeeper import Bookkeeper
+from twin.books import Books
 from twin.chronicle import Chronicle, StopRequest
 from twin.comparison import Comparison
+from twin.coordination import Coordination
 from twin.devices import Devices
 from twin.gate.limits import Limits
 from twin.ledger import Ledger
@@ -57,18 +59,14 @@ class Organs:
         """What stands behind each simulator of the world."""
         chronicle = Chronicle(self.recorder, self.run.scenario, progress, stop)
         by_kind = {
-            "participants": (self.agents, self.forecaster),
-            "market": self.desk,
-            "gate": self.operator,
+            "coordination": Coordination(self.agents, self.forecaster, self.desk, self.operator),
             "devices": self.devices,
             "plant": self.plant,
-            "ledger": self.bookkeeper,
-            "recorder": chronicle,
+            "books": Books(self.bookkeeper, chronicle),
         }
         coupled = self.run.coupling == "quasi_static"
         v_pu = np.ones(self.run.feeder.n_bus) if coupled else None
-        feedback = self.run.scenario.coordination.mode == "envelope"
-        return WorldOrgans(by_kind, self.devices.state, v_pu, feedback)
+        return WorldOrgans(by_kind, self.devices.state, v_pu)
 
     def role_records(self) -> list[dict[str, Any]]:
         """What was seen of each bench role, for the manifest."""

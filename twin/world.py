@@ -1,7 +1,8 @@
 """The wiring: the only place that knows mosaik's world and draws wires.
 
-Forward is one line; the back edge (device state) is time-shifted and ends at the participants. A bench that is
-coupled to the plant adds one more, from the plant to the devices.
+Forward is one line: what is decided (participants, market, gate), the devices, the plant, what is kept (ledger,
+recorder). The back edge (device state) is time-shifted and ends at the participants. A bench that is coupled to the
+plant adds one more, from the plant to the devices.
 """
 
 import asyncio
@@ -12,15 +13,12 @@ from typing import Any
 from adapters.grid.feeder import FloatArray
 from twin.fleet import FleetState
 
-KINDS = ("participants", "market", "gate", "devices", "plant", "ledger", "recorder")
+KINDS = ("coordination", "devices", "plant", "books")
 
 WIRES = (
-    ("participants", "market", "intent"),
-    ("market", "gate", "session"),
-    ("gate", "devices", "decided"),
+    ("coordination", "devices", "decided"),
     ("devices", "plant", "flows"),
-    ("plant", "ledger", "solved"),
-    ("ledger", "recorder", "booked"),
+    ("plant", "books", "solved"),
 )
 
 
@@ -28,15 +26,13 @@ WIRES = (
 class WorldOrgans:
     """The domain object behind each simulator, by kind, and the devices' first state.
 
-    ``operator_feedback``: what the operator publishes for the next interval reaches the participants, over a
-    time-shifted wire. ``initial_v_pu`` (n_bus,) is set where a bench is coupled to the plant: its devices then see
-    the voltages of the step before, over another.
+    ``initial_v_pu`` (n_bus,) is set where a bench is coupled to the plant: its devices then see the voltages of the
+    step before, over a second time-shifted wire.
     """
 
     by_kind: dict[str, Any]
     initial_state: FleetState
     initial_v_pu: FloatArray | None = None
-    operator_feedback: bool = False
 
 
 Attach = Callable[[Any, dict[str, Any]], None]
@@ -59,26 +55,18 @@ def run_world(
     with mosaik.World(config, **options) as world:
         entities = {}
         for kind in KINDS:
-            own_s = interval_s if kind in ("participants", "market", "gate") else step_s
+            own_s = interval_s if kind == "coordination" else step_s
             factory = world.start(kind, sim_id=kind, organ=organs.by_kind[kind], step_s=own_s)
             entities[kind] = getattr(factory, kind.capitalize())()
         for source, target, attribute in WIRES:
             world.connect(entities[source], entities[target], attribute)
         world.connect(
             entities["devices"],
-            entities["participants"],
+            entities["coordination"],
             "state",
             time_shifted=True,
             initial_data={"state": organs.initial_state},
         )
-        if organs.operator_feedback:
-            world.connect(
-                entities["gate"],
-                entities["participants"],
-                "published",
-                time_shifted=True,
-                initial_data={"published": ()},
-            )
         if organs.initial_v_pu is not None:
             world.connect(
                 entities["plant"],

@@ -1,0 +1,16 @@
+"""What is kept of a solved step: the account of the interval it completes, and the rows of the run folder."""
+
+from twin.bookkeeper import Bookkeeper
+from twin.chronicle import Chronicle
+from twin.plant import PlantStep
+
+
+class Books:
+    """The bookkeeper, then the chronicle."""
+
+    def __init__(self, bookkeeper: Bookkeeper, chronicle: Chronicle) -> None:
+        self.bookkeeper, self.chronicle = bookkeeper, chronicle
+
+    def step(self, time_s: int, solved: PlantStep) -> None:
+        """Book and record one step."""
+        self.chronicle.step(self.bookkeeper.step(time_s, solved))

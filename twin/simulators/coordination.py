@@ -1,0 +1,16 @@
+"""mosaik shell of participants, market and operator: device state in, accepted trades and set points out."""
+
+from typing import Any
+
+from twin.simulators.shell import Shell
+
+
+class Simulator(Shell):
+    """Organ: a ``Coordination``; steps once per market interval."""
+
+    MODEL = "Coordination"
+    ATTRS = ("state", "decided")
+
+    def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
+        """Decide one interval."""
+        return {"decided": self.organ.decide(time // self.step_s, given["state"])}
