@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rigs.bench import OpenBench
 from rigs.bench_file import load_bench
-from rigs.device import Bench, RoleSpec
+from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
 
 
@@ -36,7 +36,7 @@ def open_bench(
     arm: Mapping[str, float] | None = None,
     state: Path | None = None,
     record: Path | None = None,
-) -> Bench:
+) -> OpenBench:
     """Open every device of a bench. Use the result as a context manager.
 
     Args:

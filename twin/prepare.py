@@ -1,6 +1,6 @@
 """From a loaded scenario to everything a run needs: feeder, profiles, participants, limits. Runs nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from adapters.grid.engine import ModelError
 from adapters.grid.errors import FeederNotSolvableError, GridError, UnsupportedElementError
 from adapters.grid.feeder import Feeder
+from twin.bench_setup import set_up
+from twin.fault_plan import FaultPlan
 from twin.kpi_names import KPI_NAMES
 from twin.market_setup import bilateral_problems, market_problems
 from twin.participants import Participants
@@ -40,6 +42,7 @@ class PreparedRun:
     bench: Path | None
     coupling: str
     notes: tuple[str, ...]
+    faults: FaultPlan = field(default_factory=FaultPlan)
 
     @property
     def day_start_s(self) -> int:
@@ -157,7 +160,8 @@ class _Preparation:
             scenario.grid.plant.tap_pos,
         )
         gate, plant, notes = self._engines(scenario, feeder, model_error)
-        coupling = "none" if bench is None else self._read_bench(bench, people)
+        named = self.bench is not None or scenario.devices.bench is not None
+        setup = set_up(bench, named, scenario, people, self.complain)
         return PreparedRun(
             name,
             scenario,
@@ -169,8 +173,9 @@ class _Preparation:
             plant,
             model_error,
             bench,
-            coupling,
+            setup.coupling,
             notes,
+            setup.faults,
         )
 
     def _check_expectations(self, scenario: Scenario) -> None:
@@ -250,18 +255,6 @@ class _Preparation:
             self.complain("devices.bench", "no such bench file", str(path))
             return None
         return path
-
-    def _read_bench(self, path: Path, people: Participants) -> str:
-        """Check a bench file against the participants; returns how its devices are coupled to the plant."""
-        from rigs.bench_file import load_bench
-        from rigs.open_bench import check_bench
-        from twin.devices import role_specs
-
-        specs = role_specs(people)
-        problems = check_bench(path, specs)
-        for problem in problems:
-            self.complain("devices.bench", problem)
-        return "none" if problems else load_bench(path, specs).coupling
 
 
 def with_profiles(feeder: Feeder, table: Table, seed: int) -> Feeder:

@@ -217,7 +217,10 @@ class _Variant:
         from twin.devices import role_specs
 
         bench = open_bench(self.run.bench, role_specs(self.run.people), seed=self.run.scenario.seed)
-        return opened.enter_context(bench)
+        opened.enter_context(bench)
+        if self.run.faults.devices:
+            bench.schedule(self.run.faults.devices)
+        return bench
 
     def go(self, progress: ProgressSink, stop: StopRequest) -> None:
         """Simulate, settle, judge, write."""

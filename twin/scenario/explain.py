@@ -261,4 +261,6 @@ def _neutral(item: Any) -> Any:
     """Return an item that is right in the scenario's lists: an asset nobody gets, an expectation, a name."""
     if isinstance(item, dict) and "kpi" in item:
         return {"kpi": "x", "min": 0}
+    if isinstance(item, dict) and "target" in item:
+        return {"target": "x", "kind": "mute"}
     return "x" if isinstance(item, str) else {"kind": "pv", "count": 0}

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from twin.scenario.coordination_section import CoordinationSection
 from twin.scenario.devices_section import DevicesSection
+from twin.scenario.faults_section import FaultSection
 from twin.scenario.fields import Section
 from twin.scenario.grid_section import GridSection, ProfilesSection
 from twin.scenario.limits_section import LimitsSection
@@ -92,6 +93,9 @@ class Scenario(Section):
     market: MarketSection = Field(default_factory=MarketSection)
     coordination: CoordinationSection = Field(default_factory=CoordinationSection)
     devices: DevicesSection = Field(default_factory=DevicesSection)
+    faults: list[FaultSection] = Field(
+        default_factory=list, description="What goes wrong at set times, on emulated devices and in meters."
+    )
     settlement: SettlementSection = Field(default_factory=SettlementSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     expectations: list[Expectation] = Field(default_factory=list, description="Numbers the author expects.")

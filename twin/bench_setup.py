@@ -1,0 +1,74 @@
+"""What a scenario asks of a bench, checked before anything is opened: roles, features, faults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twin.fault_plan import Complain, FaultPlan, plan_faults
+from twin.participants import Participants
+from twin.scenario.schema import Scenario
+from twin.scenario.words import listed, nearest
+
+
+@dataclass(frozen=True)
+class BenchSetup:
+    """The bench of a run as its file says: ``path`` None without one; ``drivers`` maps role to driver."""
+
+    path: Path | None = None
+    coupling: str = "none"
+    drivers: Mapping[str, str] = field(default_factory=dict)
+    faults: FaultPlan = field(default_factory=FaultPlan)
+
+
+def set_up(
+    path: Path | None, needed: bool, scenario: Scenario, people: Participants, complain: Complain
+) -> BenchSetup:
+    """Check a bench file against participants, requirements and faults.
+
+    Args:
+        path: the bench file; None where the scenario names none, or where it was not found.
+        needed: whether one is named, found or not.
+        scenario: the scenario.
+        people: the participants.
+        complain: hears every problem, with its key path.
+    """
+    coupling, readable = "none", not needed
+    features: tuple[str, ...] = ()
+    drivers: dict[str, str] = {}
+    if path is not None:
+        from rigs.bench_file import load_bench
+        from rigs.open_bench import check_bench
+        from twin.devices import role_specs
+
+        specs = role_specs(people)
+        problems = check_bench(path, specs)
+        for problem in problems:
+            complain("devices.bench", problem)
+        if not problems:
+            bench = load_bench(path, specs)
+            coupling, features, readable = bench.coupling, tuple(bench.features), True
+            drivers = {role: device.driver for role, device in bench.devices.items()}
+    if readable:
+        _check_features(scenario, features, path, complain)
+    plan = plan_faults(scenario, people.names, drivers, readable, complain)
+    return BenchSetup(path, coupling, drivers, plan)
+
+
+def _check_features(
+    scenario: Scenario, features: tuple[str, ...], path: Path | None, complain: Complain
+) -> None:
+    """Complain of every required feature that the bench does not list."""
+    for i, name in enumerate(scenario.devices.requires):
+        if name in features:
+            continue
+        if path is None:
+            hint = "Name a bench in devices.bench or with --bench."
+            complain(f"devices.requires[{i}]", "no bench is named that could offer it", repr(name), hint=hint)
+            continue
+        complain(
+            f"devices.requires[{i}]",
+            f"the bench {path.name} does not offer it",
+            repr(name),
+            f"its features: {listed(features) or 'none'}",
+            nearest(name, features, "Did you mean {}?"),
+        )
