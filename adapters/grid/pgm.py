@@ -6,10 +6,11 @@ from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
 from adapters.grid.pgm_model import input_data
+from adapters.grid.pgm_results import gathered
 from adapters.grid.taps import checked_tap
 
 # In pu between two iterations. Iterative current converges linearly, so it is asked for more than Newton.
-TOLERANCE = 1e-10
+TOLERANCE = 1e-9
 ITERATIONS_CURRENT = 25
 ITERATIONS_NEWTON = 30
 _UPDATE = {"sym_gen": ("p_specified", "q_specified")}
@@ -38,8 +39,7 @@ class PgmEngine:
         checked_tap(net, model_error)
         self._model = CoreModel(input_data(net, model_error), float(net.f_hz), _UPDATE, _OUTPUT)
         self._n_line, self._n_trafo = len(net.line), len(net.trafo)
-        unrated = ~(feeder.branch_rated_a[: self._n_line] > 0)
-        self._unrated = np.flatnonzero(unrated)
+        self._rated = feeder.branch_rated_a[: self._n_line] > 0
         rated_va = feeder.branch_rated_va[self._n_line :]
         to_percent = 100.0 * np.sqrt(3.0) / rated_va
         self._hv_percent_per_a = to_percent * net.trafo.vn_hv_kv.to_numpy(dtype=np.float64) * 1e3
@@ -77,36 +77,10 @@ class PgmEngine:
         return state
 
     def _state(self, plan: BatchPlan, k: int) -> GridState:
-        output, n_line = plan.output, self._n_line
-        v_pu = output["node"]["u_pu"].copy()
-        loading = np.empty((k, n_line + self._n_trafo))
-        p_branch_w = np.empty_like(loading)
-        loss_w = np.zeros(k)
-        if n_line:
-            line = output["line"]
-            np.multiply(line["loading"], 100.0, out=loading[:, :n_line])
-            if len(self._unrated):
-                loading[:, self._unrated] = np.nan
-            p_branch_w[:, :n_line] = line["p_from"]
-            loss_w += line["p_from"].sum(axis=1)
-            loss_w += line["p_to"].sum(axis=1)
-        if self._n_trafo:
-            trafo = output["transformer"]
-            np.maximum(
-                trafo["i_from"] * self._hv_percent_per_a,
-                trafo["i_to"] * self._lv_percent_per_a,
-                out=loading[:, n_line:],
+        if plan.tables is None:
+            plan.tables = tuple(
+                plan.output[component][name] if component in plan.output else np.empty((k, 0))
+                for component, names in _OUTPUT.items()
+                for name in names
             )
-            p_branch_w[:, n_line:] = trafo["p_from"]
-            loss_w += trafo["p_from"].sum(axis=1)
-            loss_w += trafo["p_to"].sum(axis=1)
-        source = output["source"]
-        return GridState(
-            v_pu=v_pu,
-            loading_percent=loading,
-            p_branch_w=p_branch_w,
-            p_slack_w=source["p"].sum(axis=1),
-            q_slack_var=source["q"].sum(axis=1),
-            loss_w=loss_w,
-            converged=np.isfinite(v_pu.sum(axis=1)),
-        )
+        return GridState(*gathered(*plan.tables, self._hv_percent_per_a, self._lv_percent_per_a, self._rated))

@@ -86,6 +86,7 @@ class BatchPlan:
         self._library = library
         self.update = update
         self.output = output
+        self.tables: tuple[Any, ...] | None = None  # for who reads them always in the same order
         self.update_pointer = library.create_dataset_const(handle, b"update", 1, k)
         self.output_pointer = library.create_dataset_mutable(handle, kind.encode(), 1, k)
         for pointer, prefix, tables in (

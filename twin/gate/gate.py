@@ -7,13 +7,14 @@ import numpy as np
 
 from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray, IntArray
-from market.orders import POOL, Fills
+from market.orders import Fills
 from twin.gate.cutting import Cut, DecidedBy, cut
 from twin.gate.errors import GateInputError
 from twin.gate.limits import Limits, Violation
+from twin.gate.screen import full_change
 from twin.gate.sequential import Weights
 from twin.gate.trial import Trial
-from twin.gate.units import Units, WattHours, make_units, power_of
+from twin.gate.units import Units, WattHours, make_units
 
 Status = Literal["idle", "accepted", "cut", "blocked", "inconclusive"]
 
@@ -91,8 +92,12 @@ class TradeGate:
         """Decide one interval. Raises ``GateInputError`` where the problem contradicts itself."""
         change = _full_change(problem)
         base_w = problem.p_base_w
-        power = np.stack((base_w, base_w + change)) if change.any() else base_w[None]
-        state = self.engine.solve(power, np.broadcast_to(problem.q_base_var, power.shape))
+        power = np.empty((2 if change.any() else 1, len(base_w)))
+        reactive = np.empty_like(power)
+        power[:], reactive[:] = base_w, problem.q_base_var
+        if len(power) == 2:
+            power[1] += change
+        state = self.engine.solve(power, reactive)
         if not self.robust and bool(self._tight.within(state).all()):
             return _accept_all(problem, len(power))
         base = tuple(self._judged.violations(state, 0))
@@ -119,12 +124,13 @@ class TradeGate:
 
 def _full_change(problem: GateProblem) -> FloatArray:
     """Change of power at the connection points if everything is accepted; checks the pool's balance."""
-    fills = problem.fills
-    surplus = int((fills["energy_wh"] * fills["side"])[fills["counterparty"] == POOL].sum())
+    change, surplus = full_change(
+        problem.fills, problem.point_of, len(problem.p_base_w), 3600.0 / problem.interval_s
+    )
     if surplus:
         raise GateInputError(f"pool sales exceed pool purchases by {surplus} Wh; a clearing must balance")
-    n = len(problem.p_base_w)
-    return power_of(fills, fills["energy_wh"], problem.point_of, n, problem.interval_s)
+    moved: FloatArray = change
+    return moved
 
 
 def _accept_all(problem: GateProblem, solves: int, base: tuple[Violation, ...] = ()) -> GateDecision:
