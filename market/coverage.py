@@ -8,9 +8,9 @@ from market.orders import Fills
 
 
 @njit(cache=True)
-def _cover(fills, accepted_wh, left_wh, covered_wh):  # type: ignore[no-untyped-def]
-    """Serve the inflexible fills first, then the flexible, each in order, from what is left per participant
-    and side.
+def cover(fills, accepted_wh, left_wh, covered_wh):  # type: ignore[no-untyped-def]
+    """Serve the inflexible fills first, then the flexible, each in order, from what is left per side (sales,
+    purchases) and participant; (2, n). For compiled callers; others want ``covered_wh``.
     """
     for flexible in (False, True):
         for i in range(fills.size):
@@ -37,5 +37,5 @@ def covered_wh(
     covered = np.zeros(fills.size, dtype=np.int64)
     if fills.size:
         left = np.stack((np.maximum(energy_wh, 0), np.maximum(-energy_wh, 0)))
-        _cover(fills, accepted_wh, left, covered)
+        cover(fills, accepted_wh, left, covered)
     return covered

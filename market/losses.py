@@ -5,29 +5,32 @@ proportion to what each participant's flow adds to the losses (its sensitivity t
 losses bears none.
 """
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
-from market.errors import BillingError
-from market.shares import largest_remainder
+import numpy as np
+import numpy.typing as npt
 
+from market.errors import BillingError
+from market.shares import largest_remainder_array
+
+Ints = npt.NDArray[np.int64]
 Rule = Literal["use", "exchange", "marginal"]
 RULES: tuple[str, ...] = get_args(Rule)
 
 
 def allocate_losses(
     loss_wh: int,
-    net_wh: Sequence[int],
+    net_wh: Ints,
     rule: str,
-    sensitivity_ppm: Sequence[int] | None = None,
-) -> list[int]:
-    """Return the Wh of losses that each participant bears.
+    sensitivity_ppm: Ints | None = None,
+) -> Ints:
+    """Return the Wh of losses that each participant bears; (n,).
 
     Args:
         loss_wh: losses of the interval, >= 0.
-        net_wh: net energy per participant, positive into the grid.
+        net_wh: net energy per participant, positive into the grid; (n,).
         rule: 'use', 'exchange' or 'marginal'.
-        sensitivity_ppm: d loss / d injection per participant in millionths, for 'marginal'.
+        sensitivity_ppm: d loss / d injection per participant in millionths, for 'marginal'; (n,).
 
     Raises:
         BillingError: Unknown rule, missing sensitivities, negative losses, or nobody to bear them.
@@ -37,11 +40,11 @@ def allocate_losses(
     if loss_wh < 0:
         raise BillingError(f"losses: {loss_wh} Wh; must not be negative")
     if rule == "use":
-        weights = [max(0, -e) for e in net_wh]
+        weights = np.maximum(-net_wh, 0)
     elif rule == "exchange":
-        weights = [abs(e) for e in net_wh]
+        weights = np.abs(net_wh)
     else:
         if sensitivity_ppm is None or len(sensitivity_ppm) != len(net_wh):
             raise BillingError("losses: the marginal rule needs one sensitivity per participant")
-        weights = [max(0, e * s) for e, s in zip(net_wh, sensitivity_ppm, strict=True)]
-    return largest_remainder(loss_wh, weights)
+        weights = np.maximum(net_wh * sensitivity_ppm, 0)
+    return largest_remainder_array(loss_wh, weights)

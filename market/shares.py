@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
 from market.errors import BillingError
 
 
@@ -30,3 +34,25 @@ def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
     for i in order[: amount - sum(parts)]:
         parts[i] += 1
     return parts
+
+
+@njit(cache=True)
+def _parts(amount, weights, total):  # type: ignore[no-untyped-def]
+    parts, remainder = np.empty_like(weights), np.empty_like(weights)
+    left = amount
+    for i in range(weights.size):
+        parts[i] = (amount * weights[i]) // total
+        remainder[i] = parts[i] * total - amount * weights[i]  # negated: the largest comes first
+        left -= parts[i]
+    order = np.argsort(remainder, kind="mergesort")
+    for i in range(left):
+        parts[order[i]] += 1
+    return parts
+
+
+def largest_remainder_array(amount: int, weights: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the same parts as ``largest_remainder`` for int64 weights, compiled where no product can overflow."""
+    total = int(weights.sum()) if weights.size and weights.min() >= 0 and weights.max() < 2**32 else 0
+    if total and 0 <= amount < 2**30:
+        return np.asarray(_parts(np.int64(amount), weights, np.int64(total)))
+    return np.array(largest_remainder(amount, weights.tolist()), dtype=np.int64)

@@ -11,13 +11,13 @@ from math import floor, isfinite
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import IntArray
 from market.bills import Bill, Metered, make_bill
 from market.indices import gini, jain
 from market.losses import allocate_losses
 from market.tariffs import SupplyTariff
-from twin.participants import BoolArray
 from twin.scenario.market_section import BillSection, SupplierSection
 from twin.tariff import DAY_S, micro
 
@@ -62,6 +62,31 @@ class Booked:
     alone_micro: IntArray  # all of the metered energy with the supplier
 
 
+_SUMS = (
+    "drawn_wh", "local_wh", "paid", "received", "energy", "feed_in", "energy_alone", "feed_in_alone", "peak_wh",
+)  # fmt: skip
+
+
+@njit(cache=True)
+def _add(sums, metered_wh, traded_wh, paid, received, rest_wh, rest, alone):  # type: ignore[no-untyped-def]
+    """Add one interval to the sums (rows in the order of ``_SUMS``), in place."""
+    for i in range(metered_wh.size):
+        drawn = max(-metered_wh[i], 0)
+        sums[0, i] += drawn
+        sums[1, i] += min(drawn, max(-traded_wh[i], 0))
+        sums[2, i] += paid[i]
+        sums[3, i] += received[i]
+        if rest_wh[i] < 0:
+            sums[4, i] -= rest[i]
+        else:
+            sums[5, i] += rest[i]
+        if metered_wh[i] < 0:
+            sums[6, i] -= alone[i]
+        else:
+            sums[7, i] += alone[i]
+        sums[8, i] = max(sums[8, i], drawn)
+
+
 class BillBook:
     """Sums per participant over the run, from which bills are made."""
 
@@ -70,29 +95,14 @@ class BillBook:
         self._n = n
         self._interval_s = interval_s
         self._rule = rule
-        self._sums: dict[str, IntArray] = {}
+        self._sums = np.zeros((len(_SUMS), n), dtype=np.int64)
         self._intervals = 0
         self._loss_left_wh = 0.0
         self.loss_share_wh = np.zeros(n, dtype=np.int64)
 
     def add(self, booked: Booked) -> None:
         """Add an interval."""
-        drawn = np.maximum(-booked.metered_wh, 0)
-        local = np.minimum(drawn, np.maximum(-booked.traded_wh, 0))
-        bought, bought_alone = booked.rest_wh < 0, booked.metered_wh < 0
-        for name, amounts in (
-            ("drawn_wh", drawn),
-            ("local_wh", local),
-            ("paid", booked.local_paid_micro),
-            ("received", booked.local_received_micro),
-            ("energy", -_where(bought, booked.rest_micro)),
-            ("feed_in", _where(~bought, booked.rest_micro)),
-            ("energy_alone", -_where(bought_alone, booked.alone_micro)),
-            ("feed_in_alone", _where(~bought_alone, booked.alone_micro)),
-        ):
-            self._sums[name] = self._sums.get(name, 0) + amounts
-        peak = self._sums.get("peak_wh", np.zeros(self._n, dtype=np.int64))
-        self._sums["peak_wh"] = np.maximum(peak, drawn)
+        _add(self._sums, *vars(booked).values())
         self._intervals += 1
 
     def add_losses(self, loss_wh: float, metered_wh: IntArray) -> None:
@@ -104,7 +114,7 @@ class BillBook:
         if whole <= 0 or not self._can_bear(metered_wh):
             return
         self._loss_left_wh -= whole
-        self.loss_share_wh += np.array(allocate_losses(whole, metered_wh.tolist(), self._rule))
+        self.loss_share_wh += allocate_losses(whole, metered_wh, self._rule)
 
     def _can_bear(self, metered_wh: IntArray) -> bool:
         return bool((metered_wh < 0).any() if self._rule == "use" else (metered_wh != 0).any())
@@ -113,7 +123,7 @@ class BillBook:
         """One bill per participant, as settled or as with the supplier only for the same metered energy."""
         if not self._intervals:
             return []
-        sums = {name: values.tolist() for name, values in self._sums.items()}
+        sums = dict(zip(_SUMS, self._sums.tolist(), strict=True))
         days = -(-self._intervals * self._interval_s // DAY_S)
         alone = basis == SUPPLIER_ONLY
         suffix = "_alone" if alone else ""
@@ -163,7 +173,3 @@ class BillBook:
             "saving_jain_index": jain(gained) if gained else None,
             "saving_gini_index": gini(gained) if gained else None,
         }
-
-
-def _where(mask: BoolArray, amounts: IntArray) -> IntArray:
-    return np.where(mask, amounts, 0).astype(np.int64)

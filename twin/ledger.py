@@ -7,16 +7,12 @@ all accounts is exactly zero after each interval.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from adapters.grid.feeder import FloatArray, IntArray
-from market.coverage import covered_wh
-from market.mechanism import Mechanism, Tariff
-from market.money import WH_PER_KWH, fills_money_micro
-from market.orders import BUY, SELL, SUPPLIER, Fills
+from market.account import Accountant
+from market.mechanism import Mechanism
+from market.orders import SELL, SUPPLIER, Fills
 from market.recut import settle_accepted
 from twin.billing import BillBook, Booked
-from twin.participants import BoolArray
 from twin.trading import Session
 
 
@@ -47,30 +43,14 @@ class Entry:
         return -int(self.bill_micro.sum()) + self.supplier_micro + self.pool_micro
 
 
-class Meters:
-    """Turns float energy into whole Wh; the part below 1 Wh is carried to the next interval."""
-
-    def __init__(self, n: int) -> None:
-        self._carry = np.zeros(n)
-
-    def read_wh(self, energy_wh: FloatArray) -> IntArray:
-        """Whole Wh of this interval; (n,)."""
-        total = self._carry + energy_wh
-        whole = np.floor(total)
-        self._carry = total - whole
-        return whole.astype(np.int64)
-
-
 class Ledger:
     """Books intervals; keeps the fractions of a Wh that the meters carry over."""
 
     def __init__(self, n: int, mechanism: Mechanism | None = None, bills: BillBook | None = None) -> None:
         """Book for ``n`` participants; ``mechanism`` sets the prices of what was accepted, ``bills`` adds up."""
-        self._n = n
         self._bills = bills
         self._mechanism = mechanism
-        self._meters = Meters(n)
-        self._true = Meters(n)
+        self._accountant = Accountant(n)
 
     def book(
         self, session: Session, accepted_wh: IntArray, flowed_wh: FloatArray, metered_wh: FloatArray
@@ -83,76 +63,58 @@ class Ledger:
             flowed_wh: net energy that flowed at each connection point, float; (n,), positive into the grid.
             metered_wh: the same as the meters say (differs where a reading came over a wire); (n,).
         """
-        fills = session.fills
-        local = fills["counterparty"] != SUPPLIER
-        price = self._prices(fills, accepted_wh, local)
-        money = fills_money_micro(_priced(fills, price), accepted_wh)
-        metered = self._meters.read_wh(metered_wh)
-        flowed = self._true.read_wh(flowed_wh)
-        traded = self._per_participant(fills["participant"][local], (accepted_wh * fills["side"])[local])
-        paid, received = self._local_money(session, money, local)
-        income = received - paid
-        rest = supplier_money_down_micro(metered - traded, session.tariff)
-        alone = supplier_money_down_micro(metered, session.tariff)
+        fills, tariff = session.fills, session.tariff
+        price = self._prices(fills, accepted_wh)
+        made = self._accountant.account(
+            fills,
+            accepted_wh,
+            price,
+            metered_wh,
+            flowed_wh,
+            tariff.retail_micro_per_kwh,
+            tariff.feed_in_micro_per_kwh,
+        )
+        for payment in session.payments:
+            made.paid_micro[payment.payer] += payment.money_micro
+            made.received_micro[payment.payee] += payment.money_micro
+        supplied = made.metered_wh - made.traded_wh
         if self._bills is not None:
-            self._bills.add(Booked(metered, traded, paid, received, metered - traded, rest, alone))
-        flowed_is_metered = bool((metered == flowed).all())
-        delivered = covered_wh(fills, accepted_wh, flowed)
+            self._bills.add(
+                Booked(
+                    made.metered_wh,
+                    made.traded_wh,
+                    made.paid_micro,
+                    made.received_micro,
+                    supplied,
+                    made.rest_micro,
+                    made.alone_micro,
+                )
+            )
+        income = made.received_micro - made.paid_micro
         return Entry(
-            metered_wh=metered,
-            supplied_wh=metered - traded,
-            supplied_micro=rest,
-            saved_micro=income + rest - alone,
-            bill_micro=-(income + rest),
-            supplier_micro=-int(rest.sum()),
-            pool_micro=-int(money[local].sum()),
-            money_micro=money,
+            metered_wh=made.metered_wh,
+            supplied_wh=supplied,
+            supplied_micro=made.rest_micro,
+            saved_micro=income + made.rest_micro - made.alone_micro,
+            bill_micro=-(income + made.rest_micro),
+            supplier_micro=-int(made.rest_micro.sum()),
+            pool_micro=-int(income.sum()),
+            money_micro=made.money_micro,
             price_micro_per_kwh=price,
-            delivered_wh=delivered,
-            settled_wh=delivered if flowed_is_metered else covered_wh(fills, accepted_wh, metered),
+            delivered_wh=made.delivered_wh,
+            settled_wh=made.settled_wh,
         )
 
-    def _prices(self, fills: Fills, accepted_wh: IntArray, local: BoolArray) -> IntArray:
+    def _prices(self, fills: Fills, accepted_wh: IntArray) -> IntArray:
         """Prices of the accepted energy: they stand after a cut, but an AMM executes the accepted amounts again."""
-        price = fills["price_micro_per_kwh"].copy()
-        if self._mechanism is not None and (accepted_wh != fills["energy_wh"])[local].any():
+        price: IntArray = fills["price_micro_per_kwh"].copy()
+        if self._mechanism is None or bool((accepted_wh == fills["energy_wh"]).all()):
+            return price
+        local = fills["counterparty"] != SUPPLIER
+        if (accepted_wh != fills["energy_wh"])[local].any():
             final = settle_accepted(self._mechanism, fills[local], accepted_wh[local])
             price[local] = final.fills["price_micro_per_kwh"]
         return price
-
-    def _local_money(self, session: Session, money: IntArray, local: BoolArray) -> tuple[IntArray, IntArray]:
-        """Money of local trades and take-or-pay that each participant paid, and received; (n,) each."""
-        people, bought = session.fills["participant"], session.fills["side"] == BUY
-        paid = -self._per_participant(people[local & bought], money[local & bought])
-        received = self._per_participant(people[local & ~bought], money[local & ~bought])
-        for payment in session.payments:
-            paid[payment.payer] += payment.money_micro
-            received[payment.payee] += payment.money_micro
-        return paid, received
-
-    def _per_participant(self, rows: IntArray, amounts: IntArray) -> IntArray:
-        """Sums per participant, in integers: floating point never decides money."""
-        sums = np.zeros(self._n, dtype=np.int64)
-        np.add.at(sums, rows, amounts)
-        return sums
-
-
-def _priced(fills: Fills, price_micro_per_kwh: IntArray) -> Fills:
-    if (fills["price_micro_per_kwh"] == price_micro_per_kwh).all():
-        return fills
-    priced = fills.copy()
-    priced["price_micro_per_kwh"] = price_micro_per_kwh
-    return priced
-
-
-def supplier_money_down_micro(energy_wh: IntArray, tariff: Tariff) -> IntArray:
-    """Money for energy that no local trade covers: retail for import, feed-in for export; (n,), + received.
-
-    Rounded down as the participant sees it (it pays up, it gets down): the supplier cannot lose by rounding,
-    and gains less than one millionth per participant and interval.
-    """
-    price = np.where(energy_wh < 0, tariff.retail_micro_per_kwh, tariff.feed_in_micro_per_kwh)
-    return np.asarray(energy_wh * price // WH_PER_KWH)
 
 
 def sales_wh(fills: Fills, energy_wh: IntArray) -> int:

@@ -18,14 +18,30 @@ POOL_ACCOUNT = "pool"
 
 @dataclass
 class _Period:
-    """What was booked since the last batch."""
+    """What was booked since the last batch; the entries are made of it when the batch is closed."""
 
     start_s: int
     supplied_wh: IntArray
     supplied_micro: IntArray
-    trades: list[Entries] = field(default_factory=list)
+    booked: list[tuple[Session, IntArray, Entry]] = field(default_factory=list)
     supplier_micro: int = 0
     pool_micro: int = 0
+
+    def trades(self) -> Entries:
+        """One entry per accepted local fill, two balancing ones per payment besides."""
+        fills = np.concatenate([session.fills for session, _, _ in self.booked])
+        accepted_wh = np.concatenate([wh for _, wh, _ in self.booked])
+        money_micro = np.concatenate([entry.money_micro for _, _, entry in self.booked])
+        mine = np.flatnonzero((fills["counterparty"] != SUPPLIER) & (accepted_wh > 0))
+        rows = np.zeros(len(mine), dtype=ENTRY_DTYPE)
+        rows["account"] = fills["participant"][mine]
+        rows["kind"] = TRADE
+        rows["interval"] = fills["interval"][mine]
+        rows["reference"] = fills["order_id"][mine]
+        rows["energy_wh"] = (accepted_wh * fills["side"])[mine]
+        rows["money_micro"] = money_micro[mine]
+        payments = [_payment_entries(session) for session, _, _ in self.booked if session.payments]
+        return np.concatenate((rows, *payments))
 
 
 def _payment_entries(session: Session) -> Entries:
@@ -65,22 +81,15 @@ class Settlement:
     def book(self, session: Session, accepted_wh: IntArray, entry: Entry, end_s: int) -> None:
         """Add an interval that ends at simulation second ``end_s``; closes the period where it is over."""
         end_s += self._start_s
-        fills, period = session.fills, self._period
-        mine = np.flatnonzero((fills["counterparty"] != SUPPLIER) & (accepted_wh > 0))
-        rows = np.zeros(len(mine), dtype=ENTRY_DTYPE)
-        rows["account"] = fills["participant"][mine]
-        rows["kind"] = TRADE
-        rows["interval"] = fills["interval"][mine]
-        rows["reference"] = fills["order_id"][mine]
-        rows["energy_wh"] = (accepted_wh * fills["side"])[mine]
-        rows["money_micro"] = entry.money_micro[mine]
-        period.trades.extend((rows, _payment_entries(session)))
-        period.supplied_wh = period.supplied_wh + entry.supplied_wh
-        period.supplied_micro = period.supplied_micro + entry.supplied_micro
+        period = self._period
+        period.booked.append((session, accepted_wh, entry))
+        period.supplied_wh += entry.supplied_wh
+        period.supplied_micro += entry.supplied_micro
         period.supplier_micro += entry.supplier_micro
         period.pool_micro += entry.pool_micro
         self.balances_micro[: self._n] -= entry.bill_micro
-        self.balances_micro[self._n :] += (entry.supplier_micro, entry.pool_micro)
+        self.balances_micro[self._n] += entry.supplier_micro
+        self.balances_micro[self._n + 1] += entry.pool_micro
         if end_s - period.start_s >= self._batch_s:
             self.close(end_s)
 
@@ -88,7 +97,7 @@ class Settlement:
         """Net what was booked and submit it; nothing where nothing was booked."""
         period, n = self._period, self._n
         self._period = self._new(end_s)
-        if not period.trades:
+        if not period.booked:
             return
         rest = np.zeros(n + 2, dtype=ENTRY_DTYPE)
         rest["account"] = np.arange(n + 2)
@@ -97,7 +106,7 @@ class Settlement:
         rest["money_micro"][:n] = period.supplied_micro
         rest["kind"][n:] = SUPPLY, ROUNDING
         rest["money_micro"][n:] = period.supplier_micro, period.pool_micro
-        entries = np.concatenate((*period.trades, rest))
+        entries = np.concatenate((period.trades(), rest))
         made = net(self._accounts, entries, self._market_id, period.start_s, end_s)
         batch = SettlementBatch(**vars(made))
         self.batches.append(batch)

@@ -125,7 +125,8 @@ def test_indices_refuse_what_has_no_meaning(index):
     ],
 )
 def test_losses_by_three_rules(rule, sensitivity, shares):
-    assert allocate_losses(100, [-300, -100, 200], rule, sensitivity) == shares
+    given_ = None if sensitivity is None else np.array(sensitivity)
+    assert allocate_losses(100, np.array([-300, -100, 200]), rule, given_).tolist() == shares
     assert sum(shares) == 100
 
 
@@ -135,4 +136,4 @@ def test_losses_by_three_rules(rule, sensitivity, shares):
 )
 def test_losses_that_cannot_be_shared(arguments):
     with pytest.raises(BillingError):
-        allocate_losses(*arguments)
+        allocate_losses(*(np.array(a) if isinstance(a, list) else a for a in arguments))

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market.coverage import covered_wh
+from market.errors import RangeError
 from market.mechanism import Payment, Tariff
 from market.orders import BUY, POOL, SELL, SUPPLIER, empty_fills
 from market.registry import make_mechanism
-from twin.ledger import Ledger, Meters, covered_wh, supplier_money_down_micro
+from twin.ledger import Ledger
 from twin.trading import Session
 
 TARIFF = Tariff(320_001, 79_999)
@@ -65,8 +67,8 @@ def test_an_interval_worked_out_by_hand():
 
 
 def test_the_supplier_never_loses_by_rounding():
-    money = supplier_money_down_micro(np.array([1, -1, 0, 1001]), TARIFF)
-    assert money.tolist() == [79, -321, 0, 80_078]
+    entry = book(fills_of(), [], [1, -1, 0, 1001], n=4)
+    assert entry.supplied_micro.tolist() == [79, -321, 0, 80_078]
 
 
 def test_what_flows_and_what_the_meter_says_are_kept_apart():
@@ -95,9 +97,35 @@ def test_after_a_cut_prices_stand():
 
 
 def test_parts_of_a_wh_are_carried():
-    meters, given_ = Meters(2), [Fraction(1, 8), Fraction(-7, 8)]
-    read = np.sum([meters.read_wh(np.array([0.125, -0.875])) for _ in range(1001)], axis=0)
+    ledger, given_ = Ledger(2), [Fraction(1, 8), Fraction(-7, 8)]
+    read = np.sum(
+        [book(fills_of(), [], [0.125, -0.875], ledger=ledger).metered_wh for _ in range(1001)], axis=0
+    )
     assert read.tolist() == [floor(given_[0] * 1001), floor(given_[1] * 1001)]
+
+
+@pytest.mark.parametrize(
+    ("metered", "accepted", "person", "word"),
+    [
+        ([float("nan"), 0, 0], 10, 0, "metered"),
+        ([float("inf"), 0, 0], 10, 0, "metered"),
+        ([0, 0, 0], -1, 0, "fills"),
+        ([0, 0, 0], 10**9 + 1, 0, "fills"),
+        ([0, 0, 0], 10, 3, "fills"),
+        ([0, 0, 0], 10, -1, "fills"),
+    ],
+)
+def test_what_no_integer_can_hold_is_refused_and_nothing_is_carried(metered, accepted, person, word):
+    ledger = Ledger(3)
+    with pytest.raises(RangeError, match=word):
+        book(
+            fills_of((person, SELL, True, POOL, 10, 200_000)),
+            [accepted],
+            [0.75, *metered[1:]],
+            metered,
+            ledger=ledger,
+        )
+    assert book(fills_of(), [], [0.5, 0, 0], ledger=ledger).metered_wh.tolist() == [0, 0, 0]
 
 
 energies = st.integers(-3_000_000, 3_000_000).map(lambda k: k / 1024)  # exact in floating point
