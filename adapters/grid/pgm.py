@@ -83,4 +83,5 @@ class PgmEngine:
                 for component, names in _OUTPUT.items()
                 for name in names
             )
-        return GridState(*gathered(*plan.tables, self._hv_percent_per_a, self._lv_percent_per_a, self._rated))
+        percent_per_a = (self._hv_percent_per_a, self._lv_percent_per_a)
+        return GridState(*gathered(*plan.tables, *percent_per_a, self._rated))  # type: ignore[call-arg]
