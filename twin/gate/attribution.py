@@ -12,7 +12,7 @@ import numpy as np
 from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray, IntArray
 from twin.gate.errors import GateInputError
-from twin.gate.limits import Kind
+from twin.gate.kinds import Kind, place_of
 
 SCAN = 33
 """Points on the path where kinks and crossings of the limit are looked for."""
@@ -63,9 +63,12 @@ class _Path:
     tolerance: float
     solves: int = 0
     active: IntArray = field(init=False)
+    start_v_pu: float = float("nan")
 
     def __post_init__(self) -> None:
         self.active = np.flatnonzero((self.change != 0).any(axis=0))
+        if self.element.kind == "voltage_rise":
+            self.start_v_pu = float(self.states(self.start[None]).v_pu[0, self.element.row])
 
     def states(self, power: FloatArray) -> GridState:
         """Solve (k, 2, n)."""
@@ -81,15 +84,28 @@ class _Path:
         if self.element.kind in ("voltage_min", "voltage_max"):
             sign = -1.0 if self.element.kind == "voltage_min" else 1.0
             return sign * state.v_pu[:, self.element.row]
-        return state.loading_percent[:, self.element.row]
+        kind, row = self.element.kind, self.element.row
+        if kind == "voltage_rise":
+            return 100 * (state.v_pu[:, row] / self.start_v_pu - 1)
+        if kind == "voltage_unbalance" and state.unbalance_percent is not None:
+            return state.unbalance_percent[:, row]
+        if place_of(kind) == "head":
+            return {
+                "reverse_power": -state.p_slack_w,
+                "feeder_cap": np.abs(state.p_slack_w),
+                "feeder_cap_apparent": np.hypot(state.p_slack_w, state.q_slack_var),
+            }[kind]
+        return state.loading_percent[:, row]
 
     def events(self, tau: FloatArray) -> FloatArray:
-        """Functions of tau whose zeros are kinks, (k, 2): distance to the limit, power through the branch."""
+        """Functions of tau whose zeros are kinks, (k, 2): distance to the limit, power through branch or head."""
         state = self.states(self.at(tau))
         value = self.value(state)
         limit = -self.element.limit if self.element.kind == "voltage_min" else self.element.limit
         branch = self.element.kind in ("line_loading", "transformer_loading")
         flow = state.p_branch_w[:, self.element.row] if branch else np.ones_like(value)
+        if place_of(self.element.kind) == "head":
+            flow = state.p_slack_w
         return np.stack((value - limit, flow), axis=1)
 
     def slopes(self, tau: FloatArray, length: FloatArray) -> FloatArray:

@@ -98,7 +98,7 @@ class TradeGate:
         if len(power) == 2:
             power[1] += change
         state = self.engine.solve(power, reactive)
-        if not self.robust and bool(self._tight.within(state).all()):
+        if not self.robust and bool(self._tight.based_on(state.v_pu[0]).within(state).all()):
             return _accept_all(problem, len(power))
         base = tuple(self._judged.violations(state, 0))
         if not state.converged[0] or any(np.isnan(v.value) for v in base):

@@ -43,7 +43,10 @@ def nodal_charges(
     p = problem.p_base_w + power_of(
         problem.fills, decision.accepted_wh, problem.point_of, n, problem.interval_s
     )
-    slopes = sensitivity(gate.engine.solve, gate.engine.feeder, p, problem.q_base_var, np.arange(n), _step(p))
+    slopes = sensitivity(
+        gate.engine.solve, gate.engine.feeder, p, problem.q_base_var, np.arange(n), _step(p),
+        further=gate.limits.further,
+    )  # fmt: skip
     per_w = np.zeros(n)
     for entry, dual in decision.duals.items():
         per_w += dual * slopes.excess_per_w[entry]

@@ -7,6 +7,7 @@ import numpy as np
 
 from adapters.grid.engine import GridState
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
+from twin.gate.further import Further
 
 Solve = Callable[[FloatArray, FloatArray], GridState]
 
@@ -22,11 +23,13 @@ class Sensitivity:
     v_per_w: FloatArray
     loading_per_w: FloatArray
     loss_per_w: FloatArray
+    further_per_w: FloatArray | None = None  # (m, n_points), of ``Limits.further``
 
     @property
     def excess_per_w(self) -> FloatArray:
-        """Derivatives of ``Limits.excess``, (2 n_bus + n_branch, n_points)."""
-        return np.concatenate((-self.v_per_w, self.v_per_w, self.loading_per_w))
+        """Derivatives of ``Limits.excess``, (2 n_bus + n_branch + m, n_points)."""
+        known = (-self.v_per_w, self.v_per_w, self.loading_per_w)
+        return np.concatenate(known if self.further_per_w is None else (*known, self.further_per_w))
 
 
 def sensitivity(
@@ -37,6 +40,7 @@ def sensitivity(
     points: IntArray,
     step_w: float,
     reactive: bool = False,
+    further: Further | None = None,
 ) -> Sensitivity:
     """Differentiate at the operating point (n_points,) with respect to the given points, ``step_w`` either way.
 
@@ -60,4 +64,5 @@ def sensitivity(
         out[:, points] = per_w.T[:, column]
         return out
 
-    return Sensitivity(slope(state.v_pu), slope(state.loading_percent), slope(state.loss_w[:, None])[0])
+    more = None if further is None else slope(further.values(state))
+    return Sensitivity(slope(state.v_pu), slope(state.loading_percent), slope(state.loss_w[:, None])[0], more)

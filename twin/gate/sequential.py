@@ -63,7 +63,9 @@ class _Linear:
         self.at, self.slope, self.failed = at_wh.astype(np.float64), sens.excess_per_w, answer.failed
         self.excess = self.trial.limits.excess(state)[0]
         flow = np.where(state.p_branch_w[0] < 0, -1, 1)
-        self.direction = np.concatenate((np.zeros(2 * state.v_pu.shape[1], dtype=np.int64), flow))
+        buses = 2 * state.v_pu.shape[1]
+        self.direction = np.zeros(len(self.excess), dtype=np.int64)  # 0: not of a branch
+        self.direction[buses : buses + len(flow)] = flow
         # Rounding to whole Wh may cost the power of one Wh per unit that is cut in part: usually two.
         per_wh = np.abs(units.effect_w_per_wh).max(initial=0.0)
         self.margin = self.reserve * np.abs(self.slope).max(axis=1) * per_wh
@@ -73,8 +75,8 @@ class _Linear:
 
     def turned(self, answer: Answer) -> bool:
         """Whether a current flows the other way than where the slopes were taken."""
-        flow = np.where(answer.state.p_branch_w[0] < 0, -1, 1)
-        return bool((flow != self.direction[-len(flow) :]).any()) if len(flow) else False
+        flow, buses = np.where(answer.state.p_branch_w[0] < 0, -1, 1), 2 * answer.state.v_pu.shape[1]
+        return bool((flow != self.direction[buses : buses + len(flow)]).any())
 
     def row(self, entry: int, failures: Failures) -> Row:
         """The row of one limit under some failures at the present operating point, over fractions."""

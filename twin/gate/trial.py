@@ -64,7 +64,9 @@ class Trial:
         points = np.flatnonzero((units.effect_w_per_wh != 0).any(axis=1) | self._placed())
         p_gen_w = self.p_base_w + units.power_w(accepted_wh)
         feeder = self.engine.feeder
-        sens = sensitivity(self._count, feeder, p_gen_w, self.q_base_var, points, step_w)
+        sens = sensitivity(
+            self._count, feeder, p_gen_w, self.q_base_var, points, step_w, further=self.limits.further
+        )
         self.slope = sens.excess_per_w
         return sens
 

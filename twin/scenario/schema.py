@@ -121,6 +121,11 @@ class Scenario(Section):
             raise ValueError(
                 f"start ({self.start.isoformat()}) must lie on a full interval of {self.interval_s} s"
             )
+        if (self.limits.loading_average_s or self.step_s) % self.step_s:
+            raise ValueError(
+                f"limits.loading_average_s ({self.limits.loading_average_s}) must be a multiple of the step "
+                f"({self.step_s} s)"
+            )
         if self.settlement.batch_s % self.interval_s:
             raise ValueError(f"settlement.batch_s must be a multiple of interval_s ({self.interval_s})")
         return self

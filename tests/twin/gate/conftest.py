@@ -1,7 +1,6 @@
 """A small exact engine of the tests' own, the independent oracle: a sweep on radial feeders."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from adapters.grid.feeder import ConnectionPoint, Feeder
 from market.orders import POOL, empty_fills
 from twin.gate.gate import GateProblem
 from twin.gate.limits import Limits
+from twin.scenario.limits_section import LimitsSection
 
 S_BASE = 1e5
 VN = 400.0
@@ -104,14 +104,15 @@ def sweep():
 
 @pytest.fixture
 def band():
-    """Factory of limits on a feeder: ``band(feeder, low, high, loading)``."""
+    """Factory of limits on a feeder: ``band(feeder, low, high, loading)``, further limits by their keys."""
 
-    def make(feeder, low=0.95, high=1.05, loading=100.0):
-        section = SimpleNamespace(
+    def make(feeder, low=0.95, high=1.05, loading=100.0, **more):
+        section = LimitsSection.model_construct(
             voltage_min_pu=low,
             voltage_max_pu=high,
             line_loading_percent=loading,
             transformer_loading_percent=loading,
+            **more,
         )
         return Limits.from_section(feeder, section)
 
