@@ -29,7 +29,7 @@ def replay(history: dict[str, Any]) -> Evm:
         for raw in block["transactions"]:
             evm.send_raw(bytes.fromhex(raw[2:]))
         evm.set_next_time(int(block["time_s"]))
-        evm.mine()
+        evm.mine(bytes.fromhex(block.get("branch", "")))
     if "0x" + evm.head.hash.hex() != history["head"]:
         raise ChainInputError(
             f"the recorded chain was changed: replayed, it ends in block 0x{evm.head.hash.hex()}, "
@@ -67,6 +67,7 @@ class EmbeddedChain(LedgerChain):
         blocks = [
             {
                 "time_s": int(block.header.timestamp),
+                "branch": bytes(block.header.extra_data).hex(),
                 "transactions": [
                     "0x" + bytes(entry.transaction.encode()).hex() for entry in block.transactions
                 ],

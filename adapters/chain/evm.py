@@ -106,14 +106,17 @@ class Evm:
             self.mine()
         return digest
 
-    def mine(self) -> EvmBlock:
-        """Make a block of what is executable in the pool, in order of price-free arrival and nonce."""
+    def mine(self, branch: bytes | None = None) -> EvmBlock:
+        """Make a block of what is executable in the pool, in order of price-free arrival and nonce.
+
+        ``branch`` marks the block (extra data), so that branches differ; None: as many as there were.
+        """
         header = self._chain.create_header_from_parent(self.head.header)
         time_s = self._next_time_s or self.head.header.timestamp + 1
         self._next_time_s = None
-        self._chain.header = header.copy(
-            timestamp=time_s, extra_data=b"" if not self._salt else self._salt.to_bytes(8, "big")
-        )
+        if branch is None:
+            branch = self._salt.to_bytes(8, "big") if self._salt else b""
+        self._chain.header = header.copy(timestamp=time_s, extra_data=branch)
         number, log_offset = self.head.number + 1, 0
         mined: list[Mined] = []
         while (picked := self._executable()) is not None:

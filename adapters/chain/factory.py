@@ -1,20 +1,27 @@
 """The one place that knows which chains there are."""
 
 from adapters.chain.errors import ChainInputError
-from adapters.chain.options import RpcOptions
+from adapters.chain.options import RpcOptions, Weather
 from adapters.chain.port import SettlementChain
 
 KINDS = ("embedded", "rpc", "none")
 
 
 def open_chain(
-    kind: str, *, market_id: str, start_s: int, in_process: bool = False, rpc: RpcOptions | None = None
+    kind: str,
+    *,
+    market_id: str,
+    start_s: int,
+    in_process: bool = False,
+    rpc: RpcOptions | None = None,
+    weather: Weather | None = None,
 ) -> SettlementChain:
     """Open a settlement chain for one market.
 
     ``start_s`` is the simulated time at which the market begins, in the same seconds as the batches' periods;
     contracts are deployed just before it. By default the chain is served by a process of its own: opening and
-    ``submit`` return at once, and ``drain`` waits. ``rpc`` says how the node of kind 'rpc' is reached. Raises
+    ``submit`` return at once, and ``drain`` waits. ``rpc`` says how the node of kind 'rpc' is reached,
+    ``weather`` what befalls the embedded one. Raises
     ChainInputError for an unknown kind; with ``in_process``, also whatever is wrong with the node or contract.
     """
     if kind not in KINDS:
@@ -33,10 +40,14 @@ def open_chain(
         from adapters.chain.rpc import open_rpc
 
         return open_rpc(market_id, start_s, rpc)
+    if in_process and weather is not None and weather.outages:
+        from adapters.chain.weather import WeatheredChain
+
+        return WeatheredChain(market_id, start_s, weather)
     if in_process:
         from adapters.chain.embedded import EmbeddedChain
 
         return EmbeddedChain(market_id, start_s)
     from adapters.chain.worker import WorkerChain
 
-    return WorkerChain(kind, market_id, start_s, rpc)
+    return WorkerChain(kind, market_id, start_s, rpc, weather)

@@ -1,4 +1,4 @@
-"""How a real node is reached. Light to import, and without any secret."""
+"""How a real node is reached, and what befalls the embedded one. Light to import, and without any secret."""
 
 from dataclasses import dataclass
 
@@ -18,3 +18,21 @@ class RpcOptions:
     confirmations: int = 12
     development: bool = False
     patience_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The node is away from ``from_s`` until ``until_s``; back, its newest ``reorg_blocks`` are gone."""
+
+    from_s: int
+    until_s: int
+    reorg_blocks: int = 0
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What befalls the embedded chain in simulated seconds: outages, and blocks that take their time."""
+
+    outages: tuple[Outage, ...]
+    block_s: int = 12
+    confirmations: int = 3

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS batches (
   seq INTEGER PRIMARY KEY, digest TEXT NOT NULL, body TEXT NOT NULL, status TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '', batch_id TEXT NOT NULL DEFAULT '', header TEXT NOT NULL DEFAULT ''
 );
+CREATE TABLE IF NOT EXISTS drops (hash TEXT NOT NULL, owner INTEGER NOT NULL, block_hash TEXT);
 CREATE INDEX IF NOT EXISTS txs_owner ON txs (owner, kind);
 CREATE INDEX IF NOT EXISTS txs_status ON txs (status);
 CREATE INDEX IF NOT EXISTS batches_status ON batches (status);
@@ -86,10 +87,15 @@ class Outbox:
             if receipt is not None:
                 self._found(row, receipt, height)
             elif row["status"] == "mined":  # a reorganisation dropped it
-                self._set(row["id"], status="signed", block_number=None, block_hash=None)
+                self._dropped(row)
         for row in self._open_rows():
             if row["status"] == "signed":
                 self._send(row, height)
+
+    def drops(self, owner: int) -> int:
+        """How often a reorganisation threw out a transaction of an owner."""
+        (count,) = self.db.execute("SELECT count(*) FROM drops WHERE owner = ?", (owner,)).fetchone()
+        return int(count)
 
     def rows(self, owner: int, kind: str) -> list[Any]:
         """Rows of an owner and kind, oldest first."""
@@ -183,6 +189,14 @@ class Outbox:
                     (row["nonce"], row["id"], *OPEN),
                 )
         self.crash("noted")
+
+    def _dropped(self, row: Any) -> None:
+        with self.db:
+            self.db.execute("BEGIN")
+            self._set(row["id"], status="signed", block_number=None, block_hash=None)
+            self.db.execute(
+                "INSERT INTO drops VALUES (?, ?, ?)", (row["hash"], row["owner"], row["block_hash"])
+            )
 
     def _send(self, row: Any, height: int) -> None:
         twins = [r for r in self._open_rows() if r["nonce"] == row["nonce"]]

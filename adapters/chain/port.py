@@ -30,7 +30,9 @@ class BatchReceipt:
 
     ``transaction`` and ``block_number`` are those that recorded it, ``gas`` is what recording it cost,
     ``gas_finalise`` what giving its credits cost, ``gas_setup`` the accounts and deposits it needed first.
-    ``batch_id`` is the contract's id, 32 bytes as text.
+    ``batch_id`` is the contract's id, 32 bytes as text. ``recorded_s`` and ``final_s`` are the times of the blocks
+    that recorded it and made it final, on the chain's own clock (0: not yet). ``dropped`` counts its transactions
+    that a reorganisation threw out and that were sent again.
     """
 
     digest: bytes
@@ -42,6 +44,9 @@ class BatchReceipt:
     batch_id: str = ""
     gas_finalise: int = 0
     gas_setup: int = 0
+    recorded_s: int = 0
+    final_s: int = 0
+    dropped: int = 0
 
 
 class SettlementChain(Protocol):

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from adapters.chain import wire
 from adapters.chain.errors import ChainError, ChainInputError
-from adapters.chain.options import RpcOptions
+from adapters.chain.options import Outage, RpcOptions, Weather
 
 
 def main() -> int:
@@ -69,8 +69,16 @@ def _open(message: dict[str, Any]) -> Any:
     from adapters.chain.factory import open_chain
 
     rpc = None if message["rpc"] is None else RpcOptions(**message["rpc"])
+    raw, weather = message["weather"], None
+    if raw is not None:
+        weather = Weather(**(raw | {"outages": tuple(Outage(**outage) for outage in raw["outages"])}))
     return open_chain(
-        message["kind"], market_id=message["market_id"], start_s=message["start_s"], in_process=True, rpc=rpc
+        message["kind"],
+        market_id=message["market_id"],
+        start_s=message["start_s"],
+        in_process=True,
+        rpc=rpc,
+        weather=weather,
     )
 
 

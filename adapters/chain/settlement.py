@@ -7,7 +7,7 @@ from typing import Any
 from adapters.chain import typed, wire
 from adapters.chain.accounts import Accounts
 from adapters.chain.contract import Contract
-from adapters.chain.errors import ChainInputError, RevertedError
+from adapters.chain.errors import ChainInputError, ChainUnavailableError, RevertedError
 from adapters.chain.keys import KeyRing
 from adapters.chain.node import Node
 from adapters.chain.outbox import Outbox, Post
@@ -107,6 +107,11 @@ class Settlement:
         rows = self._batches("proposed")
         return max((json.loads(row["header"])["deadline_s"] for row in rows), default=None)
 
+    def next_deadline_s(self, after_s: int) -> int | None:
+        """First deadline of a proposed batch that is later than ``after_s``."""
+        deadlines = [json.loads(row["header"])["deadline_s"] for row in self._batches("proposed")]
+        return min((deadline for deadline in deadlines if deadline > after_s), default=None)
+
     def receipt(self, seq: int) -> BatchReceipt:
         """What is known of a batch now."""
         (row,) = self.outbox.db.execute("SELECT * FROM batches WHERE seq = ?", (seq,))
@@ -127,7 +132,18 @@ class Settlement:
             batch_id=row["batch_id"],
             gas_finalise=gas["finalise"],
             gas_setup=gas["open"] + gas["mint"] + gas["deposit"],
+            recorded_s=self._time_of(done),
+            final_s=self._time_of([r for r in spent["finalise"] if r["status"] == "confirmed"]),
+            dropped=self.outbox.drops(seq),
         )
+
+    def _time_of(self, rows: list[Any]) -> int:
+        if not rows:
+            return 0
+        try:
+            return int(self.node.block(rows[-1]["block_number"])["timestamp"], 16)
+        except ChainUnavailableError:
+            return 0
 
     def nets_micro(self) -> dict[str, int]:
         """What every account of the contract gained by batches, deposits and withdrawals left out."""

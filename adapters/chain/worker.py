@@ -15,7 +15,7 @@ from typing import IO, Any
 from adapters.chain import wire
 from adapters.chain.checks import check_batch
 from adapters.chain.errors import ChainError, ChainUnavailableError
-from adapters.chain.options import RpcOptions
+from adapters.chain.options import RpcOptions, Weather
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,7 @@ class WorkerChain:
         market_id: str,
         start_s: int,
         rpc: RpcOptions | None = None,
+        weather: Weather | None = None,
         silence_s: float = 300.0,
     ) -> None:
         self.name = kind
@@ -59,8 +60,11 @@ class WorkerChain:
             thread.start()
         self._closed = False
         self._failure: ChainError | None = None
-        options = None if rpc is None else asdict(rpc)
-        self._tell({"do": "open", "kind": kind, "market_id": market_id, "start_s": start_s, "rpc": options})
+        options = {
+            "rpc": None if rpc is None else asdict(rpc),
+            "weather": None if weather is None else asdict(weather),
+        }
+        self._tell({"do": "open", "kind": kind, "market_id": market_id, "start_s": start_s} | options)
 
     @property
     def pid(self) -> int:

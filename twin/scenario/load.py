@@ -18,6 +18,7 @@ from twin.scenario.overrides import (
 )
 from twin.scenario.problems import Problem, ScenarioError
 from twin.scenario.schema import Scenario
+from twin.scenario.secrets import ADVICE, find_secrets, redact
 from twin.scenario.yamlfile import read_yaml
 
 COMMAND_LINE = "command line"
@@ -96,6 +97,11 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | N
     ]
     overridden = frozenset(render(canonical(o.path, tree)) for o in given)
     origin = Origin(str(source.path), source.lines, overridden)
+    secrets = [
+        origin.problem(path, f"{what}: it is not read", hint=ADVICE) for path, what in find_secrets(tree)
+    ]
+    if secrets:  # alone, so that no other message repeats a value
+        raise ScenarioError(secrets)
     base, findings = validate(tree)
     problems += [_located(origin, f) for f in findings]
     variants: dict[str, Scenario] = {}
@@ -123,7 +129,7 @@ def _given(texts: Sequence[str], seed: int | None) -> tuple[list[Override], list
         try:
             given.append(parse_override(text))
         except ValueError as error:
-            problems.append(Problem(COMMAND_LINE, None, "--set", str(error), got=repr(text)))
+            problems.append(Problem(COMMAND_LINE, None, "--set", str(error), got=repr(redact(text))))
     if seed is not None:
         given.append(Override(("seed",), seed))
     return given, problems

@@ -16,6 +16,7 @@ import yaml
 
 from twin.scenario.keypath import KeyPath, render
 from twin.scenario.problems import Problem, ScenarioError
+from twin.scenario.secrets import ADVICE, redact
 from twin.scenario.words import listed, nearest_word
 
 MAX_BYTES = 1_000_000
@@ -62,6 +63,8 @@ def plain_scalar(text: str) -> Any:
             f'{text} is a number to base 60 to some YAML readers; write hours as 17.5, or "{text}"'
         )
     if _OCTAL_OR_HEX.fullmatch(text) and not _INT.fullmatch(text):
+        if redact(text) != text:
+            raise ScalarError(f"{redact(text)} is not read. {ADVICE}")
         raise ScalarError(
             f'{text} is read as octal or hexadecimal by some; write a decimal number, or "{text}"'
         )
