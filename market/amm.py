@@ -220,17 +220,25 @@ class DissipativePool:
         money = real + self.shift_micro_per_wh * energy
         return Share(shares, energy, money, self.queue.take(energy))
 
-    def close(self, curtailed: bool = False) -> tuple[Claim, ...]:
+    def close(self, curtailed: bool = False, kept_wh: int = 0) -> tuple[Claim, ...]:
         """Settle the residual energy with the grid at the feed-in price (nothing if curtailed) and stop
         trading.
 
-        Returns the claims whose devices deliver to the grid (or are curtailed).
+        ``kept_wh`` of the residual stays in the devices that hold it (stored energy that nobody bought).
+        Returns the claims whose devices deliver to the grid (or are curtailed), the oldest kept ones left out.
+
+        Raises:
+            PoolRefusalError: The pool is closed, or does not hold ``kept_wh``.
         """
         if self.state[k.CLOSED]:
             raise PoolRefusalError(*REFUSALS[k.IS_CLOSED])
-        energy = self.energy_wh
+        if not 0 <= kept_wh <= self.energy_wh:
+            raise PoolRefusalError(*REFUSALS[k.TOO_LARGE])
+        money = self.money_micro
+        self.queue.take(kept_wh)
+        energy = self.energy_wh - kept_wh
         proceeds = 0 if curtailed else self._feed_in * energy // 1000
-        self.state[k.CASH] = (self.money_micro + proceeds) * k.FINE
+        self.state[k.CASH] = (money + proceeds) * k.FINE
         self.state[[k.FEES, k.RELEASED]] = 0  # all of it is the providers' now
         self.state[k.SPILLED] += energy
         self.state[k.ENERGY] = 0

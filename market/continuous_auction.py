@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from market.ahead import Position
 from market.errors import OrderError
 from market.fills import fills_at, fills_priced
 from market.mechanism import Clearing, Tariff
@@ -60,8 +61,26 @@ class ContinuousAuction:
 
     def __init__(self, horizon: int = 0) -> None:
         self.name = "order_book"
-        self._horizon = horizon
+        self.horizon = horizon
+        self.index_micro_per_kwh: int | None = None
         self._slots: dict[int, _Slot] = {}
+
+    def open_slot(self, interval: int, tariff: Tariff, stock: Orders) -> None:
+        """Open the book of a slot; stored energy that is committed rests in it like any other sale."""
+        check_orders(stock, interval)
+        self._slots.setdefault(interval, _Slot(interval)).submit(stock)
+
+    def take_position(self, interval: int) -> Position:
+        """Cancel what rests for ``interval`` and return the orders that have traded, with the traded energy."""
+        slot = self._slots.get(interval)
+        if slot is None:
+            return Position()
+        for order_id in slot.book.open_orders["id"].tolist():
+            slot.book.cancel(order_id)
+        fills = slot.clearing().fills
+        traded = slot.orders[np.isin(slot.orders["id"], fills["order_id"])].copy()
+        traded["energy_wh"] = fills["energy_wh"]
+        return Position(traded)
 
     def clear(self, orders: Orders, tariff: Tariff, interval: int) -> Clearing:
         """Match the orders, then deliver what was traded for ``interval`` and close its book.
@@ -69,7 +88,7 @@ class ContinuousAuction:
         Raises:
             OrderError: Invalid orders, or an id that the interval has seen before; nothing is changed.
         """
-        check_orders(orders, interval, interval + self._horizon)
+        check_orders(orders, interval, interval + self.horizon)
         check_tariff(tariff)
         wanted = np.unique(orders["interval"])
         for slot in wanted.tolist():
@@ -80,7 +99,10 @@ class ContinuousAuction:
             self._slots.setdefault(slot, _Slot(slot)).submit(orders[orders["interval"] == slot])
         for past in [slot for slot in self._slots if slot < interval]:
             del self._slots[past]
-        return self._slots.pop(interval, _Slot(interval)).clearing()
+        clearing = self._slots.pop(interval, _Slot(interval)).clearing()
+        if clearing.price_micro_per_kwh is not None:
+            self.index_micro_per_kwh = clearing.price_micro_per_kwh
+        return clearing
 
     def cancel(self, interval: int, order_id: int) -> int:
         """Cancel an order that rests for a later interval; return its open Wh. Raises ``OrderError`` if none."""

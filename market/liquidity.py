@@ -88,8 +88,8 @@ class Arbitrageur:
 
     def trade(self, pool: Venue, outside_micro_per_kwh: int, most_wh: int) -> int:
         """Take the most profitable amount of either direction; return the profit in micro (0: none)."""
-        buy = self._best(pool, outside_micro_per_kwh, most_wh, buying=True)
-        sell = self._best(pool, outside_micro_per_kwh, most_wh, buying=False)
+        buy = self.best(pool, outside_micro_per_kwh, most_wh, buying=True)
+        sell = self.best(pool, outside_micro_per_kwh, most_wh, buying=False)
         energy, profit = max(buy, sell, key=lambda pair: pair[1])
         if profit <= 0:
             return 0
@@ -101,7 +101,7 @@ class Arbitrageur:
         self.account.volume_wh += energy
         return profit
 
-    def _best(self, pool: Venue, outside: int, most_wh: int, buying: bool) -> tuple[int, int]:
+    def best(self, pool: Venue, outside: int, most_wh: int, buying: bool) -> tuple[int, int]:
         """Return (Wh, profit) at the maximum of a concave profit, by ternary search on whole Wh."""
         low, high = 0, min(most_wh, pool.energy_wh) if buying else most_wh
         while high - low > 8:

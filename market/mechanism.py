@@ -20,7 +20,7 @@ class Tariff:
 
 @dataclass(frozen=True)
 class Payment:
-    """Money between two participant rows that is no energy trade (for instance take-or-pay)."""
+    """Money between two participant rows (or ``POOL``) that is no energy trade (for instance take-or-pay)."""
 
     payer: int
     payee: int
@@ -34,7 +34,8 @@ class Clearing:
 
     ``fills`` holds at most one row per order and counterparty; the energy sold to the pool equals the energy
     bought from it. ``price_micro_per_kwh`` is the published price (``None`` where nothing traded).
-    ``residue_micro`` is the rounding and surplus money that stays with the pool account (never negative).
+    ``residue_micro`` is the rounding and surplus money that stays with the pool account (never negative, but for a pool
+    whose providers and fund bear its losses).
     ``payments`` are owed besides the fills (take-or-pay). ``details`` carries mechanism-specific numbers
     for the results, name with unit to number.
     """

@@ -8,6 +8,7 @@ from market.amm_market import AmmMarket
 from market.bill_sharing import BillSharing
 from market.call_auction import CallAuction
 from market.continuous_auction import ContinuousAuction
+from market.dynamic_price import MEMBERS
 from market.errors import ParameterError
 from market.mcafee import McAfee
 from market.mechanism import Mechanism
@@ -15,6 +16,7 @@ from market.mid_market_rate import MidMarketRate
 from market.no_trade import NoTrade
 from market.parameters import Parameter, nearest, parse_parameters
 from market.pay_as_bid import PayAsBid
+from market.pool_market import PoolAndBook
 from market.sharing import SharingCoefficients
 from market.supply_demand_ratio import SupplyDemandRatio
 
@@ -91,6 +93,31 @@ ENTRIES: dict[str, Entry] = {
             "fee": Parameter("fee_ppm", "micro", 1_000, "Part of the money.", "0.000001", "0.5"),
             "opening_price_in_band": Parameter(
                 "opening_ppm_of_band", "micro", 500_000, "Price of the empty pool.", "0.01", "1"
+            ),
+            "horizon": _HORIZON,
+        },
+    ),
+    "pool_and_book": Entry(
+        PoolAndBook,
+        "Dissipative pools with providers, and order books, open to a horizon.",
+        {
+            "capacity_wh": Parameter(
+                "capacity_wh",
+                "int",
+                2_000,
+                "Size of the fund's pool where no battery provides.",
+                "10",
+                "100000000",
+            ),
+            "fee": Parameter("fee_ppm", "micro", 3_000, "Part of the money.", "0.000001", "0.5"),
+            "opening_price_in_band": Parameter(
+                "opening_ppm_of_band", "micro", 500_000, "Price of the first pools.", "0.01", "1"
+            ),
+            "self_discharge_per_h": Parameter(
+                "self_discharge_ppm_per_h", "micro", 0, "Lost by committed stored energy.", "0", "0.5"
+            ),
+            "index": Parameter(
+                "index", "choice", "supply_demand", "Family of the published price.", choices=MEMBERS
             ),
             "horizon": _HORIZON,
         },

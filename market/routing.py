@@ -9,7 +9,7 @@ from market.amm import DissipativePool
 from market.errors import PoolRefusalError, RangeError
 from market.mechanism import Tariff
 from market.money import buyer_pays_up_micro, seller_gets_down_micro
-from market.order_book import OrderBook
+from market.order_book import OrderBook, Trade
 from market.orders import BUY, SELL, Orders, empty_orders
 
 
@@ -84,6 +84,8 @@ class BookVenue:
 
     def __init__(self, book: OrderBook) -> None:
         self.name = "book"
+        self.trades: list[Trade] = []
+        """Every trade that was made here, in order."""
         self._book = book
 
     def quote(self, side: int, energy_wh: int) -> int | None:
@@ -103,6 +105,7 @@ class BookVenue:
         slice_[0] = order
         slice_["energy_wh"] = energy_wh
         trades = self._book.submit(slice_, market=True)
+        self.trades += trades
         value = sum(t.energy_wh * t.price_micro_per_kwh for t in trades)
         return int(order["side"]) * value // 1000
 

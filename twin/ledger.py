@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from adapters.grid.feeder import FloatArray, IntArray
 from market.account import Accountant
-from market.mechanism import Mechanism
-from market.orders import SELL, SUPPLIER, Fills
+from market.ahead import Distributes
+from market.mechanism import Mechanism, Payment
+from market.orders import POOL, SELL, SUPPLIER, Fills
 from market.recut import settle_accepted
 from twin.billing import BillBook, Booked
 from twin.trading import Session
@@ -36,6 +37,7 @@ class Entry:
     price_micro_per_kwh: IntArray  # per fill; an AMM's after it executed the accepted amounts
     delivered_wh: IntArray
     settled_wh: IntArray
+    payments: tuple[Payment, ...] = ()  # besides the fills: take-or-pay, what a pool owes its providers
 
     @property
     def sum_micro(self) -> int:
@@ -46,8 +48,18 @@ class Entry:
 class Ledger:
     """Books intervals; keeps the fractions of a Wh that the meters carry over."""
 
-    def __init__(self, n: int, mechanism: Mechanism | None = None, bills: BillBook | None = None) -> None:
-        """Book for ``n`` participants; ``mechanism`` sets the prices of what was accepted, ``bills`` adds up."""
+    def __init__(
+        self,
+        n: int,
+        mechanism: Mechanism | None = None,
+        bills: BillBook | None = None,
+        distributes: Distributes | None = None,
+    ) -> None:
+        """Book for ``n`` participants; ``mechanism`` sets the prices of what was accepted, ``bills`` adds up.
+
+        ``distributes`` owes money besides its fills (a pool to its providers).
+        """
+        self._distributes = distributes
         self._bills = bills
         self._mechanism = mechanism
         self._accountant = Accountant(n)
@@ -74,9 +86,12 @@ class Ledger:
             tariff.retail_micro_per_kwh,
             tariff.feed_in_micro_per_kwh,
         )
-        for payment in session.payments:
-            made.paid_micro[payment.payer] += payment.money_micro
-            made.received_micro[payment.payee] += payment.money_micro
+        payments = self._payments(session, accepted_wh, price)
+        for payment in payments:
+            if payment.payer != POOL:
+                made.paid_micro[payment.payer] += payment.money_micro
+            if payment.payee != POOL:
+                made.received_micro[payment.payee] += payment.money_micro
         supplied = made.metered_wh - made.traded_wh
         if self._bills is not None:
             self._bills.add(
@@ -103,7 +118,18 @@ class Ledger:
             price_micro_per_kwh=price,
             delivered_wh=made.delivered_wh,
             settled_wh=made.settled_wh,
+            payments=payments,
         )
+
+    def _payments(
+        self, session: Session, accepted_wh: IntArray, price_micro_per_kwh: IntArray
+    ) -> tuple[Payment, ...]:
+        """What is owed besides the fills; a pool owes its providers once it is known what may flow."""
+        if self._distributes is None:
+            return session.payments
+        final = session.fills.copy()
+        final["price_micro_per_kwh"] = price_micro_per_kwh
+        return (*session.payments, *self._distributes.distribute(session.intent.interval, final, accepted_wh))
 
     def _prices(self, fills: Fills, accepted_wh: IntArray) -> IntArray:
         """Prices of the accepted energy: they stand after a cut, but an AMM executes the accepted amounts again."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from adapters.chain.port import BatchReceipt, SettlementBatch, SettlementChain
 from adapters.grid.feeder import IntArray
+from market.mechanism import Payment
 from market.netting import ENTRY_DTYPE, OTHER, ROUNDING, SUPPLY, TRADE, Entries, net
-from market.orders import SUPPLIER
+from market.orders import POOL, SUPPLIER
 from twin.ledger import Entry
 from twin.participants import Participants
 from twin.trading import Session
@@ -27,7 +28,7 @@ class _Period:
     supplier_micro: int = 0
     pool_micro: int = 0
 
-    def trades(self) -> Entries:
+    def trades(self, pool_account: int) -> Entries:
         """One entry per accepted local fill, two balancing ones per payment besides."""
         fills = np.concatenate([session.fills for session, _, _ in self.booked])
         accepted_wh = np.concatenate([wh for _, wh, _ in self.booked])
@@ -40,19 +41,29 @@ class _Period:
         rows["reference"] = fills["order_id"][mine]
         rows["energy_wh"] = (accepted_wh * fills["side"])[mine]
         rows["money_micro"] = money_micro[mine]
-        payments = [_payment_entries(session) for session, _, _ in self.booked if session.payments]
+        payments = [
+            _payment_entries(session.intent.interval, entry.payments, pool_account)
+            for session, _, entry in self.booked
+            if entry.payments
+        ]
         return np.concatenate((rows, *payments))
 
 
-def _payment_entries(session: Session) -> Entries:
+def _payment_entries(interval: int, payments: tuple[Payment, ...], pool_account: int) -> Entries:
     """Two balancing entries for every payment besides the fills."""
-    rows = np.zeros(2 * len(session.payments), dtype=ENTRY_DTYPE)
-    for i, payment in enumerate(session.payments):
-        rows["account"][2 * i : 2 * i + 2] = payment.payer, payment.payee
+    rows = np.zeros(2 * len(payments), dtype=ENTRY_DTYPE)
+    for i, payment in enumerate(payments):
+        parties = [pool_account if who == POOL else who for who in (payment.payer, payment.payee)]
+        rows["account"][2 * i : 2 * i + 2] = parties
         rows["money_micro"][2 * i : 2 * i + 2] = -payment.money_micro, payment.money_micro
     rows["kind"] = OTHER
-    rows["interval"] = session.intent.interval
+    rows["interval"] = interval
     return rows
+
+
+def _paid_to_pool_micro(payments: tuple[Payment, ...]) -> int:
+    """What the pool's account gains by payments, which have entries of their own."""
+    return sum(((p.payee == POOL) - (p.payer == POOL)) * p.money_micro for p in payments)
 
 
 class Settlement:
@@ -86,7 +97,7 @@ class Settlement:
         period.supplied_wh += entry.supplied_wh
         period.supplied_micro += entry.supplied_micro
         period.supplier_micro += entry.supplier_micro
-        period.pool_micro += entry.pool_micro
+        period.pool_micro += entry.pool_micro - _paid_to_pool_micro(entry.payments)
         self.balances_micro[: self._n] -= entry.bill_micro
         self.balances_micro[self._n] += entry.supplier_micro
         self.balances_micro[self._n + 1] += entry.pool_micro
@@ -106,7 +117,7 @@ class Settlement:
         rest["money_micro"][:n] = period.supplied_micro
         rest["kind"][n:] = SUPPLY, ROUNDING
         rest["money_micro"][n:] = period.supplier_micro, period.pool_micro
-        entries = np.concatenate((period.trades(), rest))
+        entries = np.concatenate((period.trades(n + 1), rest))
         made = net(self._accounts, entries, self._market_id, period.start_s, end_s)
         batch = SettlementBatch(**vars(made))
         self.batches.append(batch)
