@@ -20,6 +20,7 @@ from twin.scenario.load import LoadedScenario
 from twin.scenario.problems import Problem, ScenarioError
 from twin.scenario.schema import Scenario
 from twin.scenario.words import nearest
+from twin.settlement_chain import chain_problems
 from twin.streams import stream
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class PreparedRun:
     coupling: str
     notes: tuple[str, ...]
     faults: FaultPlan = field(default_factory=FaultPlan)
+    home: Path = Path()  # the scenario's folder: files that it names are beside it
 
     @property
     def day_start_s(self) -> int:
@@ -176,6 +178,7 @@ class _Preparation:
             setup.coupling,
             notes,
             setup.faults,
+            self.loaded.path.parent,
         )
 
     def _check_expectations(self, scenario: Scenario) -> None:
@@ -291,6 +294,7 @@ def prepare(loaded: LoadedScenario, bench: Path | None = None) -> PreparedScenar
     """
     work = _Preparation(loaded, bench)
     runs = {name: work.variant(name, scenario) for name, scenario in loaded.runs().items()}
+    chain_problems(loaded.runs(), work.complain)
     if work.problems:
         raise ScenarioError(work.problems)
     return PreparedScenario(loaded, {name: run for name, run in runs.items() if run is not None})

@@ -25,6 +25,7 @@ from twin.prepare import PreparedRun, PreparedScenario, prepare
 from twin.progress import ProgressSink, silent
 from twin.results import RunResult
 from twin.scenario.load import LoadedScenario
+from twin.settlement_chain import check_nodes, open_settlement
 from twin.tables import TABLES
 from twin.versions import git_commit, versions
 
@@ -73,6 +74,7 @@ def run(
     command = rerun_command(loaded, bench, variants)
     prepared = prepare(loaded, bench)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
+    check_nodes(prepared, names)
     folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     open_folders = _create_folders(prepared, names, folder, command, replace)
     stop = StopRequest()
@@ -197,15 +199,11 @@ class _Variant:
 
     def __init__(self, run: PreparedRun, folder: RunFolder, opened: ExitStack) -> None:
         """Build the organs; what must be closed again is entered into ``opened``."""
-        from adapters.chain.factory import open_chain
         from twin.organs import build
 
-        s = run.scenario
         self.run, self.folder = run, folder
         # the chain's process starts first: it imports its libraries while the simulation runs
-        self.chain = open_chain(
-            s.settlement.chain, market_id=f"{s.name}/{run.name}", start_s=int(s.start.timestamp())
-        )
+        self.chain = open_settlement(run)
         opened.callback(self.chain.close)
         self.bench = self._open_bench(opened)
         self.organs = build(run, folder, self.chain, self.bench)

@@ -160,12 +160,21 @@ def check_node(node: Node, keys: KeyRing, options: RpcOptions) -> None:
         raise ChainInputError(
             f"the node at {shown(options.url)} is of chain {chain_id}, expected {options.chain_id}"
         )
-    if node.balance_wei(keys.operator.address) > 0:
-        return
-    if options.development and node.has_time_control():
+    problem = funds_problem(node, keys)
+    if problem and options.development and node.has_time_control():
         node.request("anvil_setBalance", keys.operator.address, hex(10**24))
-        return
-    raise ChainInputError(f"the operator {keys.operator.address} has no funds for gas on chain {chain_id}")
+    elif problem:
+        raise ChainInputError(problem[0])
+
+
+def funds_problem(node: Node, keys: KeyRing) -> list[str]:
+    """What is wrong where the operator cannot pay for gas: one sentence, or none."""
+    if node.balance_wei(keys.operator.address) > 0:
+        return []
+    return [
+        f"the operator {keys.operator.address} has no funds for gas on chain {node.chain_id()}: "
+        "send it some of the chain's own coin"
+    ]
 
 
 def _deployment(
