@@ -1,10 +1,22 @@
 """From accepted energy per order to rows of fills."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from market.orders import FILL_DTYPE, POOL, Fills, Orders
+
+_RAW = np.dtype((np.void, FILL_DTYPE.itemsize))
+
+
+def joined(parts: Sequence[Fills]) -> Fills:
+    """Return the fills of all parts, one after the other.
+
+    As raw bytes: numpy works out the common type of structured arrays in Python, field by field and part by part.
+    """
+    return np.concatenate([np.ascontiguousarray(part).view(_RAW) for part in parts]).view(FILL_DTYPE)
 
 
 @njit(cache=True)

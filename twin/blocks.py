@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray
+from market.fills import joined
 from market.orders import BUY, DEVICE_NAMES, SELL, SUPPLIER
-from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_base_of, worst_of
+from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_base_of, worst_of, worst_step
 from twin.ledger import Entry, sales_wh
 from twin.operator import Decided
 from twin.participants import Participants
 from twin.plant import WITH, PlantStep
+from twin.scenario.limits_section import LimitsSection
 
 Columns = dict[str, Any]
 
@@ -42,8 +44,12 @@ class Recorded:
 class Block:
     """Consecutive intervals of one run; all have the same number of steps."""
 
-    def __init__(self, recorded: list[Recorded], feeder: Feeder, people: Participants) -> None:
+    def __init__(
+        self, recorded: list[Recorded], feeder: Feeder, people: Participants, limits: LimitsSection | None = None
+    ) -> None:
+        """Bind recorded intervals; ``limits`` decide which of several steps is an interval's worst."""
         self.recorded = recorded
+        self._limits = limits or LimitsSection()
         self._feeder = feeder
         self._people = people
         self._names = np.array(people.names)
@@ -92,7 +98,7 @@ class Block:
         if not rows:
             return {}
         sessions = [r.decided.accepted.session for r in rows]
-        fills = np.concatenate([s.fills for s in sessions])
+        fills = joined([s.fills for s in sessions])
         offered = [s.intent.orders["energy_wh"][s.order_rows] for s in sessions]
         party = fills["counterparty"]
         counterparty = np.where(party == SUPPLIER, "supplier", "pool").astype(object)
@@ -136,12 +142,18 @@ class Block:
         return columns
 
     def grid_states(self) -> Columns:
-        """Columns of grid_states.parquet: the plant with trades at each interval's last step."""
-        last = [r.steps[-1].state for r in self.recorded]
+        """Columns of grid_states.parquet: the plant with trades at the worst step of each interval.
+
+        One moment for all elements, so that what is shown together was so at the same time.
+        """
+        at = [worst_step(r.readings, self._limits) for r in self.recorded]
+        worst = [r.steps[i].state for r, i in zip(self.recorded, at, strict=True)]
         return {
             "interval": [r.interval for r in self.recorded],
-            "v_pu": np.array([s.v_pu[WITH] for s in last], dtype=np.float32),
-            "loading_percent": np.array([s.loading_percent[WITH] for s in last], dtype=np.float32),
+            "v_pu": np.array([s.v_pu[WITH] for s in worst], dtype=np.float32),
+            "loading_percent": np.array([s.loading_percent[WITH] for s in worst], dtype=np.float32),
+            "step": at,
+            "steps": [len(r.steps) for r in self.recorded],
         }
 
 

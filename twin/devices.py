@@ -1,6 +1,6 @@
 """All devices of the run: the native fleet, with any role served by a bench instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +33,7 @@ class DeviceStep:
 
 
 def role_specs(people: Participants) -> list[RoleSpec]:
-    """Nameplates of every role that a bench may serve: '<participant>.battery' and '<participant>.pv'."""
+    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv' and '.meter'."""
     specs: list[RoleSpec] = []
     for row, name in enumerate(people.names):
         if people.battery_wh[row] > 0:
@@ -49,6 +49,8 @@ def role_specs(people: Participants) -> list[RoleSpec]:
             )
         if people.pv_rated_w[row] > 0:
             specs.append(RoleSpec(f"{name}.pv", "pv_inverter", float(people.pv_rated_w[row])))
+        most_w = people.load_p_rated_w[row] + people.ev_p_w[row] + people.battery_p_w[row]
+        specs.append(RoleSpec(f"{name}.meter", "meter", float(max(most_w, people.pv_rated_w[row], 1000.0))))
     return specs
 
 
@@ -87,6 +89,7 @@ class Devices:
         self._zero_wh: dict[str, float] = {}  # per role: where its counter stood at the start
         self._booked_wh: dict[str, float] = {}  # per role: net energy that was booked so far
         self._never = np.zeros(people.n, dtype=np.bool_)
+        self.bad_by_fault = 0  # participant-steps whose bad reading a scheduled fault explains
 
     def _role_rows(self, roles: tuple[str, ...]) -> list[tuple[str, str, int]]:
         rows = {name: row for row, name in enumerate(self._people.names)}
@@ -97,9 +100,7 @@ class Devices:
 
         ``v_pu`` (n_bus,) are the plant's voltages of the step before, for a bench that is coupled to them.
         """
-        load_w, load_var, pv_w = (
-            f(step) for f in (self._profiles.load_w, self._profiles.load_var, self._profiles.pv_w)
-        )
+        load_w, load_var, pv_w = self._profiles.at(step)
         state, points = self.state, decided.accepted.set_points
         args = (load_w, load_var, pv_w, self._step_s)
         flows = dispatch(self._people, state, points, *args)
@@ -126,11 +127,17 @@ class Devices:
         wire, bad = self._never.copy(), self._never.copy()
         soc = np.full(self._people.n, np.nan)
         counted = np.zeros(self._people.n)  # energy by register, of the devices that have one
+        explained: dict[int, bool] = {}
         for role, kind, row in self._roles:
             sample = samples[role]
             if self._on_sample is not None:
                 self._on_sample(step, role, sample)
             wire[row] |= sample.wire
+            if sample.quality is not Quality.GOOD:
+                explained[row] = explained.get(row, True) and sample.scheduled
+            if kind == "meter":
+                bad[row] |= sample.quality is not Quality.GOOD
+                continue
             column = battery if kind == "battery" else pv
             if sample.quality is not Quality.GOOD:
                 bad[row] = True
@@ -142,11 +149,24 @@ class Devices:
                 soc[row] = sample.soc
             assumed_wh = self._energy_wh(column[row])
             counted[row] += self._counted_wh(role, sample, assumed_wh) - assumed_wh
+        self.bad_by_fault += sum(explained.values())
         p = pv - flows.load_w - flows.ev_w + battery
         done = replace(
             flows, p_gen_w=p, pv_w=pv, battery_w=battery, pv_curtailed_w=np.maximum(sun_w - pv, 0.0)
         )
-        return done, p * (self._step_s / 3600.0) + counted, soc, wire, bad
+        metered = p * (self._step_s / 3600.0) + counted
+        self._metered(samples, p, metered)
+        return done, metered, soc, wire, bad
+
+    def _metered(self, samples: Mapping[str, Sample], p_w: FloatArray, metered_wh: FloatArray) -> None:
+        """Let the meter at the connection point decide where a bench has one."""
+        for role, kind, row in self._roles:
+            if kind != "meter":
+                continue
+            if samples[role].quality is Quality.GOOD:
+                metered_wh[row] = self._counted_wh(role, samples[role], self._energy_wh(p_w[row]))
+            else:
+                self._booked_wh[role] = self._booked_wh.get(role, 0.0) + metered_wh[row]
 
     def _energy_wh(self, p_w: float) -> float:
         return p_w * (self._step_s / 3600.0)
@@ -165,6 +185,14 @@ class Devices:
         self._booked_wh[role] = counted_wh
         return step_wh
 
+    def _rest_w(self, flows: Flows, row: int) -> float:
+        """What flows at a connection point apart from devices of the bench, in W into the grid."""
+        native_w = float(flows.p_gen_w[row])
+        for _, kind, where in self._roles:
+            if where == row and kind != "meter":
+                native_w -= float((flows.battery_w if kind == "battery" else flows.pv_w)[row])
+        return native_w
+
     def _commands(
         self, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None
     ) -> tuple[dict[str, Command], dict[str, Ambient]]:
@@ -172,6 +200,9 @@ class Devices:
         ambient: dict[str, Ambient] = {}
         for role, kind, row in self._roles:
             v = 1.0 if v_pu is None else float(v_pu[self._bus_of[row]])
+            if kind == "meter":  # the bench adds what its own devices do
+                ambient[role] = Ambient(p_available_w=self._rest_w(flows, row), v_pu=v)
+                continue
             ambient[role] = Ambient(p_available_w=float(sun_w[row]), v_pu=v)
             if kind == "battery":
                 commands[role] = Command(float(flows.battery_w[row]))

@@ -137,12 +137,22 @@ class Profiles:
         self._p, self._q, self._pv = (np.asarray(x, dtype=np.float64) for x in (table.p, table.q, table.pv))
         if self._pv.shape[1] == 0:
             self._pv = np.zeros((len(self._p), 1))
+        nothing = np.zeros(0)
+        self._last = -self._before - 1, (nothing, nothing, nothing)
 
     def _mean(self, table: FloatArray, step: int, columns: IntArray) -> FloatArray:
         rows = self._rows[step + self._before]
         if len(rows) == 1:
             return np.asarray(table[rows[0]][columns])
         return np.asarray(table[rows].mean(axis=0)[columns])
+
+    def at(self, step: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Load in W, load in var and PV in W of a step; (n,) each. The last step is kept: devices ask for what the
+        forecast was made from.
+        """
+        if step != self._last[0]:
+            self._last = step, (self.load_w(step), self.load_var(step), self.pv_w(step))
+        return self._last[1]
 
     def load_w(self, step: int) -> FloatArray:
         """Active load of step ``step`` (of ``step_s``), >= 0; (n,)."""
@@ -160,7 +170,7 @@ class Profiles:
         """Load in W, load in var and PV in W, means over a market interval (negative: before the run); (n,) each."""
         steps = range(interval * self._per_interval, (interval + 1) * self._per_interval)
         if len(steps) == 1:
-            return self.load_w(steps[0]), self.load_var(steps[0]), self.pv_w(steps[0])
+            return self.at(steps[0])
         k = len(steps)
         return (
             sum((self.load_w(s) for s in steps), np.zeros(self._people.n)) / k,

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
-from adapters.grid.feeder import FloatArray, IntArray
+from adapters.grid.feeder import IntArray
+from market.fills import joined
 from market.mechanism import Mechanism, Payment, Tariff
-from market.orders import BATTERY, BUY, EV, PV, SELL, SUPPLIER, Fills, Orders, empty_fills
+from market.orders import BATTERY, EV, PV, SUPPLIER, Fills, Orders, empty_fills
 from market.pool_study import PoolStudy
 from twin.agents import Intent
 from twin.comparison import Comparison
@@ -70,15 +72,54 @@ class TradingDesk:
             return Session(intent, fills, None, tariff, 0, rows)
         # ids rise within a book, so the fill's order is found by search
         local = np.searchsorted(orders["id"], clearing.fills["order_id"])
-        left = orders["energy_wh"] - np.bincount(local, clearing.fills["energy_wh"], len(orders)).astype(
-            np.int64
+        upstream, rows = supplier_fills(orders, _left_wh(orders, local, clearing.fills), tariff)
+        return Session(
+            intent,
+            joined((clearing.fills, upstream)),
+            clearing.price_micro_per_kwh,
+            tariff,
+            clearing.residue_micro,
+            np.concatenate((local, rows)),
+            clearing.payments,
         )
-        upstream, rows = supplier_fills(orders, left, tariff)
-        fills = np.concatenate((clearing.fills, upstream))
-        price = clearing.price_micro_per_kwh
-        order_rows = np.concatenate((local, rows))
-        residue = clearing.residue_micro
-        return Session(intent, fills, price, tariff, residue, order_rows, clearing.payments)
+
+
+@njit(cache=True)
+def _left_wh(orders, rows, fills):  # type: ignore[no-untyped-def]
+    """Energy of each order that its fills do not take; ``rows`` is the order's row per fill."""
+    left = np.empty(orders.size, dtype=np.int64)
+    for i in range(orders.size):
+        left[i] = orders[i]["energy_wh"]
+    for j in range(fills.size):
+        left[rows[j]] -= fills[j]["energy_wh"]
+    return left
+
+
+@njit(cache=True)
+def _supplier_rows(orders, left_wh, retail, feed_in, fills, rows):  # type: ignore[no-untyped-def]
+    """Write a fill and its order's row for every flexible rest whose limit the supplier meets; return how many."""
+    count = 0
+    for i in range(orders.size):
+        order = orders[i]
+        if not order["flexible"] or left_wh[i] <= 0:
+            continue
+        buys, limit = order["side"] < 0, order["price_micro_per_kwh"]
+        if limit < retail if buys else limit > feed_in:
+            continue
+        fill = fills[count]
+        fill["order_id"] = order["id"]
+        fill["participant"] = order["participant"]
+        fill["side"] = order["side"]
+        fill["device"] = order["device"]
+        fill["flexible"] = True
+        fill["counterparty"] = SUPPLIER
+        fill["energy_wh"] = left_wh[i]
+        fill["price_micro_per_kwh"] = retail if buys else feed_in
+        fill["limit_micro_per_kwh"] = limit
+        fill["interval"] = order["interval"]
+        rows[count] = i
+        count += 1
+    return count
 
 
 def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> tuple[Fills, IntArray]:
@@ -89,37 +130,25 @@ def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> tuple[F
     Returns:
         The fills, and the row of each one's order.
     """
-    if not orders["flexible"].any():
-        return empty_fills(), np.zeros(0, dtype=np.int64)
-    buys = (orders["side"] == BUY) & (orders["price_micro_per_kwh"] >= tariff.retail_micro_per_kwh)
-    sells = (orders["side"] == SELL) & (orders["price_micro_per_kwh"] <= tariff.feed_in_micro_per_kwh)
-    rows = np.flatnonzero((buys | sells) & orders["flexible"] & (left_wh > 0))
-    fills = empty_fills(len(rows))
-    if len(rows) == 0:
-        return fills, rows
-    for name in ("participant", "side", "device", "flexible", "interval"):
-        fills[name] = orders[name][rows]
-    fills["order_id"] = orders["id"][rows]
-    fills["limit_micro_per_kwh"] = orders["price_micro_per_kwh"][rows]
-    fills["counterparty"] = SUPPLIER
-    fills["energy_wh"] = left_wh[rows]
-    price = np.where(fills["side"] == BUY, tariff.retail_micro_per_kwh, tariff.feed_in_micro_per_kwh)
-    fills["price_micro_per_kwh"] = price
-    return fills, rows
+    fills, rows = empty_fills(len(orders)), np.empty(len(orders), dtype=np.int64)
+    prices = np.int64(tariff.retail_micro_per_kwh), np.int64(tariff.feed_in_micro_per_kwh)
+    count = _supplier_rows(orders, left_wh, *prices, fills, rows)
+    return fills[:count], rows[:count]
+
+
+@njit(cache=True)
+def _extra_w(fills, accepted_wh, per_hour, n):  # type: ignore[no-untyped-def]
+    """Accepted change of power per device kind and participant, W positive into the grid; (4, n)."""
+    extra = np.zeros((4, n))
+    for i in range(fills.size):
+        fill = fills[i]
+        if fill["flexible"]:
+            extra[fill["device"], fill["participant"]] += accepted_wh[i] * per_hour * fill["side"]
+    return extra
 
 
 def accepted_set_points(session: Session, accepted_wh: IntArray, interval_s: int) -> Accepted:
     """Turn accepted energy per fill into changes of power per participant and device."""
-    fills, n = session.fills, len(session.intent.p_base_w)
-    power = accepted_wh * fills["flexible"] * (3600.0 / interval_s)
-
-    def per_participant(device: int) -> FloatArray:
-        mine = fills["device"] == device
-        return np.asarray(
-            np.bincount(fills["participant"][mine], power[mine] * fills["side"][mine], minlength=n),
-            dtype=np.float64,
-        )
-
-    ev_extra = -per_participant(EV)
-    points = session.intent.set_points(ev_extra, per_participant(BATTERY), per_participant(PV))
+    extra = _extra_w(session.fills, accepted_wh, 3600.0 / interval_s, len(session.intent.p_base_w))
+    points = session.intent.set_points(-extra[EV], extra[BATTERY], extra[PV])
     return Accepted(session, accepted_wh, points)

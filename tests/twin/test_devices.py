@@ -32,11 +32,7 @@ def people(make_people):
 
 
 def weather(load=0.0, pv=(0.0, 0.0, 0.0)):
-    return SimpleNamespace(
-        load_w=lambda step: np.full(3, load),
-        load_var=lambda step: np.zeros(3),
-        pv_w=lambda step: np.array(pv),
-    )
+    return SimpleNamespace(at=lambda step: (np.full(3, load), np.zeros(3), np.array(pv)))
 
 
 def decided(points):
@@ -49,7 +45,7 @@ def devices(people, bench, profiles=None, seen=None):
 
 
 def test_roles_carry_nameplates_and_nothing_else(people):
-    battery, pv = role_specs(people)
+    battery, _, pv, *meters = role_specs(people)
     assert (battery.role, battery.kind, battery.p_max_w, battery.capacity_wh, battery.soc_initial) == (
         "h0.battery",
         "battery",
