@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any, Self, TypeVar
 
 from adapters.modbus.errors import ModbusError
 from adapters.modbus.register_map import load_map
+from rigs.arming import aggregate_breach
 from rigs.bench_file import BenchFile, DeviceSection, find_map
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
-from rigs.errors import NotArmedError, RigError
-from rigs.faults import Fault, FaultFinding, FaultWatch
+from rigs.errors import RigError
+from rigs.fault_watch import FaultWatch
+from rigs.faults import Fault, FaultFinding
 from rigs.gate_rules import GateMemory, today
+from rigs.independent_meter import doubted, meter_check
 from rigs.journal import RigJournal
 from rigs.links import emulator_config
 from rigs.live import LiveDevice, LiveTiming
@@ -30,7 +34,6 @@ from rigs.wire import WireDevice
 T = TypeVar("T")
 _SAFE_S = 20.0
 _CLOSE_S = 30.0
-_LONGEST_ARMING_S = 8 * 3600
 _BREATH_S, _SILENCE_S = 0.5, 2.0
 
 
@@ -65,29 +68,18 @@ class OpenBench:
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
         self._time_s = 0
         self._closed = False
+        self._meters = meter_check(bench, specs)
 
     def open(self) -> None:
         """Start and open everything; on trouble close what was opened and raise."""
         self._thread.start()
         try:
-            self._check_arming()
             for role, section in self._file.devices.items():
                 self._prepare(role, section)
             self._run(self._open_all())
         except BaseException as error:
             self._tear_down(error)
             raise
-
-    def _check_arming(self) -> None:
-        for role, seconds in self._arm.items():
-            section = self._file.devices.get(role)
-            if section is None or section.driver != "modbus":
-                raise NotArmedError(f"{role}: only a real device of this bench can be armed for a time")
-            if section.mode == "observe" or not 0 < seconds <= _LONGEST_ARMING_S:
-                raise NotArmedError(
-                    f"{role}: arming needs mode: shadow in the bench and a time of at most "
-                    f"{_LONGEST_ARMING_S} s; got mode {section.mode}, {seconds} s"
-                )
 
     def _prepare(self, role: str, section: DeviceSection) -> None:
         spec = self._specs[role]
@@ -108,7 +100,7 @@ class OpenBench:
             section,
             process,
             memory,
-            self.log.note,
+            self._note,
             self._file.coupling == "quasi_static",
             self._arm.get(role),
             load_map(find_map(section.map, self._folder)) if section.map else None,
@@ -124,15 +116,35 @@ class OpenBench:
         if self._closed:
             raise RigError(f"bench {self.name} is closed")
         self._time_s = time_s + step_s
+        self._watch.begins(time_s, step_s)
         samples: dict[str, Sample] = {}
         for role, device in self._memory.items():
             safe = Command(self._file.devices[role].safe.p_set_w)
             samples[role] = device.step(step_s, commands.get(role, safe), ambient.get(role, Ambient()))
         if self._wired:
-            samples |= self._run(self._step_wired(time_s, step_s, commands, ambient))
+            self._run(self._step_wired(time_s, step_s, commands, ambient, samples))
+        self._doubt(time_s + step_s, samples, ambient)
         for role, sample in samples.items():
-            self._watch.saw(role, time_s + step_s, sample.quality is Quality.GOOD, sample.note)
+            if sample.quality is not Quality.GOOD and self._watch.explains(role, self._time_s):
+                samples[role] = replace(sample, scheduled=True)
+            wired = self._wired.get(role)
+            self._watch.saw(role, self._time_s, sample, None if wired is None else wired.true_w)
         return {role: samples[role] for role in self.roles}
+
+    def _doubt(self, now_s: int, samples: dict[str, Sample], ambient: Mapping[str, Ambient]) -> None:
+        """Mark what an independent meter contradicts; a device in doubt gets no new set point."""
+        if not self._meters.meters:
+            return
+        other_w = {role: here.p_available_w for role, here in ambient.items()}
+        doubts = self._meters.contradictions(now_s, samples, other_w)
+        for role, device in self._wired.items():
+            if device.gate is not None:
+                device.gate.doubt = doubts.get(role, "")
+        samples |= {role: doubted(samples[role], text) for role, text in doubts.items()}
+
+    def _note(self, kind: str, content: Mapping[str, Any]) -> None:
+        self.log.note(kind, content)
+        self._watch.heard(kind, content)
 
     def inject(self, role: str, do: str, **message: Any) -> Mapping[str, Any]:
         """Send a fault to the emulated device of a role, e.g. ``inject(role, "lie", scale=2.0,
@@ -209,32 +221,36 @@ class OpenBench:
             self._tasks.append(asyncio.create_task(self._supervisor.breathe(_BREATH_S)))
 
     async def _step_wired(
-        self, time_s: int, step_s: int, commands: dict[str, Command], ambient: dict[str, Ambient]
-    ) -> dict[str, Sample]:
-        for role, reason in self._aggregate_breach(commands).items():
-            if (gate := self._wired[role].gate) is not None:
-                gate.latch(reason)
-        work = []
-        for role, device in self._wired.items():
-            command = commands.get(role, Command(device.section.safe.p_set_w))
-            here = ambient.get(role, Ambient())
-            if role in self._live:
-                work.append(_live_step(self._live[role], command, here))
-            else:
-                work.append(device.step(time_s, step_s, command, here))
-        samples = await asyncio.gather(*work)
-        return dict(zip(self._wired, samples, strict=True))
+        self,
+        time_s: int,
+        step_s: int,
+        commands: dict[str, Command],
+        ambient: dict[str, Ambient],
+        samples: dict[str, Sample],
+    ) -> None:
+        """Step all devices, then the meters behind which they stand: those see what really flowed."""
+        orders_w = {role: commands[role].p_set_w for role in self._wired if role in commands}
+        if reason := aggregate_breach(self._file, orders_w):
+            for device in self._wired.values():
+                if device.gate is not None:
+                    device.gate.latch(reason)
 
-    def _aggregate_breach(self, commands: dict[str, Command]) -> dict[str, str]:
-        """Return role to reason where the sum of all orders breaks the bench's aggregate limits."""
-        if self._file.aggregate is None:
-            return {}
-        least_w, most_w = self._file.aggregate.p_gen_w
-        sum_w = sum(commands[role].p_set_w for role in self._wired if role in commands)
-        if least_w <= sum_w <= most_w:
-            return {}
-        reason = f"the sum of all set points, {sum_w} W, lies outside {least_w} .. {most_w} W"
-        return dict.fromkeys(self._wired, reason)
+        def step(role: str, here: Ambient) -> Coroutine[Any, Any, Sample]:
+            device = self._wired[role]
+            command = commands.get(role, Command(device.section.safe.p_set_w))
+            if role in self._live:
+                return _live_step(self._live[role], command, here)
+            return device.step(time_s, step_s, command, here)
+
+        devices = [role for role in self._wired if role not in self._meters.meters]
+        done = await asyncio.gather(*(step(role, ambient.get(role, Ambient())) for role in devices))
+        samples |= dict(zip(devices, done, strict=True))
+        meters = [role for role in self._wired if role in self._meters.meters]
+        if meters:
+            true_w = {role: device.true_w for role, device in self._wired.items()}
+            seen = {m: self._meters.flow(m, ambient.get(m, Ambient()), samples, true_w) for m in meters}
+            done = await asyncio.gather(*(step(role, seen[role]) for role in meters))
+            samples |= dict(zip(meters, done, strict=True))
 
     def timing(self) -> dict[str, LiveTiming]:
         """Return how well each polled device kept its time."""

@@ -15,6 +15,7 @@ from rigs.bench_sections import (
     EmulatedSection,
     IdentitySection,
     LimitsSection,
+    MeterSection,
     NameplateSection,
     SafeSection,
     SerialSection,
@@ -25,7 +26,15 @@ from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
 from rigs.yaml_source import KeyPath, YamlSource, describe, read_yaml
 
-__all__ = ["BenchFile", "DeviceSection", "find_map", "load_bench", "nameplate_range", "nameplate_roles"]
+__all__ = [
+    "BenchFile",
+    "DeviceSection",
+    "find_map",
+    "is_lockstep",
+    "load_bench",
+    "nameplate_range",
+    "nameplate_roles",
+]
 
 _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (): BenchFile,
@@ -35,6 +44,7 @@ _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     ("devices", "*", "safe"): SafeSection,
     ("devices", "*", "nameplate"): NameplateSection,
     ("devices", "*", "identity"): IdentitySection,
+    ("devices", "*", "meter"): MeterSection,
     ("devices", "*", "timing"): TimingSection,
     ("devices", "*", "tls"): TlsSection,
     ("devices", "*", "serial"): SerialSection,
@@ -112,7 +122,15 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
             problems.append(source.problem(where, f"the scenario has no such role; {hint}"))
             continue
         plate = device.nameplate
-        if plate is not None and (plate.kind, plate.p_max_w) != (spec.kind, spec.p_max_w):
+        alike = (
+            plate is not None
+            and (plate.kind == spec.kind)
+            and (
+                spec.kind == "meter"
+                or plate.p_max_w == spec.p_max_w  # any meter that can carry the connection fits
+            )
+        )
+        if plate is not None and not alike:
             problems.append(
                 source.problem(
                     (*where, "nameplate"),
@@ -136,6 +154,11 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                 )
             )
     return problems
+
+
+def is_lockstep(device: DeviceSection) -> bool:
+    """Tell whether a device's time passes only when it is told."""
+    return device.driver == "emulated" and device.emulated.clock == "lockstep"
 
 
 def find_map(name: str, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 A bench never mentions price, time or market; a scenario never mentions a host, a port or a register.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -104,6 +105,39 @@ class EmulatedSection(Section):
     clock: Literal["lockstep", "wall"] = Field("lockstep", description="Simulated or wall-clock time.")
 
 
+class MeterSection(Section):
+    """What is known of the meter that a device's readings come from. Its uncertainty bounds what they prove."""
+
+    accuracy_class: float = Field(
+        1.0, gt=0, le=10, description="IEC 62053 class: greatest error in percent of the reading."
+    )
+    ct_ratio: float = Field(
+        1.0,
+        gt=0,
+        le=1e4,
+        description="Current transformer, primary per secondary, where the registers are secondary.",
+    )
+    vt_ratio: float = Field(1.0, gt=0, le=1e4, description="Voltage transformer, primary per secondary.")
+    calibrated: date | None = Field(None, description="Date of the last calibration.")
+    calibrated_for_days: int = Field(
+        1461, ge=1, description="How long a calibration holds; a meter beyond it proves nothing."
+    )
+    clock_offset_s: float = Field(
+        0.0,
+        ge=-3600,
+        le=3600,
+        description="The meter's clock less the harness's; its samples are that much older.",
+    )
+    effect_within_s: Seconds = Field(
+        10.0, description="Wall-clock time: how long meter and devices may disagree after a change."
+    )
+
+    @property
+    def share(self) -> float:
+        """Greatest error as a share of the reading."""
+        return self.accuracy_class / 100
+
+
 class DeviceSection(Section):
     """The device that serves one role."""
 
@@ -148,6 +182,9 @@ class DeviceSection(Section):
         15.0,
         gt=0,
         description="Wall-clock mode: without a step or an answer for so long, the device is made safe.",
+    )
+    meter: MeterSection = Field(
+        default_factory=MeterSection, description="Facts about the device's own meter."
     )
     timing: TimingSection = Field(default_factory=TimingSection)
     emulated: EmulatedSection = Field(default_factory=EmulatedSection)

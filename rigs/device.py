@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    from rigs.faults import FaultFinding
 
 DeviceKind = Literal["pv_inverter", "battery", "ev_charger", "meter"]
 
@@ -72,6 +75,7 @@ class Sample:
     age_s: float
     wire: bool
     note: str = ""
+    scheduled: bool = False  # a fault that the scenario scheduled explains the quality
 
 
 class Bench(Protocol):
@@ -87,6 +91,10 @@ class Bench(Protocol):
         Devices are served concurrently; results do not depend on their order. A device that does not answer in
         time gives a sample of quality BAD; a bench that can no longer be trusted raises ``rigs.errors.RigError``.
         """
+        ...
+
+    def findings(self) -> "tuple[FaultFinding, ...]":
+        """Return what became of every scheduled fault."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -48,42 +48,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class FaultFinding:
-    """What became of a fault: noticed after how long (None: not by the readings alone), and what was done."""
+    """What became of a fault.
+
+    ``noticed_after_s`` None: never; ``recovered_after_s`` None: not within the run. ``handled`` says whether the
+    harness did as it should, and ``why`` not where it did not: a fault is noticed, or every value read while it
+    lasted was right; no wrong value is ever believed; good values come back when it is over.
+    """
 
     fault: Fault
     noticed_after_s: float | None
     notice: str
     done: str
     recovered_after_s: float | None
-
-
-class FaultWatch:
-    """Follows the samples of a bench and tells, per fault, when it was noticed and when all was well
-    again."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        self._faults = faults
-        self._noticed: dict[Fault, tuple[float, str]] = {}
-        self._recovered: dict[Fault, float] = {}
-
-    def saw(self, role: str, now_s: float, good: bool, note: str) -> None:
-        """Book the sample of a step that ended at ``now_s``."""
-        for fault in self._faults:
-            if fault.role != role or not fault.from_s <= now_s:
-                continue
-            if not good:
-                self._noticed.setdefault(fault, (now_s - fault.from_s, note))
-            elif fault not in self._recovered and not now_s < fault.until_s:
-                self._recovered[fault] = now_s - fault.until_s
-
-    def findings(self) -> tuple[FaultFinding, ...]:
-        """Return one finding per fault, in their order."""
-        found = []
-        for fault in self._faults:
-            after_s, notice = self._noticed.get(fault, (None, "within what the readings allow"))
-            if after_s is None:
-                done = "nothing: good values kept coming"
-            else:
-                done = "sample marked bad, last counters kept, set point left to the device's own timer"
-            found.append(FaultFinding(fault, after_s, notice, done, self._recovered.get(fault)))
-        return tuple(found)
+    believed_wrong: int = 0  # good samples that were not the truth
+    handled: bool = True
+    why: str = ""

@@ -5,19 +5,21 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rigs.arming import arming_problems
 from rigs.bench import OpenBench
 from rigs.bench_file import load_bench
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
 
 
-def check_bench(path: Path, roles: Sequence[RoleSpec]) -> list[str]:
-    """Return every problem of a bench file for these roles; nothing is started or opened."""
+def check_bench(path: Path, roles: Sequence[RoleSpec], arm: Mapping[str, float] | None = None) -> list[str]:
+    """Return every problem of a bench file for these roles, and of arming some of them; nothing is started or
+    opened."""
     try:
         bench = load_bench(path, roles)
     except BenchFileError as error:
         return list(error.problems)
-    problems = []
+    problems = arming_problems(bench, arm or {})
     for role, device in bench.devices.items():
         port = device.emulated.port
         if device.driver == "emulated" and port and not _free(port):
@@ -52,7 +54,7 @@ def open_bench(
         RigError: a device did not start, does not answer or is not the one named; all others are closed
         again.
     """
-    if problems := check_bench(path, roles):
+    if problems := check_bench(path, roles, arm):
         raise BenchFileError(problems)
     specs = {r.role: r for r in roles}
     bench = OpenBench(

@@ -61,6 +61,8 @@ class WireDevice:
         self._last: Sample | None = None
         self._last_at_s = 0.0
         self._before: Sample | None = None
+        self._true_wh = 0.0
+        self.true_w: float | None = None  # what an emulated device says, beside its registers, really flowed
 
     async def open(self) -> None:
         """Start what is to be started, connect, discover, check identity and nameplate, build the gate."""
@@ -110,7 +112,8 @@ class WireDevice:
             before is not None
         ):  # the same device again: what was proven stays proven, what it holds is unknown
             self.gate.soc, self.gate.proven = before.soc, before.proven
-            self.gate.rules = before.rules
+            self.gate.rules, self.gate.doubt = before.rules, before.doubt
+            self.gate.link_returned()
         elif self._proves:
             await self.gate.prove_reversion(self._wait)
             self.gate.soc = (await self._read_once()).soc
@@ -123,7 +126,8 @@ class WireDevice:
     async def _wait(self, seconds: float) -> None:
         """Let the device's own time pass before the run begins."""
         if self.emulator is not None and self.lockstep:
-            await self.emulator.ask("advance", step_s=seconds)
+            told = await self.emulator.ask("advance", step_s=seconds)
+            self._true_wh = float(told["true_wh"])
             await self.emulator.ask("zero")
         else:
             await asyncio.sleep(seconds)
@@ -168,7 +172,11 @@ class WireDevice:
             )
         note = await self.write(command.p_set_w, time_s)
         v_pu = ambient.v_pu if self._quasi_static else 1.0
-        await self.emulator.ask("advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu)
+        told = await self.emulator.ask(
+            "advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu
+        )
+        self.true_w = (float(told["true_wh"]) - self._true_wh) * 3600 / step_s
+        self._true_wh = float(told["true_wh"])
         return self._consistent(await self.read(time_s + step_s, note), step_s)
 
     def _consistent(self, sample: Sample, step_s: int) -> Sample:
@@ -224,11 +232,12 @@ class WireDevice:
         if self.gate is not None:
             self.gate.soc = reading.soc
         text = "; ".join(filter(None, (note, reading.trouble)))
+        ratio = self.section.meter.ct_ratio * self.section.meter.vt_ratio
         return Sample(
-            reading.p_gen_w,
-            reading.q_gen_var,
-            reading.export_wh,
-            reading.import_wh,
+            ratio * reading.p_gen_w,
+            ratio * reading.q_gen_var,
+            ratio * reading.export_wh,
+            ratio * reading.import_wh,
             reading.soc,
             Quality.BAD if text else Quality.GOOD,
             0.0,

@@ -30,15 +30,19 @@ class WriteGate:
     journal: Journal = lambda kind, content: None
     soc: float = math.nan  # as last read back
     proven: bool = False  # the reversion timer was seen to work in this run
+    doubt: str = ""  # why the effect of what was sent is not believed, by an independent meter
     _sent_w: float = field(default=math.nan, repr=False)
     _sent_at_s: float = field(default=-math.inf, repr=False)
     _fresh_at_s: float = field(default=-math.inf, repr=False)
     _prepared: bool = field(default=False, repr=False)
+    _returned: bool = field(default=False, repr=False)  # the link came back, nothing was written since
 
     async def order(self, p_w: float, time_s: float) -> Decision:
         """Order a power. Never raises for a limit: the decision says what happened, and a breach latches."""
         if refusal := self._refusal(p_w, time_s):
             return self._decide(time_s, p_w, math.nan, "rejected", refusal)
+        if self.doubt:
+            return self._decide(time_s, p_w, self._sent_w, "held", f"the effect is in doubt: {self.doubt}")
         value_w, shaped = self._shape(p_w, time_s)
         if self._prepared and value_w == self._sent_w and not self.due(time_s):
             return self._decide(time_s, p_w, value_w, "held", shaped or "unchanged")
@@ -51,9 +55,11 @@ class WriteGate:
                 text = f"write budget of {self.rules.daily_writes} requests a day is used up"
                 return self._decide(time_s, p_w, self._sent_w, "held", text)
             self.memory.count_writes(requests)
+        anew = self._returned
         outcome, reason = await self._send(self.writer, value_w)
         if outcome == "sent":
             self._remember(value_w, time_s)
+            shaped = shaped or ("written anew" if anew else "")
         return self._decide(time_s, p_w, value_w, outcome, reason or shaped)
 
     def due(self, time_s: float) -> bool:
@@ -124,7 +130,7 @@ class WriteGate:
 
     def link_returned(self) -> None:
         """Forget what the device was told: after a lost link everything is written anew."""
-        self._prepared = False
+        self._prepared, self._returned = False, True
         self._sent_w = math.nan
         if self.writer is not None:
             self.writer.held.clear()
@@ -197,6 +203,7 @@ class WriteGate:
         if value_w != self._sent_w:
             self._sent_at_s = time_s
         self._sent_w, self._fresh_at_s, self._prepared = value_w, time_s, True
+        self._returned = False
 
     def _decide(
         self, time_s: float, asked_w: float, sent_w: float, outcome: Outcome, reason: str

@@ -8,7 +8,9 @@ CHECK_WORDS = {
     "power_flow": "power flows solved",
     "engine_agreement": "agreement of engines",
     "device_data": "data of devices on a wire",
+    "fault_handling": "faults noticed and handled",
     "money": "money sums to zero",
+    "settlement": "batches on chain",
 }
 _WHO = {"trades": "with trades", "feeder": "without trades", "expect": "expected"}
 

@@ -5,12 +5,26 @@ from datetime import timedelta
 from typing import Any
 
 from adapters.chain.port import BatchReceipt
-from twin.attributed import attribute_episodes, describe_moment, share_rows, violation_rows, worst_moment
+from twin.attributed import (
+    KINDS,
+    AttributedEpisode,
+    attribute_episodes,
+    describe_moment,
+    share_rows,
+    violation_rows,
+    worst_moment,
+)
 from twin.billing import supply_tariff
+from twin.chain_checks import chain_checks, chain_kpis
+from twin.chain_outcome import pair
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
+from twin.fault_report import fault_check, fault_columns, findings_of
+from twin.gate.kinds import SHORT_TIME
 from twin.kpis import kpis
+from twin.lasting_rows import lasting_rows
 from twin.mechanism_report import bill_columns, comparison_record
 from twin.organs import Organs
+from twin.plant import WITH, WITHOUT
 from twin.pool_report import pool_columns, pool_records
 from twin.prepare import PreparedRun
 from twin.sentence import sentence
@@ -49,8 +63,12 @@ def judge(
     s, recorder = run.scenario, organs.recorder
     tariff = supply_tariff(s.market.bill, s.market.supplier)
     numbers = kpis(run, recorder, organs.devices, receipts) | organs.bills.kpis(tariff)
+    batches = pair(organs.settlement.batches, receipts)
+    numbers |= chain_kpis(batches, s.settlement.chain == "embedded")
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
-    checks = make_checks(Evidence(run, recorder, numbers, chain_agrees))
+    findings = findings_of(organs.bench) if run.faults.devices else ()
+    checks = make_checks(Evidence(run, recorder, numbers, chain_agrees)) + fault_check(findings, s.interval_s)
+    checks += chain_checks(batches, chain_agrees is not None)
     outcome = overall(checks)
     verdict = {
         "verdict": outcome,
@@ -71,9 +89,25 @@ def judge(
     }
     totals = recorder.totals
     tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
+    tables["faults"] = fault_columns(findings)
     tables["pools"] = pool_columns(organs.study)
     tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)
     return Judgement(numbers, verdict, tables)
+
+
+def _violations(run: PreparedRun, organs: Organs, done: list[AttributedEpisode]) -> dict[str, list[Any]]:
+    s, limits = run.scenario, run.scenario.limits
+    short = tuple(
+        kind
+        for kind in SHORT_TIME
+        if getattr(limits, f"highest_{kind}_percent") != getattr(limits, f"{kind}_percent")
+    )
+    rows = violation_rows(done, s.step_s, s.interval_s, short)
+    start_s = int(s.start.timestamp())
+    for row in lasting_rows(organs.recorder.lasting, run.feeder, start_s, s.step_s, s.interval_s):
+        for key, value in row.items():
+            rows.setdefault(key, []).append(value)
+    return rows
 
 
 def _limits(run: PreparedRun) -> dict[int, float]:

@@ -3,6 +3,7 @@
 KPI_NAMES = frozenset(
     [
         "averted_count",
+        "bad_samples_by_fault_count",
         "bad_samples_count",
         "battery_stored_change_wh",
         "batches_count",

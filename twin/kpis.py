@@ -36,6 +36,7 @@ def kpis(
         "t_model_difference_pu": _number(run.comparison.t_model.value if run.comparison.t_model else None),
         "wire_samples_count": int(n.get("wire_samples", 0)),
         "bad_samples_count": int(n.get("bad_samples", 0)),
+        "bad_samples_by_fault_count": devices.bad_by_fault,
         "forecast_mae_w": _number(n.get("forecast_error_w", 0) / max(1, recorder.last_interval + 1)),
     }
     return out

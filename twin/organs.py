@@ -54,6 +54,8 @@ class Organs:
     settlement: Settlement
     recorder: Recorder
     samples: dict[str, dict[str, Any]]
+    bench: Bench | None = None
+    disputes: Disputes | None = None
 
     def world(self, progress: ProgressSink, stop: StopRequest) -> WorldOrgans:
         """What stands behind each simulator of the world."""
@@ -109,9 +111,11 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         plant=Plant(plant_engine),
         plant_engine=plant_engine,
         gate_engine=gate_engine,
-        bookkeeper=Bookkeeper(Ledger(people.n, local, bills), settlement, s.interval_s, s.step_s, bills),
+        bookkeeper=Bookkeeper(ledger, settlement, s.interval_s, s.step_s, bills, disputes),
         bills=bills,
         settlement=settlement,
-        recorder=Recorder(folder, s, feeder, limits, people, comparison),
+        recorder=Recorder(folder, s, feeder, judged, people, comparison),
         samples=samples,
+        bench=bench,
+        disputes=disputes,
     )

@@ -236,6 +236,24 @@ GRID_STATES = pa.schema(
         ("interval", pa.int64()),
         ("v_pu", pa.list_(pa.float32())),  # order of feeder_buses.parquet
         ("loading_percent", pa.list_(pa.float32())),  # order of feeder_branches.parquet
+        ("step", pa.int64()),  # the step of the interval that is shown: the worst, where there are several
+        ("steps", pa.int64()),  # how many the interval has; 1 unless the scenario sets substep_s
+    ]
+)
+
+FAULTS = pa.schema(
+    [
+        ("target", pa.string()),  # role of the device
+        ("kind", pa.string()),
+        ("from_s", pa.float64()),  # after the start of the run
+        ("until_s", pa.float64()),
+        ("noticed_after_s", pa.float64()),  # null: never, because every value was right, or not at all
+        ("notice", pa.string()),  # by what
+        ("done", pa.string()),
+        ("recovered_after_s", pa.float64()),  # after its end; null: not within the run
+        ("believed_wrong_samples", pa.int64()),  # readings taken for good that were not the truth
+        ("handled", pa.bool_()),
+        ("why", pa.string()),  # why not, null where it was handled
     ]
 )
 
@@ -250,6 +268,7 @@ TABLES = {
     "bills": BILLS,
     "bill_lines": BILL_LINES,
     "pools": POOLS,
+    "faults": FAULTS,
     "feeder_buses": FEEDER_BUSES,
     "feeder_branches": FEEDER_BRANCHES,
     "grid_states": GRID_STATES,

@@ -239,7 +239,8 @@ def _engines(evidence: Evidence) -> Check:
 
 
 def _devices(evidence: Evidence) -> Check:
-    wire, bad = evidence.kpis["wire_samples_count"], evidence.kpis["bad_samples_count"]
+    wire, by_fault = evidence.kpis["wire_samples_count"], evidence.kpis["bad_samples_by_fault_count"]
+    bad = evidence.kpis["bad_samples_count"] - by_fault
     if evidence.run.bench is None:
         return Check(
             "device_data", "not_assessed", judged=False, detail="no bench: all devices are in memory"
@@ -251,7 +252,8 @@ def _devices(evidence: Evidence) -> Check:
         0,
         "samples",
         count=bad,
-        detail=f"{wire} participant samples came over a wire",
+        detail=f"{wire} participant samples came over a wire"
+        + (f"; {by_fault} more were bad because of scheduled faults" if by_fault else ""),
     )
 
 

@@ -33,7 +33,8 @@ class Handlers:
         if "p_available_w" in message:
             self.surroundings(message)
         self._device.advance(float(message["step_s"]))
-        return {"now_s": self._device.now_s}
+        process = self._device.process  # what really flowed, for what stands behind the same meter
+        return {"now_s": self._device.now_s, "true_wh": process.export_wh - process.import_wh}
 
     def surroundings(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Set what the sun allows and the voltage."""

@@ -30,8 +30,7 @@ class Faults:
     def add(self, fault: Mapping[str, Any]) -> None:
         """Add a fault: kind, from_s, until_s, value."""
         self._list.append(dict(fault))
-        if fault["kind"] == "lie":
-            self._device.meter.lie(float(fault["value"]), float(fault["from_s"]))
+        self._twist()
 
     def active(self, kind: str) -> float | None:
         """Return the value of an active fault of a kind, else None.
@@ -67,10 +66,7 @@ class Faults:
             if due and number not in self._rebooted:
                 self._rebooted.add(number)
                 self.reboot()
-        if (per_hour := self.active("drift")) is not None:
-            begun_s = min(f["from_s"] for f in self._list if f["kind"] == "drift")
-            hours = (self._device.now_s - begun_s) / 3600
-            self._device.meter.lie(1 + per_hour * hours, begun_s)
+        self._twist()
         if self.active("frozen") is not None:
             return
         image = self._device.image
@@ -83,6 +79,23 @@ class Faults:
                 for model_id, layout in image.layouts.items():
                     for name in _MEASURED & set(layout.points) if model_id not in (704, 123) else ():
                         image.clear(model_id, name)
+
+    def _twist(self) -> None:
+        """Let the meter register the coming step with the first lie or drift that is not over, if there was
+        ever one."""
+        twists = [f for f in self._list if f["kind"] in ("lie", "drift")]
+        if not twists:
+            return
+        now_s = self._device.now_s
+        left = [f for f in twists if f["until_s"] > now_s]
+        if not left:
+            self._device.meter.lie(1.0, now_s)
+            return
+        fault = min(left, key=lambda f: float(f["from_s"]))
+        begun_s, scale = float(fault["from_s"]), float(fault["value"])
+        if fault["kind"] == "drift":
+            scale = 1 + scale * max(0.0, now_s - begun_s) / 3600
+        self._device.meter.lie(scale, begun_s)
 
     def _factor(self, image: SunSpecImage, jump: int) -> None:
         """Let the scale factor of power lie by ``jump`` powers of ten while the registers stay."""

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from adapters.export.files import to_json, write_text_atomically
 from twin.report import words
+from twin.report.devices import devices_context
 from twin.report.feeder import feeder_payload
 from twin.report.mechanisms import mechanisms_context, mechanisms_payload
 from twin.report.people import people_context, people_of
@@ -121,6 +122,7 @@ def _context(run: RunResult) -> Context:
         "reference": titles.get(reference or "", reference),
         "settlement": _settlement(run, start),
         "mechanisms": mechanisms_context(run, currency),
+        "devices": devices_context(run),
         "payload": payload,
         "command": _command(manifest),
         "ended": words.moment(manifest.get("ended_utc")),
