@@ -9,7 +9,7 @@ from adapters.grid.engine import Engine
 from adapters.grid.feeder import Feeder
 from twin.extremes import LINE, MEASURES, TRAFO, V_MAX, V_MIN, Moment
 from twin.gate.attribution import Shares, attribute
-from twin.gate.limits import Kind
+from twin.gate.kinds import CLAUSES, SHORT_TIME, Kind, place_of
 from twin.recorder import Recorder
 from twin.violations import Episode, Snapshot
 
@@ -66,18 +66,24 @@ def attribute_episodes(plant: Engine, gate: Engine, recorder: Recorder) -> list[
 
 
 def phase_of(feeder: Feeder, episode: Episode) -> str:
-    """Phase of an episode's bus or branch row; 'abc' on a balanced feeder."""
-    phases = feeder.bus_phase if episode.kind.startswith("voltage") else feeder.branch_phase
-    return phases[episode.row]
+    """Phase of an episode's bus or branch row; 'abc' on a balanced feeder, and of what all phases make together."""
+    place = place_of(episode.kind)
+    if place == "head" or episode.kind == "voltage_unbalance":
+        return "abc"
+    return (feeder.bus_phase if place == "bus" else feeder.branch_phase)[episode.row]
 
 
 def _severity(episode: Episode) -> float:
-    """Excess in comparable terms: one percent of loading weighs as much as 0.001 pu of voltage."""
+    """Excess in comparable terms: one percent of loading, or of a cap, weighs as much as 0.001 pu of voltage."""
+    if place_of(episode.kind) == "head":
+        return 100 * episode.worst_excess / max(episode.limit, 1.0)
     return episode.worst_excess * (1000 if episode.unit == "pu" else 1)
 
 
-def violation_rows(done: list[AttributedEpisode], step_s: int, interval_s: int) -> dict[str, list[Any]]:
-    """Rows of violations.parquet."""
+def violation_rows(
+    done: list[AttributedEpisode], step_s: int, interval_s: int, short_time: tuple[str, ...] = ()
+) -> dict[str, list[Any]]:
+    """Rows of violations.parquet; ``short_time``: kinds whose limit in the plant is a short-time rating."""
     rows: dict[str, list[Any]] = {}
     for item in done:
         e = item.episode
@@ -95,6 +101,7 @@ def violation_rows(done: list[AttributedEpisode], step_s: int, interval_s: int) 
             "duration_s": e.steps * unit_s,
             "cause": "trades" if e.by_trades else "feeder",
             "status": item.status,
+            "clause": (SHORT_TIME if e.kind in short_time and item.status == "violated" else CLAUSES)[e.kind],
         }
         for key, value in row.items():
             rows.setdefault(key, []).append(value)

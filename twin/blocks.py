@@ -45,7 +45,11 @@ class Block:
     """Consecutive intervals of one run; all have the same number of steps."""
 
     def __init__(
-        self, recorded: list[Recorded], feeder: Feeder, people: Participants, limits: LimitsSection | None = None
+        self,
+        recorded: list[Recorded],
+        feeder: Feeder,
+        people: Participants,
+        limits: LimitsSection | None = None,
     ) -> None:
         """Bind recorded intervals; ``limits`` decide which of several steps is an interval's worst."""
         self.recorded = recorded

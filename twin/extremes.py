@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.engine import GridState
-from adapters.grid.feeder import FloatArray, IntArray
 from twin.gate.limits import Limits
 from twin.plant import WITH, WITHOUT
+from twin.scenario.limits_section import LimitsSection
 from twin.violations import Snapshot
 
 V_MIN, V_MAX, LINE, TRAFO = range(4)
@@ -37,9 +38,6 @@ class Moment:
     snapshot: Snapshot
 
 
-NONE = Reading(float("nan"), -1, float("nan"), -1)
-
-
 class Watch:
     """Finds the extremes of each step, among the elements that have a limit."""
 
@@ -54,19 +52,11 @@ class Watch:
 
     def look(self, state: GridState) -> tuple[Reading, ...]:
         """The four readings of a solved step."""
-        v = state.v_pu[:, self._buses]
-        return (
-            _reading(v, v.argmin(axis=1), self._buses) if v.size else NONE,
-            _reading(v, v.argmax(axis=1), self._buses) if v.size else NONE,
-            self._loading(state, self._lines),
-            self._loading(state, self._trafos),
+        values, rows = _look(state.v_pu, state.loading_percent, self._buses, self._lines, self._trafos)
+        return tuple(
+            Reading(value, row, base, base_row)
+            for (value, base), (row, base_row) in zip(values.tolist(), rows.tolist(), strict=True)
         )
-
-    def _loading(self, state: GridState, rows: IntArray) -> Reading:
-        if not len(rows):
-            return NONE
-        loading = state.loading_percent[:, rows]
-        return _reading(loading, loading.argmax(axis=1), rows)
 
     def remember(self, step: int, readings: tuple[Reading, ...], snapshot: Snapshot) -> None:
         """Keep the worst of the run, with trades and without."""
@@ -105,10 +95,48 @@ def worst_base_of(measure: int, readings: list[Reading]) -> float:
     return worst
 
 
-def _reading(values: FloatArray, at: IntArray, rows: IntArray) -> Reading:
-    return Reading(
-        float(values[WITH, at[WITH]]),
-        int(rows[at[WITH]]),
-        float(values[WITHOUT, at[WITHOUT]]),
-        int(rows[at[WITHOUT]]),
-    )
+def worst_step(readings: list[tuple[Reading, ...]], limits: LimitsSection) -> int:
+    """Which of an interval's steps comes nearest to a limit, or is farthest beyond one; the first of equals.
+
+    A step without a value (NaN) is the worst: it is the one to look at.
+    """
+    if len(readings) == 1:
+        return 0
+    band = (limits.voltage_min_pu, limits.voltage_max_pu)
+    ratings = (limits.highest_line_loading_percent, limits.highest_transformer_loading_percent)
+    use = np.zeros(len(readings))
+    for i, (low, high, *loadings) in enumerate(readings):
+        parts = [
+            (value - 1) / (limit - 1)
+            for value, limit in zip((low.value, high.value), band, strict=True)
+            if limit != 1
+        ]
+        parts += [one.value / limit for one, limit in zip(loadings, ratings, strict=True) if one.row >= 0]
+        use[i] = np.inf if np.isnan(parts).any() else max(parts)
+    return int(np.argmax(use))
+
+
+@njit(cache=True)
+def _furthest(values, rows, sign):  # type: ignore[no-untyped-def]
+    """Greatest of ``sign`` times the values at the rows, and its row: the first NaN, or the first of equals."""
+    found, at = np.nan, -1
+    for row in rows:
+        value = values[row]
+        if np.isnan(value):
+            return value, row
+        if at < 0 or sign * value > sign * found:
+            found, at = value, row
+    return found, at
+
+
+@njit(cache=True)
+def _look(v_pu, loading_percent, buses, lines, trafos):  # type: ignore[no-untyped-def]
+    """Values and rows of the four measures, (4, 2) each: with trades, without."""
+    values, rows = np.empty((4, 2)), np.empty((4, 2), dtype=np.int64)
+    for j, scenario in enumerate((WITH, WITHOUT)):
+        v, loading = v_pu[scenario], loading_percent[scenario]
+        values[V_MIN, j], rows[V_MIN, j] = _furthest(v, buses, -1.0)
+        values[V_MAX, j], rows[V_MAX, j] = _furthest(v, buses, 1.0)
+        values[LINE, j], rows[LINE, j] = _furthest(loading, lines, 1.0)
+        values[TRAFO, j], rows[TRAFO, j] = _furthest(loading, trafos, 1.0)
+    return values, rows

@@ -84,7 +84,7 @@ def judge(
         "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done),
     }
     tables = {
-        "violations": violation_rows(done, s.step_s, s.interval_s),
+        "violations": _violations(run, organs, done),
         "shares": share_rows(done, run.people.names, s.step_s, s.interval_s),
     }
     totals = recorder.totals
@@ -115,8 +115,8 @@ def _limits(run: PreparedRun) -> dict[int, float]:
     return {
         V_MIN: limits.voltage_min_pu,
         V_MAX: limits.voltage_max_pu,
-        LINE: limits.line_loading_percent,
-        TRAFO: limits.transformer_loading_percent,
+        LINE: limits.highest_line_loading_percent,
+        TRAFO: limits.highest_transformer_loading_percent,
     }
 
 
@@ -141,18 +141,7 @@ def _worst(run: PreparedRun, organs: Organs, measures: tuple[int, ...]) -> dict[
 def _margin(run: PreparedRun, organs: Organs, check: Check | None) -> dict[str, Any] | None:
     if check is None:
         return None
-    measures = {
-        "voltage_min": V_MIN,
-        "voltage_max": V_MAX,
-        "line_loading": LINE,
-        "transformer_loading": TRAFO,
-    }
-    who, _, name = check.name.partition(".")
-    watch = organs.recorder.watch
-    moment = (watch.worst if who == "trades" else watch.worst_base)[measures[name]]
-    step = None if moment is None else moment.step
-    if who == "trades" and check.verdict == "fail":
-        step = max(caused(organs.recorder, name), key=lambda e: e.worst_excess).worst_step
+    step = _step(organs, check)
     time = None if step is None else _time(run, step)
     return {
         "name": check.name,
@@ -161,3 +150,19 @@ def _margin(run: PreparedRun, organs: Organs, check: Check | None) -> dict[str, 
         "element": check.element,
         "time": time,
     }
+
+
+def _step(organs: Organs, check: Check) -> int | None:
+    """When a check's value was seen; None where it is of a time rather than of a moment."""
+    who, _, name = check.name.partition(".")
+    recorder, row = organs.recorder, WITH if who == "trades" else WITHOUT
+    measures = {kind: measure for measure, kind in KINDS.items()}
+    if name in measures:
+        if who == "trades" and check.verdict == "fail":
+            return max(caused(recorder, name), key=lambda e: e.worst_excess).worst_step
+        watch = recorder.watch
+        moment = (watch.worst if who == "trades" else watch.worst_base)[measures[name]]
+        return None if moment is None else moment.step
+    averages = recorder.lasting.averages
+    tallies = recorder.further.tallies | ({} if averages is None else averages.tallies)
+    return tallies[name][row].worst_step if name in tallies else None

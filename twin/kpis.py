@@ -11,6 +11,8 @@ from twin.recorder import Recorder
 from twin.scenario.coordination_section import CoordinationSection
 
 
+BAND_AND_LOADING = ("voltage_min", "voltage_max", "line_loading", "transformer_loading")
+
 def kpis(
     run: PreparedRun, recorder: Recorder, devices: Devices, receipts: list[BatchReceipt]
 ) -> dict[str, Any]:
@@ -90,9 +92,10 @@ def _grid(recorder: Recorder) -> dict[str, Any]:
     violated, averted = list(recorder.violated.all()), list(recorder.averted.all())
     keys = ("v_min_pu", "v_max_pu", "line_loading_max_percent", "transformer_loading_max_percent")
     return {
+    lasting, lasting_by_trades = recorder.lasting.counts()
         **{key: _number(totals.get(key)) for key in keys},
-        "violations_count": len(violated),
-        "violated_by_trades_count": sum(episode.by_trades for episode in violated),
+        "violations_count": len(violated) + lasting,
+        "violated_by_trades_count": sum(episode.by_trades for episode in violated) + lasting_by_trades,
         "violated_s": sum(episode.steps for episode in violated) * step_s,
         "averted_count": len(averted),
     }
@@ -110,7 +113,7 @@ def gate_study(section: CoordinationSection, recorder: Recorder) -> dict[str, An
         return dict.fromkeys(keys)
     worst = {"pu": 0.0, "percent": 0.0}
     for episode in recorder.violated.all():
-        if episode.by_trades:
+        if episode.by_trades and episode.kind in BAND_AND_LOADING:  # what the margins are taken from
             worst[episode.unit] = max(worst[episode.unit], episode.worst_excess)
     margins = {"pu": section.margin_v_pu, "percent": section.margin_loading_percent}
     needed = [margins[unit] + excess if excess > 0 else 0.0 for unit, excess in worst.items()]

@@ -80,7 +80,9 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
     s, feeder, people = run.scenario, run.feeder, run.people
     gate_engine = make_engine(feeder, run.gate_engine)
     plant_engine = make_engine(feeder, run.plant_engine, run.model_error)
-    limits = Limits.from_section(feeder, s.limits, getattr(plant_engine, "dead_buses", ()))
+    dead = getattr(plant_engine, "dead_buses", ())
+    limits = Limits.from_section(feeder, s.limits, dead)
+    judged = Limits.from_section(feeder, s.limits, dead, short_time=True)
     tariff = SupplierTariff(s.market.supplier, run.day_start_s)
     profiles = Profiles(run.table, s, people)
     local = build_mechanism(s, people.names, gate_engine)

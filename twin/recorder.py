@@ -12,12 +12,13 @@ from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch
 from twin.further import FurtherLimits
 from twin.gate.limits import Limits
 from twin.ledger import Entry
+from twin.lasting import Lasting
 from twin.operator import Decided, traded_p_w
 from twin.participants import Participants
 from twin.plant import WITH, WITHOUT, PlantStep
 from twin.scenario.schema import Scenario
 from twin.totals import Totals
-from twin.violations import EpisodeLog, Sighting, Snapshot, caused_by_trades
+from twin.violations import NOTHING, EpisodeLog, Sighting, Snapshot, caused_by_trades
 
 BLOCK = 24
 """Intervals written at once. A number, not a time: sums over blocks must not depend on the machine's speed."""
@@ -63,6 +64,8 @@ class Recorder:
         self.further = FurtherLimits(scenario.limits, feeder)
         self._steps: list[PlantStep] = []
         self._readings: list[tuple[Reading, ...]] = []
+        self.lasting = Lasting.of(scenario, feeder)
+        self._watches = (*((self.further,) if self.further.tallies else ()), *self.lasting.watches)
         self._block: list[Recorded] = []
         self._write_feeder()
 
@@ -99,21 +102,22 @@ class Recorder:
         step, state, limits = plant.devices.step, plant.state, self._limits
         flows, base = plant.devices.flows, plant.devices.base
         snapshot = Snapshot(base.p_gen_w, base.q_gen_var, flows.p_gen_w, flows.q_gen_var)
-        if self.further.tallies:
-            self.further.look(step, state)
+        for lasting in self._watches:  # none, unless the scenario asks for more than band and loading
+            lasting.look(step, state)
+        limits = limits.based_on(state.v_pu[WITHOUT])
         readings = self.watch.look(state)
         self._readings.append(readings)
         self.watch.remember(step, readings, snapshot)
         ok = limits.within(state)
         if ok.all():
-            self.violated.see(step, [], _NOTHING)
+            self.violated.see(step, [], NOTHING)
             return
         if not self._solved(step, plant):
-            self.violated.see(step, [], _NOTHING)
+            self.violated.see(step, [], NOTHING)
             return
         excess = limits.excess(state)
         self._count_base(step, excess[WITHOUT])
-        values = np.concatenate((state.v_pu[WITH], state.v_pu[WITH], state.loading_percent[WITH]))
+        values = limits.values(state)[WITH]
         seen = []
         for entry in np.flatnonzero(~(excess[WITH] <= 0)):
             kind, row, element = limits.name(int(entry))
@@ -127,7 +131,7 @@ class Recorder:
     def _count_base(self, step: int, excess: FloatArray) -> None:
         """Count the steps in which the plant breaks a limit without any trade, per measure."""
         n, broken = len(self._feeder.bus_names), ~(excess <= 0)
-        loading = broken[2 * n :]
+        loading = broken[2 * n : 2 * n + self._feeder.n_branch]
         found = {
             V_MIN: broken[:n].any(),
             V_MAX: broken[n : 2 * n].any(),
@@ -163,7 +167,7 @@ class Recorder:
         """Note what the gate kept from happening in an interval."""
         decision, problem = decided.decision, decided.problem
         if decision is None or problem is None or not decision.averted:
-            self.averted.see(interval, [], _NOTHING)
+            self.averted.see(interval, [], NOTHING)
             return
         full = traded_p_w(problem, problem.fills["energy_wh"])
         q = problem.q_base_var
@@ -192,7 +196,7 @@ class Recorder:
         """Hand the finished intervals to the run folder."""
         if not self._block:
             return
-        block, self._block = Block(self._block, self._feeder, self._people), []
+        block, self._block = Block(self._block, self._feeder, self._people, self._scenario.limits), []
         intervals = block.intervals()
         self.totals.add_block(block, intervals, self._scenario.interval_s)
         self._folder.append("intervals", intervals)

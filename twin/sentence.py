@@ -24,10 +24,13 @@ def sentence(scenario: Scenario, outcome: Outcome, checks: list[Check]) -> str:
         closest = smallest_margin(checks, scenario.limits)
         if closest is None or closest.margin is None:
             return f"Pass: {what} {keep} every limit that was assessed."
-        pu = closest.unit == "pu"
-        margin = f"{closest.margin:.4f} pu" if pu else f"{closest.margin:.1f} percentage points"
-        kind = CHECK_WORDS[closest.name.partition(".")[2]]
-        return f"Pass: {what} {keep} every assessed limit; the closest is {kind} at {closest.element}, by {margin}."
+        kind, where = (
+            CHECK_WORDS[closest.name.partition(".")[2]],
+            f" at {closest.element}" if closest.element else "",
+        )
+        return (
+            f"Pass: {what} {keep} every assessed limit; the closest is {kind}{where}, by {_margin(closest)}."
+        )
     if outcome == "inconclusive":
         unclear = [f"{_plain(c)}: {c.detail.rstrip('.')}" for c in checks if c.verdict == "inconclusive"]
         return f"Inconclusive: {'; '.join(unclear) or 'nothing could be assessed'}."
@@ -48,12 +51,21 @@ def _beyond_without_trades(checks: list[Check]) -> list[Check]:
 
 def _broken(check: Check, named: bool) -> str:
     """A limit that was not kept, with as many digits as it takes to tell the value from the limit."""
-    unit, digits = ("pu", 3) if check.unit == "pu" else ("%", 0)
-    value, limit = check.value or 0.0, check.limit or 0.0
+    unit, digits = {"pu": ("pu", 3), "W": ("kW", 1), "VA": ("kVA", 1)}.get(check.unit, ("%", 0))
+    scale = 1000.0 if unit.startswith("k") else 1.0
+    value, limit = (check.value or 0.0) / scale, (check.limit or 0.0) / scale
     while value != limit and round(value, digits) == round(limit, digits) and digits < 9:
         digits += 1
     kind = check_words(check.name) if named else CHECK_WORDS[check.name.partition(".")[2]]
-    return f"{kind} ({value:.{digits}f} {unit}, limit {limit:g} {unit}, at {check.element})"
+    where = f", at {check.element}" if check.element else ""
+    return f"{kind} ({value:.{digits}f} {unit}, limit {limit:g} {unit}{where})"
+
+
+def _margin(check: Check) -> str:
+    margin = check.margin or 0.0
+    if check.unit in ("W", "VA"):
+        return f"{margin / 1000:.1f} k{check.unit}"
+    return f"{margin:.4f} pu" if check.unit == "pu" else f"{margin:.1f} percentage points"
 
 
 def _other_failure(check: Check) -> str:

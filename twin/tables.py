@@ -88,15 +88,16 @@ VIOLATIONS = pa.schema(
     [
         ("interval", pa.int64()),  # first interval
         ("element", pa.string()),
-        ("kind", pa.string()),  # voltage_min | voltage_max | line_loading | transformer_loading
+        ("kind", pa.string()),  # voltage_min | line_loading | reverse_power | ...: docs/reference/limits.md
         ("phase", pa.string()),
         ("value", pa.float64()),  # the worst over the duration
         ("worst_interval", pa.int64()),
         ("limit", pa.float64()),
         ("unit", pa.string()),
-        ("duration_s", pa.int64()),  # consecutive intervals of the same element and kind
+        ("duration_s", pa.int64()),  # of the same element and kind on end; en50160: of a week's means outside
         ("cause", pa.string()),  # feeder | trades
         ("status", pa.string()),  # violated (in the plant) | averted (by the gate)
+        ("clause", pa.string()),  # of the standard, or the scenario's own key, that sets the limit
     ]
 )
 

@@ -1,70 +1,40 @@
 """The verdict: checks made after the run on what was recorded. A verdict is about the plant, never the gate."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
+from twin.checks import Check, Evidence, Outcome
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN
-from twin.further import CLAUSES, RISE, UNBALANCE
-from twin.prepare import PreparedRun
+from twin.gate.kinds import SHORT_TIME
+from twin.limit_checks import BALANCED, limit_checks
 from twin.recorder import Recorder
 from twin.scenario.limits_section import LimitsSection
 from twin.scenario.schema import Scenario
 from twin.violations import Episode
 
-Outcome = Literal["pass", "fail", "inconclusive", "not_assessed"]
+__all__ = ["Check", "Evidence", "Outcome", "make_checks", "overall", "smallest_margin"]
+
 WORST_FIRST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
 
 GRID_CHECKS = (
     ("voltage_min", V_MIN, "pu", "voltage_min_pu"),
     ("voltage_max", V_MAX, "pu", "voltage_max_pu"),
-    ("line_loading", LINE, "percent", "line_loading_percent"),
-    ("transformer_loading", TRAFO, "percent", "transformer_loading_percent"),
+    ("line_loading", LINE, "percent", "highest_line_loading_percent"),
+    ("transformer_loading", TRAFO, "percent", "highest_transformer_loading_percent"),
 )
 
-NOT_ASSESSED = (
-    ("protection and fault levels", "short-circuit power and relay settings are not modelled"),
-    (
-        "EN 50160 voltage quality",
-        "needs means of 10 minutes or less over at least a week; flicker, harmonics and dips are not modelled",
-    ),
+FAULTS = ("protection and fault levels", "short-circuit power and relay settings are not modelled")
+QUALITY = (
+    "EN 50160 voltage quality",
+    "needs means of 10 minutes or less over at least a week; flicker, harmonics and dips are not modelled",
 )
-BALANCED = (
-    "voltage unbalance",
-    "the power flow is balanced: single-phase connections are spread over three phases",
+DISTURBANCES = (
+    "EN 50160 flicker, harmonics and dips",
+    "they are not modelled; the means of ten minutes are judged",
 )
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check. ``margin`` is how far the value stays inside the limit (negative: beyond), in ``unit``.
-
-    ``judged`` says whether it counts for the verdict; ``first_interval`` and ``count`` are of what was found wrong.
-    """
-
-    name: str
-    verdict: Outcome
-    value: float | None = None
-    limit: float | None = None
-    unit: str = ""
-    margin: float | None = None
-    element: str | None = None
-    first_interval: int | None = None
-    count: int = 0
-    judged: bool = True
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the checks are made on."""
-
-    run: PreparedRun
-    recorder: Recorder
-    kpis: dict[str, Any]
-    chain_agrees: bool | None  # None: nothing was settled on a chain
 
 
 def make_checks(evidence: Evidence) -> list[Check]:
@@ -72,7 +42,7 @@ def make_checks(evidence: Evidence) -> list[Check]:
     return [
         _power_flow(evidence),
         *_grid_checks(evidence),
-        *_further_checks(evidence),
+        *limit_checks(evidence),
         _gate(evidence),
         _engines(evidence),
         _devices(evidence),
@@ -93,10 +63,6 @@ def overall(checks: list[Check]) -> Outcome:
     return next((outcome for outcome in WORST_FIRST if outcome in assessed), "inconclusive")
 
 
-def _interval(evidence: Evidence, step: int) -> int:
-    return step * evidence.run.scenario.step_s // evidence.run.scenario.interval_s
-
-
 def _power_flow(evidence: Evidence) -> Check:
     lost = evidence.recorder.unsolved
     if not lost:
@@ -104,9 +70,7 @@ def _power_flow(evidence: Evidence) -> Check:
             "power_flow", "pass", 0, 0, "steps", detail="every step was solved, with and without trades"
         )
     first = lost[0]
-    detail = (
-        f"first in interval {_interval(evidence, first.step)}: {first.element} did not converge or is NaN"
-    )
+    detail = f"first in interval {evidence.interval(first.step)}: {first.element} did not converge or is NaN"
     return Check(
         "power_flow",
         "inconclusive",
@@ -114,7 +78,7 @@ def _power_flow(evidence: Evidence) -> Check:
         0,
         "steps",
         element=first.element,
-        first_interval=_interval(evidence, first.step),
+        first_interval=evidence.interval(first.step),
         count=len(lost),
         detail=detail,
     )
@@ -141,7 +105,8 @@ def _grid_check(
     value = moment.reading.value if who == "trades" else moment.reading.base
     margin = value - limit if measure == V_MIN else limit - value
     element = recorder.element(measure, moment.reading.row if who == "trades" else moment.reading.base_row)
-    detail = ""
+    short = moment is not None and limit != getattr(evidence.run.scenario.limits, f"{name}_percent", limit)
+    detail = SHORT_TIME[name] if short else ""
     if who == "trades":
         found = caused(recorder, name)
         failed, first, count = bool(found), found[0].first_step if found else None, len(found)
@@ -161,44 +126,11 @@ def _grid_check(
         unit,
         margin,
         element,
-        _interval(evidence, first) if failed and first is not None else None,
+        evidence.interval(first) if failed and first is not None else None,
         count if failed else 0,
         judged,
         detail,
     )
-
-
-def _further_checks(evidence: Evidence) -> Iterator[Check]:
-    """The limits that the scenario sets beyond band and loading; the gate does not know them."""
-    judge, further = evidence.run.scenario.judge, evidence.recorder.further
-    for name, tallies in further.tallies.items():
-        for who, seen in zip(("trades", "feeder"), tallies, strict=True):
-            if name == RISE and who == "feeder":
-                continue  # without trades nothing rises
-            clause = CLAUSES[name]
-            if np.isnan(seen.worst) and not seen.broken_steps:
-                why = BALANCED[1] if name == UNBALANCE and further.balanced else "no step was solved"
-                yield Check(
-                    f"{who}.{name}", "not_assessed", None, seen.limit, seen.unit, judged=False, detail=why
-                )
-                continue
-            first, failed = seen.first_step, seen.broken_steps > 0
-            detail = f"{seen.worst:.6g} {seen.unit}, limit {seen.limit:g}: {clause}"
-            if not failed and not seen.worst <= seen.limit:
-                detail += "; beyond it without trades as well, and trades do not worsen it"
-            yield Check(
-                f"{who}.{name}",
-                "fail" if failed else "pass",
-                seen.worst,
-                seen.limit,
-                seen.unit,
-                seen.limit - seen.worst,
-                seen.element,
-                _interval(evidence, first) if first is not None else None,
-                seen.broken_steps,
-                judge in (who, "both"),
-                detail,
-            )
 
 
 def caused(recorder: Recorder, kind: str) -> list[Episode]:
@@ -289,7 +221,9 @@ def _expectations(evidence: Evidence) -> Iterator[Check]:
 
 def not_assessed(scenario: Scenario, checks: list[Check], balanced: bool = True) -> list[dict[str, str]]:
     """What the verdict does not speak about, and why; ``balanced``: of the feeder."""
-    rows = [{"name": name, "why": why} for name, why in NOT_ASSESSED]
+    assessed = any(c.name.partition(".")[2].startswith("en50160") for c in checks)
+    both = (FAULTS, DISTURBANCES if assessed else QUALITY)
+    rows = [{"name": name, "why": why} for name, why in both]
     if balanced or scenario.limits.voltage_unbalance_percent is None:
         why = BALANCED[1] if balanced else "no limit is set: limits.voltage_unbalance_percent"
         rows.append({"name": BALANCED[0], "why": why})
@@ -302,15 +236,26 @@ def not_assessed(scenario: Scenario, checks: list[Check], balanced: bool = True)
 
 
 def smallest_margin(checks: list[Check], limits: LimitsSection) -> Check | None:
-    """The judged grid check with the least margin relative to what its limit leaves from nominal."""
-    spans = {
-        "voltage_min": max(abs(1 - limits.voltage_min_pu), 1e-3),
-        "voltage_max": max(abs(limits.voltage_max_pu - 1), 1e-3),
-        "line_loading": limits.line_loading_percent,
-        "transformer_loading": limits.transformer_loading_percent,
-    }
-    judged = [c for c in checks if c.judged and c.margin is not None and c.name.partition(".")[2] in spans]
-    return min(judged, key=lambda c: (c.margin or 0.0) / spans[c.name.partition(".")[2]], default=None)
+    """The judged grid check with the least margin, relative to the room that its limit leaves."""
+    known = [c for c in checks if c.judged and c.margin is not None and is_limit(c.name)]
+    return min(known, key=lambda c: (c.margin or 0.0) / _room(c, limits), default=None)
+
+
+def is_limit(name: str) -> bool:
+    """Whether a check is of a limit of the feeder, with and without trades, and not of the run itself."""
+    return name.startswith(("trades.", "feeder."))
+
+
+def _room(check: Check, limits: LimitsSection) -> float:
+    """What a limit leaves: in pu from nominal, of a share of means what may be outside, else all of the limit."""
+    name, limit = check.name.partition(".")[2], check.limit or 0.0
+    if name in ("voltage_min", "voltage_max"):
+        limit = getattr(limits, f"{name}_pu")
+    if check.unit == "pu":
+        return max(abs(1 - limit), 1e-3)
+    if name.startswith("en50160"):
+        return 100 - limit
+    return max(limit, 1e-3)
 
 
 def as_record(check: Check) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapters.grid.feeder import FloatArray
-from twin.gate.limits import Kind
+from twin.gate.kinds import Kind, scaled, unit_of
 
 WORSE_PU = 1e-6
-"""A trade that worsens a violated limit by less than this (pu; a hundredfold in percent) did not cause it: the
-engines agree to 1e-8, so it is well above noise and far below anything a meter shows."""
+"""A trade that worsens a violated limit by less than this (pu; a hundredfold in percent, a millionfold in W and VA)
+did not cause it: the engines agree to 1e-8, so it is well above noise and far below anything a meter shows."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Snapshot:
     q_base_var: FloatArray
     p_traded_w: FloatArray
     q_traded_var: FloatArray
+
+
+NOTHING = Snapshot(*(np.zeros(0),) * 4)
 
 
 @dataclass
@@ -48,7 +51,7 @@ class Episode:
     @property
     def unit(self) -> str:
         """Unit of value and limit."""
-        return "pu" if self.kind.startswith("voltage") else "percent"
+        return unit_of(self.kind)
 
 
 @dataclass(frozen=True)
@@ -114,8 +117,7 @@ class EpisodeLog:
 
 def caused_by_trades(excess_with: float, excess_without: float, kind: str) -> bool:
     """Whether trades made or worsened a violation: compared with the same plant without trades."""
-    tolerance = WORSE_PU if kind.startswith("voltage") else 100 * WORSE_PU
-    return not excess_with <= max(excess_without, 0.0) + tolerance
+    return not excess_with <= max(excess_without, 0.0) + scaled(kind, WORSE_PU)
 
 
 def finite_max(values: FloatArray) -> float:

@@ -10,7 +10,7 @@ from twin.further import FurtherLimits, Tally
 from twin.scenario.limits_section import LimitsSection
 
 NAMES = ("s.a", "s.b", "s.c", "h.a", "h.b", "h.c", "lateral.b")
-FEEDER = SimpleNamespace(bus_names=NAMES, site=np.array([0, 0, 0, 1, 1, 1, 2]), balanced=False)
+FEEDER = SimpleNamespace(bus_names=NAMES, site=np.array([0, 0, 0, 1, 1, 1, 2]), balanced=False, n_bus=7)
 
 
 def state(unbalance=(0.0, 0.0), v=(1.0, 1.0), slack_w=(0.0, 0.0), converged=True):
@@ -36,7 +36,10 @@ def looked(*states, **limits):
     [
         ("voltage_unbalance_percent", 2.0, {"unbalance": (2.0, 0.0)}, {"unbalance": (2.001, 0.0)}, "h.a"),
         ("voltage_rise_percent", 3.0, {"v": (1.0299999, 1.0)}, {"v": (1.0301, 1.0)}, "lateral.b"),
-        ("reverse_power_w", 5000.0, {"slack_w": (-5000.0, 9.0)}, {"slack_w": (-5001.0, 9.0)}, None),
+        ("feeder_cap_w", 5000.0, {"slack_w": (5000.0, 9.0)}, {"slack_w": (5002.0, 9.0)}, "feeder head"),
+        ("feeder_cap_w", 5000.0, {"slack_w": (-5000.0, 9.0)}, {"slack_w": (-5002.0, 9.0)}, "feeder head"),
+        ("feeder_cap_va", 5000.0, {"slack_w": (5000.0, 9.0)}, {"slack_w": (5002.0, 9.0)}, "feeder head"),
+        ("reverse_power_w", 5000.0, {"slack_w": (-5000.0, 9.0)}, {"slack_w": (-5002.0, 9.0)}, "feeder head"),
     ],
 )
 def test_a_limit_just_met_and_just_exceeded(key, limit, met, exceeded, element):
@@ -65,11 +68,13 @@ def test_the_worst_is_the_broken_one_even_where_the_feeder_alone_is_further_out(
     assert (pair[0].worst, pair[0].broken_steps, pair[1].worst) == (2.6, 2, 4.0)
 
 
-def test_a_nan_is_never_within_and_an_unsolved_step_says_nothing():
+def test_what_has_no_value_is_unknown_and_neither_kept_nor_broken():
     lost, _ = looked(state(unbalance=(np.nan, 0.0)), voltage_unbalance_percent=2)
-    assert lost.broken_steps == 1
+    assert (lost.unknown_steps, lost.broken_steps) == (1, 0)
     none, _ = looked(state(unbalance=(9, 0.0), converged=False), voltage_unbalance_percent=2)
-    assert np.isnan(none.worst) and none.broken_steps == 0
+    assert np.isnan(none.worst) and (none.broken_steps, none.unknown_steps) == (0, 1)
+    both, _ = looked(state(unbalance=(np.nan, 0.0)), state(unbalance=(2.5, 0.0)), voltage_unbalance_percent=2)
+    assert (both.worst, both.worst_step, both.broken_steps, both.unknown_steps) == (2.5, 1, 1, 1)
 
 
 def test_without_keys_nothing_is_followed():

@@ -12,6 +12,18 @@ KINDS = {
     "voltage_max": "voltage too high",
     "line_loading": "line overloaded",
     "transformer_loading": "transformer overloaded",
+    "voltage_rise": "voltage raised too far by trades",
+    "voltage_unbalance": "voltage too unbalanced",
+    "reverse_power": "too much power into the upstream grid",
+    "feeder_cap": "too much power through the feeder head",
+    "feeder_cap_apparent": "too much apparent power through the feeder head",
+    "line_loading_average": "line overloaded for too long (moving mean)",
+    "transformer_loading_average": "transformer overloaded for too long (moving mean)",
+    "en50160_voltage": "EN 50160: too few 10 min means of a week within ±10 %",
+    "en50160_extreme": "EN 50160: a 10 min mean too far out",
+    "en50160_unbalance": "EN 50160: too few 10 min means of a week up to 2 % of unbalance",
+    "ansi_range_a": "ANSI C84.1: outside range A",
+    "ansi_range_b": "ANSI C84.1: outside range B",
 }
 Row = dict[str, Any]
 
@@ -47,11 +59,11 @@ def _key(row: Row, interval: str) -> tuple[Any, ...]:
 
 
 def _excess(row: Row) -> float:
-    """How far beyond its limit, relative to what is left of 1 (voltage: to 10 % of nominal)."""
+    """How far beyond its limit, relative to what is left of 1 (in pu: to 10 % of nominal)."""
     value, limit = row["value"], row["limit"]
     if not words.is_number(value) or not words.is_number(limit):
         return float("inf")
-    scale = 0.1 if str(row["kind"]).startswith("voltage") else abs(limit) or 1.0
+    scale = 0.1 if row["unit"] == "pu" else abs(limit) or 1.0
     return float(abs(value - limit) / scale)
 
 
@@ -67,6 +79,7 @@ def _row(row: Row, shares: list[Row], times: list[str], currency: str) -> Row:
         "worst": _time(times, row["worst_interval"]),
         "worst_interval": row["worst_interval"],
         "duration": words.duration(row["duration_s"]),
+        "clause": row.get("clause"),
         "cause": {"feeder": "the feeder itself", "trades": "trades"}.get(row["cause"], row["cause"]),
         "people": _people(shares, unit),
     }

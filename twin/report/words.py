@@ -42,6 +42,11 @@ def power(w: Any) -> str:
     return f"{number(w)}{NBSP}W" if abs(w) < 1000 else f"{number(w / 1e3, 1)}{NBSP}kW"
 
 
+def apparent(va: Any) -> str:
+    """VA or kVA."""
+    return power(va).replace("W", "VA")
+
+
 def money(micro: Any, currency: str) -> str:
     """Millionths of the currency, shown to the cent; decimal arithmetic, as money deserves."""
     if not is_number(micro):
@@ -106,9 +111,10 @@ def quantity(value: Any, unit: str | None, *, apart_from: Any = None, currency: 
     unit = {"percent": "%", "percent points": "pp"}.get(unit or "", unit)
     if unit == "pu" and 0 < abs(value) < 1e-4:
         return small(value, unit)
-    shown = {"Wh": energy, "W": power, "s": duration}.get(unit or "")
+    shown = {"Wh": energy, "W": power, "VA": apparent, "s": duration}.get(unit or "")
     if shown is not None:
-        return shown(value)
+        same = is_number(apart_from) and value != apart_from and shown(value) == shown(apart_from)
+        return shown(value) if not same else f"{number(value, 1)}{NBSP}{unit}"
     if unit in ("micro", f"micro{currency}", "µEUR", "µ€"):
         return money(value, currency)
     whole = float(value).is_integer()
