@@ -100,10 +100,14 @@ class BillBook:
         self._loss_left_wh = 0.0
         self.loss_share_wh = np.zeros(n, dtype=np.int64)
 
-    def add(self, booked: Booked) -> None:
-        """Add an interval."""
+    def add(self, booked: Booked, intervals: int = 1) -> None:
+        """Add an interval; 0 ``intervals``: of one that was added before, what had to wait."""
         _add(self._sums, *vars(booked).values())
-        self._intervals += 1
+        self._intervals += intervals
+
+    def add_charges(self, charges_micro: IntArray) -> None:
+        """Add what the supplier charges for imbalance, on top of its energy; (n,)."""
+        self._sums[_SUMS.index("energy")] += charges_micro
 
     def add_losses(self, loss_wh: float, metered_wh: IntArray) -> None:
         """Share an interval's losses; the part below 1 Wh, and what nobody can bear, waits for the next interval."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from adapters.grid.feeder import FloatArray
 from twin.billing import BillBook
+from twin.disputes import Disputes
 from twin.ledger import Entry, Ledger
 from twin.plant import WITH, PlantStep
 from twin.settlement import Settlement
@@ -27,8 +28,10 @@ class Bookkeeper:
         interval_s: int,
         step_s: int,
         bills: BillBook | None = None,
+        disputes: Disputes | None = None,
     ) -> None:
-        """Bind the books; ``bills`` is told the feeder's losses."""
+        """Bind the books; ``bills`` is told the feeder's losses, ``disputes`` sits between meters and books."""
+        self._disputes = disputes
         self._ledger = ledger
         self._settlement = settlement
         self._interval_s = interval_s
@@ -46,13 +49,18 @@ class Bookkeeper:
             self._flowed, self._metered = flowed, metered
         else:
             self._flowed, self._metered = self._flowed + flowed, self._metered + metered
+        if self._disputes is not None:
+            self._disputes.step(time_s, solved)
         self._loss_wh += float(solved.state.loss_w[WITH]) * (self._step_s / 3600.0)
         end_s = time_s + self._step_s
         if end_s % self._interval_s:
             return Booked(solved, None)
         accepted = devices.decided.accepted
-        entry = self._ledger.book(accepted.session, accepted.accepted_wh, self._flowed, self._metered)
-        self._settlement.book(accepted.session, accepted.accepted_wh, entry, end_s)
+        if self._disputes is None:
+            entry = self._ledger.book(accepted.session, accepted.accepted_wh, self._flowed, self._metered)
+            self._settlement.book(accepted.session, accepted.accepted_wh, entry, end_s)
+        else:
+            entry = self._disputes.book(accepted, self._flowed, self._metered, end_s)
         if self._bills is not None:
             self._bills.add_losses(self._loss_wh, entry.metered_wh)
         self._flowed = self._metered = None

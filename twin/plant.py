@@ -6,6 +6,7 @@ import numpy as np
 
 from adapters.grid.engine import Engine, GridState
 from twin.devices import DeviceStep
+from twin.oracles.grid_log import BranchFlows
 
 WITH, WITHOUT = 0, 1
 """Rows of a plant state."""
@@ -17,6 +18,7 @@ class PlantStep:
 
     devices: DeviceStep
     state: GridState
+    flows: BranchFlows | None = None  # of the row WITH, where the engine keeps both ends of its branches
 
 
 class Plant:
@@ -33,4 +35,9 @@ class Plant:
         """Solve one step of all devices' powers."""
         self._p[WITH], self._p[WITHOUT] = devices.flows.p_gen_w, devices.base.p_gen_w
         self._q[WITH], self._q[WITHOUT] = devices.flows.q_gen_var, devices.base.q_gen_var
-        return PlantStep(devices, self._engine.solve(self._p, self._q))
+        state = self._engine.solve(self._p, self._q)
+        if state.p_branch_to_w is None:
+            return PlantStep(devices, state)
+        at_from, at_to = state.p_branch_w[WITH], state.p_branch_to_w[WITH]
+        flows = BranchFlows(at_from, at_to, at_from + at_to, float(state.p_slack_w[WITH]))
+        return PlantStep(devices, state, flows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from adapters.grid.engine import ModelError
 from adapters.grid.errors import FeederNotSolvableError, GridError, UnsupportedElementError
 from adapters.grid.feeder import Feeder
+from twin.admission import admission_problems
 from twin.bench_setup import set_up
 from twin.fault_plan import FaultPlan
 from twin.kpi_names import KPI_NAMES
@@ -21,6 +22,7 @@ from twin.scenario.problems import Problem, ScenarioError
 from twin.scenario.schema import Scenario
 from twin.scenario.words import nearest
 from twin.settlement_chain import chain_problems
+from twin.settlement_check import settlement_problems
 from twin.streams import stream
 
 if TYPE_CHECKING:
@@ -153,6 +155,9 @@ class _Preparation:
         people = place(scenario, feeder, loads, pvs, self.complain)
         self._check_people(people)
         bilateral_problems(scenario, people.names, self.complain)
+        if scenario.market.admission is not None:
+            admission_problems(scenario.market.admission, people, self.complain)
+        settlement_problems(scenario, people.names, self.complain)
         if len(self.problems) > before:
             return None
         self._check_coverage(scenario, table, people)

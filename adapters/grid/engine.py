@@ -38,7 +38,8 @@ class GridState:
     at both ends over the rating (with derating and parallel systems). Transformers: the larger of both
     windings' current over its rated current, rated power over the square root of three times the winding's
     rated voltage. NaN where the branch has no rating.
-    ``p_branch_w`` (k, n_branch): active power into the branch at its from side.
+    ``p_branch_w`` (k, n_branch): active power into the branch at its from side; ``p_branch_to_w`` the same at its
+    to side, where the engine ``keeps_ends``.
     ``p_slack_w``, ``q_slack_var`` (k,): what the upstream grid delivers (positive: the feeder imports).
     ``loss_w`` (k,): active power that goes into branches at one end and does not leave at the other.
     On an unbalanced feeder rows are per phase (``Feeder.bus_phase``), voltages are those to neutral, slack
@@ -54,6 +55,7 @@ class GridState:
     loss_w: FloatArray
     converged: BoolArray
     unbalance_percent: FloatArray | None = None
+    p_branch_to_w: FloatArray | None = None
 
 
 class Engine(Protocol):
@@ -61,6 +63,8 @@ class Engine(Protocol):
 
     name: str
     feeder: Feeder
+    keeps_ends: bool
+    """Whether states hold ``p_branch_to_w``; off unless somebody sets it."""
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """Solve k scenarios; a three-phase point spreads its power evenly over its phases.

@@ -33,6 +33,7 @@ class OpenDssEngine:
     """OpenDSS bound to a feeder. Controls are off: taps stay where the case or the model error puts them."""
 
     name = "opendss"
+    keeps_ends = False
 
     def __init__(self, feeder: Feeder, model_error: ModelError = AS_PLANNED) -> None:
         """Build the circuit in a context of its own.
@@ -75,6 +76,7 @@ class OpenDssEngine:
             loss_w=np.full(k, np.nan),
             converged=np.zeros(k, dtype=np.bool_),
             unbalance_percent=None if feeder.balanced else np.full((k, feeder.n_bus), np.nan),
+            p_branch_to_w=np.full((k, feeder.n_branch), np.nan) if self.keeps_ends else None,
         )
         for row in range(k):
             set_powers(self._context, self._loads, p_gen_w[row], q_gen_var[row])
@@ -91,6 +93,8 @@ class OpenDssEngine:
         state.loading_percent[row] = (np.abs(at_ends) * m.percent_per_a).max(axis=1)
         into = (power[m.at] + np.where(has_shunt, power[m.shunt], 0.0)) * m.phases
         state.p_branch_w[row] = into[:, 0]
+        if state.p_branch_to_w is not None:
+            state.p_branch_to_w[row] = into[:, 1]
         total = np.asarray(self._context.Circuit.TotalPower(), dtype=np.float64) * 1e3
         state.p_slack_w[row], state.q_slack_var[row] = -total[0], -total[1]
         exported = hasattr(self.feeder.native, "bus")

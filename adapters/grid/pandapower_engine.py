@@ -17,6 +17,7 @@ class PandapowerEngine:
     """pandapower bound to a feeder, with the π transformer model or pandapower's default, T."""
 
     name = "pandapower"
+    keeps_ends = False
 
     def __init__(
         self, feeder: Feeder, model_error: ModelError = AS_PLANNED, trafo_model: TrafoModel = "pi"
@@ -44,6 +45,7 @@ class PandapowerEngine:
             q_slack_var=np.full(k, np.nan),
             loss_w=np.full(k, np.nan),
             converged=np.zeros(k, dtype=np.bool_),
+            p_branch_to_w=np.full((k, feeder.n_branch), np.nan) if self.keeps_ends else None,
         )
         for row in range(k):
             if self._run(p_gen_w[row], q_gen_var[row]):
@@ -78,6 +80,8 @@ class PandapowerEngine:
         branches = _branch_results(net)
         state.loading_percent[row] = np.where(self._unrated, np.nan, branches[:, 0])
         state.p_branch_w[row] = branches[:, 1] * 1e6
+        if state.p_branch_to_w is not None:
+            state.p_branch_to_w[row] = (branches[:, 2] - branches[:, 1]) * 1e6
         state.p_slack_w[row] = net.res_ext_grid.p_mw.sum() * 1e6
         state.q_slack_var[row] = net.res_ext_grid.q_mvar.sum() * 1e6
         state.loss_w[row] = branches[:, 2].sum() * 1e6

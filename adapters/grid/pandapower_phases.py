@@ -21,6 +21,7 @@ class PandapowerPhaseEngine:
     """``pandapower.runpp_3ph`` bound to an unbalanced feeder. Rows are per bus and phase."""
 
     name = "pandapower"
+    keeps_ends = False
 
     def __init__(self, feeder: Feeder, model_error: ModelError = AS_PLANNED) -> None:
         """Copy the feeder's net, apply the model error and make every point a wye load.
@@ -50,6 +51,7 @@ class PandapowerPhaseEngine:
             loss_w=np.full(k, np.nan),
             converged=np.zeros(k, dtype=np.bool_),
             unbalance_percent=np.full((k, feeder.n_bus), np.nan),
+            p_branch_to_w=np.full((k, feeder.n_branch), np.nan) if self.keeps_ends else None,
         )
         for row in range(k):
             if self._run(p_gen_w[row], q_gen_var[row]):
@@ -82,6 +84,8 @@ class PandapowerPhaseEngine:
         p_from = np.concatenate([_table(line, "p_{}_from_mw"), _table(trafo, "p_{}_hv_mw")]) * 1e6
         p_to = np.concatenate([_table(line, "p_{}_to_mw"), _table(trafo, "p_{}_lv_mw")]) * 1e6
         state.p_branch_w[row] = p_from
+        if state.p_branch_to_w is not None:
+            state.p_branch_to_w[row] = p_to
         state.loss_w[row] = p_from.sum() + p_to.sum()
         state.p_slack_w[row] = _table(grid, "p_{}_mw").sum() * 1e6
         state.q_slack_var[row] = _table(grid, "q_{}_mvar").sum() * 1e6
@@ -99,6 +103,8 @@ def _balanced(state: GridState, row: int, p_gen_w: FloatArray) -> bool:
 def _blank(state: GridState, row: int) -> None:
     for field in dataclasses.fields(state):
         values = getattr(state, field.name)
+        if values is None:
+            continue
         values[row] = False if field.name == "converged" else np.nan
 
 

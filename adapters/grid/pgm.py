@@ -1,5 +1,7 @@
 """The power-grid-model engine: fast, balanced, batches of scenarios in one call."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
@@ -26,6 +28,7 @@ class PgmEngine:
     """power-grid-model bound to a feeder. Newton-Raphson is tried again where iterative current gives up."""
 
     name = "power_grid_model"
+    keeps_ends = False
 
     def __init__(self, feeder: Feeder, model_error: ModelError = AS_PLANNED) -> None:
         """Convert the feeder.
@@ -73,6 +76,9 @@ class PgmEngine:
             solved = None if again else self._state(plan, 1)
             for name in ("v_pu", "loading_percent", "p_branch_w", "p_slack_w", "q_slack_var", "loss_w"):
                 getattr(state, name)[row] = np.nan if solved is None else getattr(solved, name)[0]
+            if state.p_branch_to_w is not None:
+                ends = None if solved is None else solved.p_branch_to_w
+                state.p_branch_to_w[row] = np.nan if ends is None else ends[0]
             state.converged[row] = solved is not None and solved.converged[0]
         return state
 
@@ -84,4 +90,8 @@ class PgmEngine:
                 for name in names
             )
         percent_per_a = (self._hv_percent_per_a, self._lv_percent_per_a)
-        return GridState(*gathered(*plan.tables, *percent_per_a, self._rated))  # type: ignore[call-arg]
+        made = gathered(*plan.tables, *percent_per_a, self._rated)  # type: ignore[call-arg]
+        if not self.keeps_ends:
+            return GridState(*made)
+        tables = [plan.output[name]["p_to"] for name in ("line", "transformer") if name in plan.output]
+        return replace(GridState(*made), p_branch_to_w=np.concatenate(tables, axis=1))

@@ -30,6 +30,7 @@ class PgmPhaseEngine:
     """power-grid-model bound to an unbalanced feeder. Rows are per bus and phase."""
 
     name = ENGINE
+    keeps_ends = False
 
     def __init__(self, feeder: Feeder, model_error: ModelError = AS_PLANNED) -> None:
         """Convert the feeder.
@@ -63,7 +64,7 @@ class PgmPhaseEngine:
         for row in failed:
             again = self._run(single, p_gen_w[row : row + 1], q_gen_var[row : row + 1], NEWTON_RAPHSON)
             solved = None if again else self._state(single, 1)
-            for name in _FIELDS:
+            for name in (*_FIELDS, "p_branch_to_w") if self.keeps_ends else _FIELDS:
                 getattr(state, name)[row] = np.nan if solved is None else getattr(solved, name)[0]
             state.converged[row] = solved is not None and solved.converged[0]
         return state
@@ -95,6 +96,7 @@ class PgmPhaseEngine:
             p_slack_w=output["source"]["p"].sum(axis=(1, 2)),
             q_slack_var=output["source"]["q"].sum(axis=(1, 2)),
             loss_w=p_from.sum(axis=1) + joined("p_to").sum(axis=1),
+            p_branch_to_w=joined("p_to") if self.keeps_ends else None,
             converged=np.isfinite(v_pu.sum(axis=1)),
             unbalance_percent=np.repeat(unbalance, 3, axis=1),
         )

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from twin.scenario.chain_section import OutageSection, RpcSection
 from twin.scenario.fields import Section
+from twin.scenario.oracles_section import BalancesSection, ImbalanceSection, OraclesSection
 
 
 class SettlementSection(Section):
@@ -25,6 +26,16 @@ class SettlementSection(Section):
     )
     confirmations: int = Field(
         3, ge=0, le=100, description="outages: blocks on top after which a transaction counts."
+    )
+
+    oracles: OraclesSection | None = Field(
+        None, description="Three sources agree on metered energy; none: every meter is believed."
+    )
+    imbalance: ImbalanceSection | None = Field(
+        None, description="Who pays for a difference; none: the supplier's prices and nothing on top."
+    )
+    balances: BalancesSection | None = Field(
+        None, description="What participants have bounds what they order; none: nobody is asked."
     )
 
     @model_validator(mode="after")

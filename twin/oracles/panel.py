@@ -1,0 +1,119 @@
+"""The panel: gives each source its own sensor, and agrees on every participant's energy of an interval."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import numpy as np
+
+from adapters.grid.feeder import Feeder, FloatArray, IntArray
+from twin.fault_plan import MeterFault
+from twin.oracles.consensus import AGREED, Agreement, Rule, agree
+from twin.oracles.findings import Findings, Seen
+from twin.oracles.grid_log import BranchFlows, GridLog
+from twin.oracles.meter import OK, MeterOracle, Meters
+from twin.oracles.output_model import OutputModel
+from twin.participants import Participants
+from twin.profiles import Profiles
+from twin.scenario.oracles_section import OraclesSection
+from twin.scenario.schema import Scenario
+from twin.streams import stream
+
+
+class Readers(Protocol):
+    """Who says what was metered."""
+
+    def step(self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None) -> None:
+        """Take a step of the plant that begins at ``time_s``."""
+        ...
+
+    def close(self, interval: int, end_s: int) -> Agreement:
+        """End an interval."""
+        ...
+
+
+class MetersAlone:
+    """No oracles: every meter is believed. Made only where a scenario gives a meter a fault.
+
+    What arrives is subtracted from what arrived before, as a billing system does that checks nothing.
+    """
+
+    def __init__(self, names: Sequence[str], faults: Sequence[MeterFault], interval_s: int) -> None:
+        self._meters = Meters(names, faults, interval_s)
+        self._register: IntArray = np.zeros(len(names), dtype=np.int64)
+
+    def step(self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None) -> None:
+        """See ``Readers.step``."""
+        self._meters.count(time_s, metered_wh)
+
+    def close(self, interval: int, end_s: int) -> Agreement:
+        """See ``Readers.close``."""
+        said = self._meters.read(end_s)
+        energy = np.where(said.present, said.register_wh - self._register, 0)
+        self._register = np.where(said.present, said.register_wh, self._register)
+        nobody = np.zeros(len(energy), dtype=np.int64)
+        return Agreement(energy, nobody + AGREED, nobody, nobody, nobody, np.zeros(len(energy), np.bool_))
+
+
+class Panel:
+    """Three oracles and their agreement."""
+
+    def __init__(
+        self,
+        section: OraclesSection,
+        scenario: Scenario,
+        feeder: Feeder,
+        people: Participants,
+        profiles: Profiles,
+        peak_load_w: FloatArray,
+        faults: Sequence[MeterFault],
+    ) -> None:
+        """Bind the panel.
+
+        Args:
+            section: the scenario's oracles.
+            scenario: for its calendar and seed.
+            feeder: the plant's.
+            people: nameplates.
+            profiles: of which only the sun is looked at.
+            peak_load_w: highest load of each participant in its history; (n,).
+            faults: of meters.
+        """
+        self._scenario, self._profiles = scenario, profiles
+        self._per_interval = scenario.interval_s // scenario.step_s
+        self._step_s = scenario.step_s
+        self.rule = Rule(section.tolerance_wh, int(section.tolerance_percent * 10_000), section.quorum)
+        self.meters = Meters(people.names, faults, scenario.interval_s)
+        self.meter_oracle = MeterOracle(people.names)
+        self.grid_log = GridLog(
+            feeder, stream(scenario.seed, "*", "oracles/grid_log"), section.grid_noise_percent,
+            section.grid_resolution_w,
+        )  # fmt: skip
+        self.model = OutputModel(
+            people, peak_load_w, scenario.interval_s / 3600, stream(scenario.seed, "*", "oracles/model"),
+            section.model_error_percent, section.tolerance_wh,
+        )  # fmt: skip
+        self.findings = Findings([Seen(fault) for fault in faults])
+        self.uncertainty_sum_wh = np.zeros(people.n, dtype=np.int64)
+
+    def step(self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None) -> None:
+        """See ``Readers.step``; the log needs ``flows``."""
+        self.meters.count(time_s, metered_wh)
+        if flows is not None:
+            self.grid_log.add(flows, self._step_s)
+
+    def close(self, interval: int, end_s: int) -> Agreement:
+        """See ``Readers.close``."""
+        energy, state = self.meter_oracle.take(self.meters.read(end_s))
+        log = self.grid_log.read()
+        steps = range(interval * self._per_interval, (interval + 1) * self._per_interval)
+        sun_w = sum((self._profiles.pv_w(step) for step in steps), np.zeros(len(energy))) / len(steps)
+        middle = self._scenario.at(interval) + timedelta(seconds=self._scenario.interval_s / 2)
+        day = (interval * self._scenario.interval_s) // 86_400
+        second = middle.hour * 3600 + middle.minute * 60 + middle.second
+        band = self.model.band(sun_w, day, middle.timetuple().tm_yday, second)
+        made = agree(self.rule, self.grid_log.site_of, energy, state == OK, log, band)
+        self.uncertainty_sum_wh += log.uncertainty_wh[self.grid_log.site_of]
+        start_s = end_s - self._scenario.interval_s
+        self.findings.look(interval, start_s, end_s, made, (energy, state), band)
+        return made
