@@ -5,12 +5,13 @@ from math import isnan
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import Feeder, FloatArray
 from market.fills import joined
-from market.orders import BUY, DEVICE_NAMES, SELL, SUPPLIER
+from market.orders import DEVICE_NAMES, SELL, SUPPLIER
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_base_of, worst_of, worst_step
-from twin.ledger import Entry, sales_wh
+from twin.ledger import Entry
 from twin.operator import Decided
 from twin.participants import Participants
 from twin.plant import WITH, PlantStep
@@ -161,23 +162,40 @@ class Block:
         }
 
 
+_SUMS = (
+    "local_cleared_wh", "local_accepted_wh", "supplier_flexible_cleared_wh", "supplier_flexible_accepted_wh", "cut_wh",
+    "offered_sell_wh", "offered_buy_wh",
+)  # fmt: skip
+
+
+@njit(cache=True)
+def _sums_wh(fills, accepted_wh, orders, sums):  # type: ignore[no-untyped-def]
+    """Energies of one interval in the order of ``_SUMS``; a local trade counts once, by its sale."""
+    for i in range(fills.size):
+        cleared, accepted = fills[i]["energy_wh"], accepted_wh[i]
+        upstream, sale = fills[i]["counterparty"] == SUPPLIER, fills[i]["side"] == SELL
+        if upstream:
+            sums[2] += cleared
+            sums[3] += accepted
+        elif sale:
+            sums[0] += cleared
+            sums[1] += accepted
+        if upstream or not sale:
+            sums[4] += cleared - accepted
+    for i in range(orders.size):
+        sums[5 if orders[i]["side"] == SELL else 6] += orders[i]["energy_wh"]
+
+
 def _market(decided: Decided) -> Columns:
     accepted, decision = decided.accepted, decided.decision
-    session, fills = accepted.session, accepted.session.fills
-    orders = session.intent.orders
-    upstream = fills["counterparty"] == SUPPLIER
-    cut = fills["energy_wh"] - accepted.accepted_wh
+    session = accepted.session
+    sums = np.zeros(len(_SUMS), dtype=np.int64)
+    _sums_wh(session.fills, accepted.accepted_wh, session.intent.orders, sums)
     bound = [] if decision is None else [b for b in decision.binding if b is not None]
-    sells = orders["side"] == SELL
     return {
         "price_micro_per_kwh": session.price_micro_per_kwh,
-        "local_cleared_wh": sales_wh(fills, fills["energy_wh"]),
-        "local_accepted_wh": sales_wh(fills, accepted.accepted_wh),
-        "supplier_flexible_cleared_wh": int(fills["energy_wh"][upstream].sum()),
-        "supplier_flexible_accepted_wh": int(accepted.accepted_wh[upstream].sum()),
-        "offered_sell_wh": int(orders["energy_wh"][sells].sum()),
-        "offered_buy_wh": int(orders["energy_wh"][~sells].sum()),
-        "cut_wh": int(cut[(fills["side"] == BUY) | upstream].sum()),
+        "index_micro_per_kwh": session.index_micro_per_kwh,
+        **dict(zip(_SUMS, sums.tolist(), strict=True)),
         "gate_status": "off" if decision is None else decision.status,
         "gate_solves": 0 if decision is None else decision.solves,
         "gate_ms": decided.wall_ms,

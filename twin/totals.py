@@ -42,7 +42,9 @@ class Totals:
         for name in ("local_cleared_wh", "local_accepted_wh", "supplier_flexible_accepted_wh", "cut_wh"):
             self.add(name, sum(rows[name]))
         for price, energy_wh in zip(rows["price_micro_per_kwh"], rows["local_accepted_wh"], strict=True):
-            self.add("price_times_wh", (price or 0) * energy_wh)
+            if price is not None:
+                self.add("price_times_wh", price * energy_wh)
+                self.add("priced_wh", energy_wh)
         for worth, best in zip(rows["welfare_micro"], rows["central_welfare_micro"], strict=True):
             if worth is not None and best is not None:
                 self.add("welfare_micro", worth)
@@ -73,7 +75,7 @@ class Totals:
         self.add("supplier_micro", entry.supplier_micro)
         self.add("pool_micro", entry.pool_micro)
         for step in r.steps:
-            self.add("wire_samples", int(step.devices.wire.sum()))
-            self.add("bad_samples", int(step.devices.bad.sum()))
+            self.add("wire_samples", int(np.count_nonzero(step.devices.wire)))
+            self.add("bad_samples", int(np.count_nonzero(step.devices.bad)))
         self.bills_micro = self.bills_micro + entry.bill_micro
         self.saved_micro = self.saved_micro + entry.saved_micro
