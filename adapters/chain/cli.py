@@ -41,7 +41,16 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="twin chain", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    up = _command(commands, "up", _up, "start a local node (anvil) and keep it until Ctrl-C")
+    up = _command(commands, "up", _up, "start a local node and keep it until Ctrl-C")
+    up.add_argument(
+        "--engine",
+        choices=("embedded", "anvil"),
+        default="embedded",
+        help="anvil comes from npm, embedded with us",
+    )
+    up.add_argument(
+        "--fund", action="append", default=[], metavar="ADDRESS", help="embedded: give it coin for gas"
+    )
     up.add_argument("--port", type=int, default=8545)
     up.add_argument("--start-s", type=int, default=0, help="time of its first block, Unix seconds")
     deploy = _command(commands, "deploy", _deploy, "put settlement, registry and certificates on a chain")
@@ -115,12 +124,23 @@ def _node_arguments(command: argparse.ArgumentParser, deployed: bool = True) -> 
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    from adapters.chain.local_node import LocalNode
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or anvil would outlive us
-    with LocalNode(arguments.start_s or 1, port=arguments.port) as node:
-        _say(f"listening on {node.url} and {node.ws_url} (Ctrl-C ends it)")
-        return node.wait()
+    if not 0 <= arguments.port < 65_536 or not 0 <= arguments.start_s < 2**53:
+        raise ChainInputError(
+            "give --port from 0 (any free one) to 65535, and --start-s in seconds since 1970"
+        )
+    if arguments.engine == "anvil":
+        from adapters.chain.local_node import LocalNode
+
+        with LocalNode(arguments.start_s or 1, port=arguments.port) as node:
+            _say(f"anvil, chain 31337, listens on {node.url} and {node.ws_url} (Ctrl-C ends it)")
+            return node.wait()
+    from adapters.chain.embedded import CHAIN_ID
+    from adapters.chain.http_node import embedded_node
+
+    with embedded_node(arguments.start_s, arguments.port, arguments.fund) as served:
+        _say(f"embedded, chain {CHAIN_ID}, listens on {served.url} (Ctrl-C ends it)")
+        return served.wait()
 
 
 def _deploy(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from adapters.chain.rpc import funds_problem, reach, shown
 from adapters.chain.typed import account_id, market_key
 
 T = TypeVar("T")
+NEW = "new"
 Problem = tuple[str, str]
 """The option that a problem belongs to (empty: none), and what is wrong and to be done."""
 
@@ -68,7 +69,7 @@ def _node(
         found += [("", text) for text in funds_problem(node, keys)]
     path = Path(options.deployment)
     if options.development and not (options.deployment and path.exists()):
-        return bound
+        return bound | {"contract": NEW}
     deployment = _try(found, "deployment", lambda: Deployment.load(path, chain_id))
     if deployment is None:
         return bound
@@ -125,6 +126,12 @@ def _outbox(path: Path, bound: dict[str, str]) -> Iterator[str]:
             db.close()
     except sqlite3.Error as error:
         yield f"{path.name} is no outbox ({error}): name another file"
+        return
+    if bound.get("contract") == NEW and "contract" in have:
+        yield (
+            f"{path.name} belongs to the contract {have['contract']}, and a new one would be deployed: name the "
+            "deployment's file, or another outbox"
+        )
         return
     for key, value in bound.items():
         if have.get(key, value).lower() != value.lower():

@@ -184,7 +184,9 @@ def _deployment(
         return Deployment.load(Path(options.deployment), node.chain_id())
     if not options.development:
         raise ChainInputError("name the file of the deployment (twin chain deploy writes it)")
+    outbox.confirmations = 0  # a development node makes a block per transaction and none on top
     deployment = deploy_all(node, keys, outbox, terms or Terms(market_id), poll_s=0.02)
+    outbox.confirmations = options.confirmations
     if options.deployment:
         deployment.save(Path(options.deployment))
     return deployment

@@ -48,6 +48,8 @@ class Settlement:
         self._market = bytes(self.contract.read("market"))
         self._domain_chain_id = node.chain_id()
         outbox.bind("contract", address.lower())
+        query = "INSERT OR IGNORE INTO meta VALUES ('baseline', ?)"
+        outbox.db.execute(query, (json.dumps({k: v for k, v in self.nets_micro().items() if v}),))
 
     def check_market(self, market_id: str) -> None:
         """Raise ChainInputError where the contract settles another market."""
@@ -144,6 +146,25 @@ class Settlement:
             return int(self.node.block(rows[-1]["block_number"])["timestamp"], 16)
         except ChainUnavailableError:
             return 0
+
+    def nets_of(self, seqs: list[int]) -> dict[str, int]:
+        """What every account gained by these batches: the contract's nets, less what was there before this outbox
+        and what its other batches moved."""
+        nets = self.nets_micro()
+        for name, amount in self._baseline().items():
+            nets[name] = nets.get(name, 0) - amount
+        for row in self._batches("proposed", "disputed", "finalising", "final"):
+            if row["seq"] in seqs:
+                continue
+            status = STATUS[self.contract.read("statusOf", bytes.fromhex(row["batch_id"][2:]))]
+            batch = self.batch_of(row)
+            for name, delta in zip(batch.accounts, batch.deltas_micro, strict=True):
+                nets[name] -= delta if status == "final" else min(delta, 0)
+        return nets
+
+    def _baseline(self) -> dict[str, int]:
+        query = "SELECT value FROM meta WHERE key = 'baseline'"
+        return dict(json.loads(self.outbox.db.execute(query).fetchone()[0]))
 
     def nets_micro(self) -> dict[str, int]:
         """What every account of the contract gained by batches, deposits and withdrawals left out."""

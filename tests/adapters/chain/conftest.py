@@ -1,12 +1,9 @@
 """Batches from a seed, chains to run them on, and a bench that calls the contracts by hand."""
 
 import hashlib
-import json
 import random
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from adapters.chain.contract import Contract
 from adapters.chain.deploy import Terms, create, deploy_all
 from adapters.chain.errors import ChainError, RevertedError
 from adapters.chain.evm import Evm
+from adapters.chain.http_node import HttpNode
 from adapters.chain.keys import Signer, embedded_keys
 from adapters.chain.local_node import ANVIL, CACHE, LocalNode, find_anvil
 from adapters.chain.node import Node, Receipt
@@ -236,45 +234,16 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     node.close()
 
 
-class Served:
+class Served(HttpNode):
     """A chain in memory behind a real HTTP socket, that can go away and come back on the same port."""
 
     def __init__(self, evm):
-        self.node = RpcNode(evm)
+        super().__init__(RpcNode(evm))
         self.evm = evm
-        self.port = 0
-        self.server = None
-        self.up()
+        self.start()
 
-    def up(self):
-        node, lock = self.node, threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    body = node.request(request["method"], request["params"]) | {"id": request["id"]}
-                raw = json.dumps(body).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *args):
-                """Quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def down(self):
-        if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
-            self.thread.join()
-            self.server = None
+    up = HttpNode.start
+    down = HttpNode.stop
 
 
 @pytest.fixture
