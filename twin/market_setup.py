@@ -1,26 +1,38 @@
 """The scenario's market section as mechanisms of the core, with every problem it may have."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from adapters.grid.engine import Engine
 from adapters.grid.feeder import FloatArray
+from market.admitted import AdmittedOnly
+from market.ahead import TradesAhead
 from market.before_market import BeforeMarket, Bilateral
+from market.dynamic_price import inventory_price
 from market.errors import MarketError
-from market.mechanism import Mechanism
+from market.mechanism import Mechanism, Tariff
+from market.orders import empty_orders
+from market.pool_market import PoolAndBook
 from market.pool_study import PoolStudy, StudySettings
 from market.ppa import Agreement, FixedPrice, IndexedPrice
 from market.preferences import Preference
 from market.registry import make_mechanism
+from twin.admission import Admissions, admit
 from twin.comparison import NO_MECHANISM, Comparison
 from twin.gate.price import electrical_distance_ohm
-from twin.scenario.market_section import AgreementSection, MarketSection, PreferenceSection
+from twin.participants import Participants
+from twin.scenario.ahead_section import AheadSection
+from twin.scenario.market_section import AgreementSection, MarketSection, PreferenceSection, SupplierSection
 from twin.scenario.schema import Scenario
 from twin.tariff import micro
 
 Complain = Callable[..., None]
+POOLS = "pool_and_book"
+TRADING_AHEAD = (POOLS, "order_book")
 
 
 def contract_party(name: str) -> str:
@@ -30,11 +42,19 @@ def contract_party(name: str) -> str:
 
 def market_problems(market: MarketSection, complain: Complain) -> None:
     """Report what is wrong with mechanisms and parameters; needs no feeder."""
-    main = partial(make_mechanism, market.mechanism, market.parameters)
+    supplier = market.supplier
+    main = partial(_tried, market.mechanism, market.parameters, supplier)
     _try(main, "market.mechanism", market.mechanism, complain)
     for i, name in enumerate(market.shadow):
-        make = partial(make_mechanism, name, market.shadow_parameters.get(name, {}))
+        make = partial(_tried, name, market.shadow_parameters.get(name, {}), supplier)
         _try(make, f"market.shadow[{i}]", name, complain)
+    if market.index is not None:
+        _try(partial(_index_of, market.index, supplier), "market.index", market.index, complain)
+    if market.mechanism == POOLS and market.index is not None:
+        allowed = "market.parameters.index"
+        complain("market.index", f"{POOLS} publishes an index of its own", market.index, allowed)
+    if market.ahead is not None:
+        _ahead_problems(market, market.ahead, complain)
     for name in market.shadow_parameters:
         if name not in market.shadow:
             allowed = ", ".join(market.shadow) or "none: market.shadow is empty"
@@ -49,6 +69,7 @@ def bilateral_problems(scenario: Scenario, names: Sequence[str], complain: Compl
         complain(
             "market.pool_study.slot_s", "must be whole intervals", str(market.pool_study.slot_s), allowed
         )
+    _named_problems(market, names, complain)
     if (market.agreements or market.preferences) and market.mechanism == NO_MECHANISM:
         complain(
             "market.mechanism", "agreements and preferences need a local market", NO_MECHANISM, "a mechanism"
@@ -79,6 +100,46 @@ def bilateral_problems(scenario: Scenario, names: Sequence[str], complain: Compl
     for i, wish in enumerate(market.preferences):
         if wish.buyer in rows and (wish.neighbour is None or wish.neighbour in rows):
             _try(partial(_preference, wish, rows), f"market.preferences[{i}]", wish.buyer, complain)
+
+
+def _named_problems(market: MarketSection, names: Sequence[str], complain: Complain) -> None:
+    """Report an arbitrageur that is nobody, and admission to no market."""
+    trader = None if market.ahead is None else market.ahead.arbitrageur
+    if trader is not None and trader not in names:
+        complain("market.ahead.arbitrageur", "no such connection point", trader, "a connection point")
+    if market.admission is not None and market.mechanism == NO_MECHANISM:
+        complain("market.mechanism", "admission needs a local market", NO_MECHANISM, "a mechanism")
+
+
+def _ahead_problems(market: MarketSection, ahead: AheadSection, complain: Complain) -> None:
+    """Report what cannot trade ahead."""
+    if market.mechanism not in TRADING_AHEAD:
+        allowed = " or ".join(TRADING_AHEAD)
+        complain("market.ahead", "needs a mechanism with open slots", market.mechanism, allowed)
+    horizon = market.parameters.get("horizon", ahead.horizon)
+    if horizon != ahead.horizon:
+        allowed = f"{ahead.horizon}, or leave it out"
+        complain("market.parameters.horizon", "differs from market.ahead.horizon", str(horizon), allowed)
+    if ahead.arbitrageur is not None and market.mechanism != POOLS:
+        complain("market.ahead.arbitrageur", "there is no pool to trade with", ahead.arbitrageur, POOLS)
+
+
+def _tried(name: str, parameters: Mapping[str, Any], supplier: SupplierSection) -> Mechanism:
+    """A mechanism that has cleared nothing under every price of the supplier."""
+    mechanism = make_mechanism(name, parameters)
+    for interval, tariff in enumerate(_tariffs(supplier)):
+        mechanism.clear(empty_orders(), tariff, interval)
+    return mechanism
+
+
+def _index_of(member: str, supplier: SupplierSection) -> list[int]:
+    return [inventory_price(member, 1, 2, tariff) for tariff in _tariffs(supplier)]
+
+
+def _tariffs(supplier: SupplierSection) -> list[Tariff]:
+    prices = (supplier.retail_price_eur_per_kwh, supplier.night_price_eur_per_kwh)
+    feed_in = micro(supplier.feed_in_price_eur_per_kwh)
+    return [Tariff(micro(price), feed_in) for price in prices if price is not None]
 
 
 def _try(make: Callable[[], object], path: str, got: str, complain: Complain) -> None:
@@ -115,16 +176,57 @@ def build_mechanism(scenario: Scenario, names: Sequence[str], engine: Engine) ->
         names: participant ids by row.
         engine: the gate's model, from which electrical distances are taken.
     """
+    return build_market(scenario, names, engine).mechanism
+
+
+@dataclass(frozen=True)
+class LocalMarket:
+    """The mechanism that settles (None: supplier only), and its parts: what trades ahead, pools, admitted assets."""
+
+    mechanism: Mechanism | None
+    ahead: TradesAhead | None = None
+    pools: PoolAndBook | None = None
+    admissions: Admissions | None = None
+
+
+def build_market(
+    scenario: Scenario, names: Sequence[str], engine: Engine, people: Participants | None = None
+) -> LocalMarket:
+    """The local market of a scenario, free of problems; ``people`` where assets must be admitted."""
     market = scenario.market
     if market.mechanism == NO_MECHANISM:
-        return None
-    inner = make_mechanism(market.mechanism, market.parameters)
+        return LocalMarket(None)
+    parameters = dict(market.parameters)
+    if market.ahead is not None:
+        parameters["horizon"] = market.ahead.horizon
+    inner = make_mechanism(market.mechanism, parameters)
+    pools = inner if isinstance(inner, PoolAndBook) else None
+    if pools is not None:
+        trader = None if market.ahead is None else market.ahead.arbitrageur
+        row = None if trader is None else list(names).index(trader)
+        pools.bind(scenario.interval_s, row, market.ahead.arbitrage_wh if market.ahead else 0)
+    ahead = inner if market.ahead is not None and isinstance(inner, TradesAhead) else None
+    mechanism = _with_bilateral(inner, scenario, names, engine)
+    if market.admission is None or people is None:
+        return LocalMarket(mechanism, ahead, pools)
+    admissions = admit(market.admission, people, scenario.seed, scenario.interval_s)
+    return LocalMarket(AdmittedOnly(mechanism, admissions.first_interval), ahead, pools, admissions)
+
+
+def agreements_of(scenario: Scenario) -> list[Agreement]:
+    """The agreements of a scenario, free of problems."""
+    return [_agreement(section, scenario.n_intervals) for section in scenario.market.agreements]
+
+
+def _with_bilateral(inner: Mechanism, scenario: Scenario, names: Sequence[str], engine: Engine) -> Mechanism:
+    """The mechanism with agreements and preferences before it."""
+    market = scenario.market
     if not market.agreements and not market.preferences:
         return inner
     rows = {name: row for row, name in enumerate(names)}
     wishes = [_preference(section, rows) for section in market.preferences]
     far = _distance_at_rest_ohm(engine) if any(w.max_distance is not None for w in wishes) else None
-    agreements = [_agreement(section, scenario.n_intervals) for section in market.agreements]
+    agreements = agreements_of(scenario)
     parties = {contract_party(name): row for name, row in rows.items()}
     return BeforeMarket(inner, Bilateral(agreements, wishes, parties, far))
 

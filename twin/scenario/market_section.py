@@ -5,6 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from twin.scenario.admission_section import AdmissionSection
+from twin.scenario.ahead_section import AheadSection
 from twin.scenario.fields import ExactPercent, Hour, Price, Section
 
 
@@ -132,6 +134,12 @@ class MarketSection(Section):
     preferences: list[PreferenceSection] = Field(
         default_factory=list, description="Served after the agreements."
     )
+    index: Literal["mid_market", "constant_product", "supply_demand"] | None = Field(
+        None,
+        description="Publish a dynamic price per interval: p(u) at u = energy on offer / energy asked for.",
+    )
+    ahead: AheadSection | None = Field(None, description="Open slots before their interval.")
+    admission: AdmissionSection | None = Field(None, description="Only admitted assets trade locally.")
     pool_study: PoolStudySection | None = Field(
         None, description="Compare a dissipative, a naive and an expiring pool beside the run."
     )
