@@ -19,6 +19,7 @@ from adapters.export.errors import FolderExistsError
 from adapters.export.run_folder import RunFolder
 from rigs.device import Bench
 from rigs.errors import RigError
+from twin.chain_outcome import pair, settlement_row
 from twin.chronicle import StopRequest
 from twin.errors import AbortedError, WrongInputError
 from twin.prepare import PreparedRun, PreparedScenario, prepare
@@ -241,22 +242,8 @@ class _Variant:
         self._judge(receipts, None if s.settlement.chain == "none" else agrees)
 
     def _write_settlement(self, receipts: list[BatchReceipt]) -> None:
-        batches = {batch.digest: batch for batch in self.organs.settlement.batches}
-        for receipt in receipts:
-            batch = batches[receipt.digest]
-            row = {
-                "period_start_s": batch.period_start_s,
-                "period_end_s": batch.period_end_s,
-                "digest": batch.digest.hex(),
-                "root": batch.root.hex(),
-                "transaction": receipt.transaction,
-                "block_number": receipt.block_number,
-                "gas": receipt.gas,
-                "status": receipt.status,
-                "reason": receipt.reason or None,
-                "positions": len(batch.accounts),
-                "gross_energy_wh": batch.gross_energy_wh,
-            }
+        for batch, receipt in pair(self.organs.settlement.batches, receipts):
+            row = settlement_row(batch, receipt)
             self.folder.append("settlement", {key: [value] for key, value in row.items()})
 
     def _judge(self, receipts: list[BatchReceipt], agrees: bool | None) -> None:
