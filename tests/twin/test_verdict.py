@@ -82,14 +82,19 @@ def evidence(make_people, steps, chain_agrees=None, kpis=None, bench=None, compa
         nothing = np.zeros(2)
         state = GridState(np.array(v), loading, np.zeros((2, N)), nothing, nothing, nothing, converged)
         recorder.step(SimpleNamespace(devices=SimpleNamespace(step=k, flows=flows, base=flows), state=state))
-    numbers = {"wire_samples_count": 0, "bad_samples_count": 0, "money_sum_micro": 0} | (kpis or {})
+    numbers = {
+        "wire_samples_count": 0,
+        "bad_samples_count": 0,
+        "bad_samples_by_fault_count": 0,
+        "money_sum_micro": 0,
+    } | (kpis or {})
     agree = comparison or SimpleNamespace(
         voltage=SimpleNamespace(value=1e-9, element="b1"),
         opendss=None,
         agrees=True,
         sentences=lambda: ("they agree",),
     )
-    run = SimpleNamespace(scenario=s, comparison=agree, bench=bench)
+    run = SimpleNamespace(scenario=s, comparison=agree, bench=bench, feeder=f)
     return Evidence(run, recorder, numbers, chain_agrees)
 
 
