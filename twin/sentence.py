@@ -64,7 +64,7 @@ def _broken(check: Check, named: bool) -> str:
 def _margin(check: Check) -> str:
     margin = check.margin or 0.0
     if check.unit in ("W", "VA"):
-        return f"{margin / 1000:.1f} k{check.unit}"
+        return f"{margin:.0f} {check.unit}" if abs(margin) < 1000 else f"{margin / 1000:.1f} k{check.unit}"
     return f"{margin:.4f} pu" if check.unit == "pu" else f"{margin:.1f} percentage points"
 
 

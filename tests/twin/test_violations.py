@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 
 from adapters.grid.engine import GridState
-from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch, further, worst_base_of, worst_of
+from twin.extremes import (
+    LINE,
+    TRAFO,
+    V_MAX,
+    V_MIN,
+    Reading,
+    Watch,
+    further,
+    worst_base_of,
+    worst_of,
+    worst_step,
+)
 from twin.gate.limits import Limits
+from twin.scenario.limits_section import LimitsSection
 from twin.violations import EpisodeLog, Sighting, Snapshot, caused_by_trades
 
 KIND = ("line", "trafo", "line")
@@ -208,3 +220,29 @@ def test_an_episode_has_the_phase_of_its_row():
         )
     ]
     assert phases == ["b", "a", "c", "abc"]
+
+
+def step_of(low=1.0, high=1.0, line=0.0, trafo=0.0):
+    return tuple(Reading(v, 0, v, 0) for v in (low, high, line, trafo))
+
+
+@pytest.mark.parametrize(
+    ("steps", "worst"),
+    [
+        ([step_of(line=90)], 0),
+        ([step_of(line=50), step_of(line=90), step_of(line=60)], 1),
+        ([step_of(low=0.96), step_of(high=1.02)], 0),  # 4 of 10 points, against 2 of 10
+        ([step_of(low=0.96), step_of(trafo=41)], 1),
+        ([step_of(line=50), step_of(line=50)], 0),
+        ([step_of(line=50), step_of(line=float("nan"))], 1),
+        ([step_of(line=250), step_of(low=float("nan"), high=1.0)], 1),
+    ],
+)
+def test_the_worst_step_of_an_interval(steps, worst):
+    assert worst_step(steps, LimitsSection()) == worst
+
+
+def test_the_worst_step_is_relative_to_what_holds_at_a_moment():
+    steps = [step_of(line=100, trafo=50), step_of(line=0, trafo=60)]
+    limits = LimitsSection(line_short_time_loading_percent=200, loading_average_s=900)
+    assert (worst_step(steps, LimitsSection()), worst_step(steps, limits)) == (0, 1)
