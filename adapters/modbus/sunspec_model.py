@@ -59,7 +59,7 @@ class PointDef:
     units: str
     symbols: frozenset[int]  # allowed values of an enumeration; empty: any
 
-    def decode(self, data: bytes, at: int = 0) -> Raw:
+    def decode(self, data: bytes | bytearray, at: int = 0) -> Raw:
         """Return the raw value at byte ``at``; None for the sentinel, NaN or an empty string."""
         if (integer := _INTEGERS.get(self.kind)) is not None:
             value: int = struct.unpack_from(integer[0], data, at)[0]

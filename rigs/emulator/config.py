@@ -13,6 +13,11 @@ class EmulatorConfig:
     W of the power register. ``ramp_w_per_s`` 0 means no ramp. ``port`` 0 takes any free one.
     ``most_connections`` 1 plays a device that serves one client. ``clock`` is ``lockstep`` (time passes when
     the control channel says so) or ``wall``.
+
+    ``category`` (I, II, III, or none) and ``performance`` (A, B) are those of IEEE 1547-2018: what an inverter
+    rides through and trips at, and its default curves. ``enter_service_s`` and ``enter_ramp_s`` follow a trip;
+    ``heartbeat_s`` is how long a controller's heartbeat may stop once it was heard (0: not listened to).
+    ``terminals_fd`` is an inherited file of ``rigs.emulator.terminals``, -1 where none drives the terminals.
     """
 
     role: str
@@ -37,6 +42,13 @@ class EmulatorConfig:
     maker: str = "p2p-grid-twin"
     model: str = ""
     serial: str = ""
+    category: str = "III"
+    performance: str = "B"
+    f_nominal_hz: float = 50.0
+    enter_service_s: float = 300.0
+    enter_ramp_s: float = 300.0
+    heartbeat_s: float = 60.0
+    terminals_fd: int = -1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plain dictionary."""

@@ -38,7 +38,9 @@ class Handlers:
 
     def surroundings(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Set what the sun allows and the voltage."""
-        self._device.surroundings(float(message["p_available_w"]), float(message.get("v_pu", 1.0)))
+        self._device.surroundings(
+            float(message["p_available_w"]), float(message.get("v_pu", 1.0)), message.get("f_hz")
+        )
         return {}
 
     def zero(self, message: Mapping[str, Any]) -> Mapping[str, Any]:

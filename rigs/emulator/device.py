@@ -1,7 +1,6 @@
 """An emulated device: a register image in front, a simpy-driven process inside."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
 from typing import Any
 
 import simpy
@@ -11,35 +10,6 @@ from rigs.emulator.image import Key, SunSpecImage
 from rigs.emulator.map_image import MapImage
 from rigs.emulator.meter import Meter
 from rigs.emulator.process import PowerProcess
-
-
-class ReversionTimer:
-    """A function's own dead man's switch: runs out unless it is restarted, then calls ``revert`` once."""
-
-    def __init__(self, env: simpy.Environment, revert: Callable[[], None]) -> None:
-        self._env = env
-        self._revert = revert
-        self._deadline: float | None = None
-        self._generation = 0
-
-    def start(self, seconds: float) -> None:
-        """Start or restart; 0 stops it (no reversion)."""
-        self._generation += 1
-        self._deadline = None
-        if seconds > 0:
-            self._deadline = self._env.now + seconds
-            self._env.process(self._watch(self._generation, seconds))
-
-    @property
-    def remaining_s(self) -> float:
-        """Seconds left; 0 when it does not run."""
-        return max(0.0, self._deadline - self._env.now) if self._deadline is not None else 0.0
-
-    def _watch(self, generation: int, seconds: float) -> Generator[simpy.Event, Any, None]:
-        yield self._env.timeout(seconds)
-        if generation == self._generation:
-            self._deadline = None
-            self._revert()
 
 
 class EmulatedDevice(ABC):
@@ -54,7 +24,7 @@ class EmulatedDevice(ABC):
         self.env = simpy.Environment()
         self.meter = Meter(process)
         self.p_available_w = 0.0
-        self.v_pu = 1.0
+        self.v_pu, self.f_hz = 1.0, config.f_nominal_hz
         self._integrated_s = 0.0
         self._epoch_s = 0.0
         if isinstance(image, SunSpecImage):
@@ -74,11 +44,18 @@ class EmulatedDevice(ABC):
         self._epoch_s = float(self.env.now)
         self._integrated_s = 0.0
 
-    def surroundings(self, p_available_w: float, v_pu: float) -> None:
-        """Set what the sun allows and the voltage at the terminals, from now on."""
+    def surroundings(self, p_available_w: float, v_pu: float, f_hz: float | None = None) -> None:
+        """Set what the sun allows, and voltage (pu) and frequency (default: as before) at the terminals, from
+        now on.
+        """
         self.settle()
         self.p_available_w, self.v_pu = p_available_w, v_pu
+        self.f_hz = self.f_hz if f_hz is None else f_hz
+        self.mains(v_pu, self.f_hz)
         self.retarget()
+
+    def mains(self, v_pu: float, f_hz: float) -> None:  # noqa: B027 - not every device cares
+        """React to voltage and frequency, beyond what ``retarget`` does."""
 
     def advance(self, duration_s: float) -> None:
         """Let time pass, then publish what the device's own meter saw: power is the mean over
@@ -87,7 +64,11 @@ class EmulatedDevice(ABC):
             self.env.run(until=self.env.now + duration_s)
         self.settle()
         self.meter.close(duration_s, self.now_s)
+        self.close_step(duration_s)
         self.publish()
+
+    def close_step(self, duration_s: float) -> None:  # noqa: B027 - not every device has more to sum up
+        """Sum up what beside active power is reported as a mean over the step."""
 
     def reboot(self) -> None:
         """Lose what a device loses with its supply: controls and counters. The store keeps its energy."""
@@ -104,7 +85,11 @@ class EmulatedDevice(ABC):
         passed_s = self.now_s - self._integrated_s
         if passed_s > 0:
             self.process.run(passed_s)
+            self.passed(passed_s)
             self._integrated_s = self.now_s
+
+    def passed(self, seconds: float) -> None:  # noqa: B027 - not every device has more than active power
+        """Integrate what else moves; the active power is done."""
 
     def _written(self, points: frozenset[Key]) -> None:
         self.settle()

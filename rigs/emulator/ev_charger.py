@@ -3,10 +3,11 @@ writes."""
 
 from adapters.modbus.register_map import load_map, shipped_maps
 from rigs.emulator.config import EmulatorConfig
-from rigs.emulator.device import EmulatedDevice, ReversionTimer
+from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.image import Key
 from rigs.emulator.map_image import MapImage
 from rigs.emulator.process import PowerProcess, Storage
+from rigs.emulator.timer import ReversionTimer
 
 _LEAST_A = 6.0  # IEC 61851-1: no charging current below 6 A
 _READY, _CHARGING, _SUSPENDED = 2, 3, 5

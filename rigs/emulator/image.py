@@ -40,12 +40,13 @@ class SunSpecImage:
             self._store(model_id, "ID", model_id)
             self._store(model_id, "L", layout.length - 2)
         self.data = data + _END
+        self.read_only: frozenset[int] = frozenset()  # models of which nothing is taken over the wire
         self.on_write: Callable[[frozenset[Key]], None] = lambda written: None
         self.allows: Callable[[Key, float], bool] = lambda key, value: True
 
     def get(self, model_id: int, name: str) -> float:
         """Return a numeric point in its unit; 0 where it is not implemented."""
-        raw = self.layouts[model_id].points[name].decode(bytes(self.data), self._at[model_id, name])
+        raw = self.layouts[model_id].points[name].decode(self.data, self._at[model_id, name])
         if not isinstance(raw, int | float):
             return 0.0
         return scaled(raw, self._sf(model_id, name)) if isinstance(raw, int) else raw
@@ -83,7 +84,7 @@ class SunSpecImage:
         position = 0
         while position < len(data):
             found = self._by_byte.get(at + position)
-            if found is None or not found[1].writable or position + 2 * found[1].size > len(data):
+            if found is None or not self._takes(*found) or position + 2 * found[1].size > len(data):
                 raise Refused(ILLEGAL_ADDRESS)
             key, point = found
             raw = point.decode(data, position)
@@ -96,6 +97,15 @@ class SunSpecImage:
             position += 2 * point.size
         self.data[at : at + len(data)] = data
         self.on_write(frozenset(written))
+
+    def _takes(self, key: Key, point: PointDef) -> bool:
+        return point.writable and key[0] not in self.read_only
+
+    def copy(self, model_id: int, source: str, target: str) -> None:
+        """Copy a point's registers to another one of the same type."""
+        size = 2 * self.layouts[model_id].points[source].size
+        at, to = self._at[model_id, source], self._at[model_id, target]
+        self.data[to : to + size] = self.data[at : at + size]
 
     def address(self, model_id: int, name: str) -> int:
         """Return the register address of a point."""

@@ -139,9 +139,8 @@ def test_unproven_devices_are_refused_unless_the_exception_is_signed() -> None:
 @pytest.mark.parametrize("kind", ["battery", "pv_inverter"])
 def test_a_timer_that_never_runs_out_stops_the_arming(kind) -> None:
     async def work(rig: Rig) -> None:
-        for name in ("_set_timer", "_timer"):
-            if hasattr(rig.device, name):
-                getattr(rig.device, name).start = lambda seconds: None
+        timer = rig.device.control._timers["WSet"] if kind == "battery" else rig.device._timer
+        timer.start = lambda seconds: None
 
         async def wait(seconds: float) -> None:
             rig.device.advance(seconds)
