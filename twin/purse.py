@@ -53,7 +53,7 @@ class Purse:
 
         What is held for it is not part of what it gained.
         """
-        return np.asarray(gained_micro[: self._n] + self._opening_micro + self._credit_micro)
+        return np.asarray(gained_micro + self._opening_micro + self._credit_micro)
 
     def bound(self, intent: Intent, gained_micro: IntArray) -> Intent:
         """The intent with purchases that can be paid; the same where all can."""

@@ -17,7 +17,7 @@ from twin.participants import BoolArray
 
 PREFIX = b"p2p-meter-1"
 OK, SILENT, REPLAYED, BROKEN, GAP = range(5)
-"""What is wrong with a reading: nothing; not there; a number that was used before; not chained; first after a gap."""
+"""What is wrong with a reading: nothing; not there; said before, or late; not chained; first after a gap."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,15 @@ class MeterOracle:
         """The newest link that was taken, per meter."""
         return self._links
 
-    def take(self, said: Telegrams) -> tuple[IntArray, IntArray]:
+    def take(self, said: Telegrams, end_s: int) -> tuple[IntArray, IntArray]:
         """Return the energy since the last reading in whole Wh, and what is wrong (``OK`` ...); (n,) each.
 
-        Where something is wrong the energy is zero and means nothing.
+        ``end_s`` is the end of the interval: a reading of another time is an old one, whatever its number says (it may
+        have been kept back). Where something is wrong the energy is zero and means nothing.
         """
         step = said.sequence - self._sequence
         state = np.where(step == 1, OK, np.where(step > 1, GAP, REPLAYED))
+        state[said.end_s != end_s] = REPLAYED
         state[~said.present] = SILENT
         due = links(self._links, said.sequence, said.end_s, said.register_wh)
         if due != said.link:

@@ -104,7 +104,7 @@ class Panel:
 
     def close(self, interval: int, end_s: int) -> Agreement:
         """See ``Readers.close``."""
-        energy, state = self.meter_oracle.take(self.meters.read(end_s))
+        energy, state = self.meter_oracle.take(self.meters.read(end_s), end_s)
         log = self.grid_log.read()
         steps = range(interval * self._per_interval, (interval + 1) * self._per_interval)
         sun_w = sum((self._profiles.pv_w(step) for step in steps), np.zeros(len(energy))) / len(steps)
