@@ -22,6 +22,8 @@ from rigs.fault_watch import FaultWatch
 from rigs.faults import Fault, FaultFinding
 from rigs.gate_rules import GateMemory, today
 from rigs.independent_meter import doubted, meter_check
+from rigs.interlock import ROLE as INTERLOCK
+from rigs.interlock import Interlock
 from rigs.journal import RigJournal
 from rigs.links import emulator_config
 from rigs.live import LiveDevice, LiveTiming
@@ -64,6 +66,7 @@ class OpenBench:
         self._guard = sigterm_raises()
         self._memory: dict[str, MemoryDevice] = {}
         self._wired: dict[str, WireDevice] = {}
+        self._interlock = Interlock(bench.interlock, folder) if bench.interlock is not None else None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
         self._time_s = 0
@@ -149,7 +152,7 @@ class OpenBench:
     def inject(self, role: str, do: str, **message: Any) -> Mapping[str, Any]:
         """Send a fault to the emulated device of a role, e.g. ``inject(role, "lie", scale=2.0,
         from_s=900)``."""
-        device = self._wired.get(role)
+        device = self._interlock if role == INTERLOCK else self._wired.get(role)
         if device is None or device.emulator is None:
             raise RigError(f"{role} is not served by an emulated device; only those can be given faults")
         return self._run(device.emulator.ask(do, **message))
@@ -192,6 +195,9 @@ class OpenBench:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open_all(self) -> None:
+        if self._interlock is not None:
+            armed = [r for r, d in self._file.devices.items() if d.mode == "armed" or r in self._arm]
+            await self._interlock.open(armed)
         results = await asyncio.gather(*(d.open() for d in self._wired.values()), return_exceptions=True)
         troubles = [
             f"{role}: {r}" if isinstance(r, ModbusError) else str(r)
@@ -207,7 +213,13 @@ class OpenBench:
             if not device.lockstep:
                 self._live[role] = LiveDevice(device)
                 self._tasks.append(asyncio.create_task(self._live[role].run()))
+        if self._interlock is not None and self._live:
+            self._tasks.append(asyncio.create_task(self._interlock.watch(self._wired, self._now_s)))
         await self._supervise()
+
+    def _now_s(self, role: str) -> float:
+        """The time that a role's gate counts in."""
+        return self._loop.time() if role in self._live else self._time_s
 
     async def _supervise(self) -> None:
         """Start the supervisor where something armed outlives this process."""
@@ -229,6 +241,8 @@ class OpenBench:
         samples: dict[str, Sample],
     ) -> None:
         """Step all devices, then the meters behind which they stand: those see what really flowed."""
+        if self._interlock is not None and not self._live:
+            await self._interlock.heed(self._wired, lambda role: time_s)
         orders_w = {role: commands[role].p_set_w for role in self._wired if role in commands}
         if reason := aggregate_breach(self._file, orders_w):
             for device in self._wired.values():
@@ -269,13 +283,14 @@ class OpenBench:
             live.stop()
         self._run(_cancel(self._tasks))
         for role, device in backwards:
-            time_s = self._loop.time() if role in self._live else self._time_s
-            self._attempt(role, partial(device.make_safe, time_s), _SAFE_S, troubles)
+            self._attempt(role, partial(device.make_safe, self._now_s(role)), _SAFE_S, troubles)
         for role, device in backwards:
             self._attempt(role, device.close, _CLOSE_S, troubles)
         if self._supervisor is not None:
             # only when all is safe; else it hears the silence and tries itself
             self._supervisor.dismiss() if not troubles else self._supervisor.leave()
+        if self._interlock is not None:
+            self._attempt("interlock", self._interlock.close, _CLOSE_S, troubles)
         for lock in self._locks:
             lock.release()
         self.log.close()

@@ -9,11 +9,13 @@ from pydantic import BaseModel, ValidationError
 from adapters.modbus.errors import PointError
 from adapters.modbus.register_map import load_map, shipped_maps
 from rigs.bench_sections import (
+    AcSourceSection,
     AggregateSection,
     BenchFile,
     DeviceSection,
     EmulatedSection,
     IdentitySection,
+    InterlockSection,
     LimitsSection,
     MeterSection,
     NameplateSection,
@@ -39,6 +41,8 @@ __all__ = [
 _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (): BenchFile,
     ("aggregate",): AggregateSection,
+    ("interlock",): InterlockSection,
+    ("ac_source",): AcSourceSection,
     ("devices", "*"): DeviceSection,
     ("devices", "*", "limits"): LimitsSection,
     ("devices", "*", "safe"): SafeSection,
@@ -68,7 +72,7 @@ def load_bench(path: Path, roles: Sequence[RoleSpec]) -> BenchFile:
         bench = BenchFile.model_validate(source.data)
     except ValidationError as error:
         raise BenchFileError(problems + describe(source, error, known)) from None
-    problems += _map_problems(source, bench)
+    problems += _map_problems(source, bench) + _source_problems(source, bench)
     problems += _role_problems(source, bench, {r.role: r for r in roles}) + _shared_endpoints(source, bench)
     if problems:
         raise BenchFileError(problems)
@@ -164,6 +168,25 @@ def is_lockstep(device: DeviceSection) -> bool:
 def find_map(name: str, folder: Path) -> Path:
     """Return the file of a register map: a shipped one by its name, else a CSV file beside the bench."""
     return shipped_maps().get(name) or folder / name
+
+
+def _source_problems(source: YamlSource, bench: BenchFile) -> list[str]:
+    """What is wrong with the voltage that devices see."""
+    problems = []
+    feeds = bench.ac_source.feeds if bench.ac_source is not None else []
+    for i, role in enumerate(feeds):
+        if role not in bench.devices:
+            near = get_close_matches(role, bench.devices, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(bench.devices)}"
+            problems.append(source.problem(("ac_source", "feeds", i), f"the bench has no such role; {hint}"))
+    if bench.coupling != "quasi_static":
+        return problems
+    for role, device in bench.devices.items():
+        fed = bench.ac_source is not None and (not feeds or role in feeds)
+        if device.driver == "modbus" and not fed:
+            text = f"{role!r} is a real device on the laboratory's own mains; it needs an ac_source that feeds it"
+            problems.append(source.problem(("coupling",), text))
+    return problems
 
 
 def _map_problems(source: YamlSource, bench: BenchFile) -> list[str]:

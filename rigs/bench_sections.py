@@ -202,10 +202,60 @@ class DeviceSection(Section):
                 raise ValueError("driver modbus needs reversion_s before anything may be written")
         elif self.host is not None:
             raise ValueError(f"host is for driver modbus; driver is {self.driver}")
+        if self.driver != "modbus" and (self.meter.ct_ratio, self.meter.vt_ratio) != (1.0, 1.0):
+            raise ValueError(
+                "meter: ct_ratio and vt_ratio are for driver modbus, whose registers may be secondary"
+            )
         if self.driver == "emulated" and self.emulated.link == "tls" and not (self.tls and self.emulated.tls):
             raise ValueError("an emulated device with link tls needs tls (ours) and emulated.tls (its own)")
         if self.no_reversion_because and len(self.no_reversion_because.split()) < 4:
             raise ValueError("no_reversion_because: say who decided and why, in words")
+        return self
+
+
+class InterlockSection(Section):
+    """The hard-wired interlock as an input: read before anything is armed, and before every write. It is the
+    protection; this only looks at it. Whatever cannot be read counts as open."""
+
+    driver: Literal["emulated", "modbus"]
+    host: str | None = Field(None, description="Address of the input module (driver modbus).")
+    port: Port = 502
+    unit_id: int = Field(1, ge=0, le=255)
+    table: Literal["holding", "input"] = "input"
+    address: int = Field(0, ge=0, le=65535, description="Register of the input, 0-based; read only.")
+    bit: int = Field(0, ge=0, le=15, description="Bit of the register, 0 is the least significant.")
+    closed: Literal[0, 1] = Field(1, description="Value of the bit while the interlock is closed.")
+    every_s: float = Field(0.5, gt=0, le=10, description="Wall-clock time: how often it is read.")
+    timeout_s: float = Field(1.0, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _fits_driver(self) -> "InterlockSection":
+        if (self.driver == "modbus") != (self.host is not None):
+            raise ValueError("driver modbus needs host, driver emulated has none")
+        return self
+
+
+class AcSourceSection(Section):
+    """A grid simulator: sets the voltage that devices see, by SCPI over a socket. With it a bench may be coupled
+    to the plant (coupling: quasi_static)."""
+
+    driver: Literal["emulated", "scpi"]
+    host: str | None = Field(None, description="Address of the source (driver scpi).")
+    port: Port = Field(5025, description="Port of SCPI over TCP; an emulated source takes a free one.")
+    v_nominal_v: float = Field(230.0, gt=0, le=1000)
+    f_nominal_hz: float = Field(50.0, gt=0, le=400)
+    v_pu: tuple[float, float] = Field(
+        (0.85, 1.15),
+        description="Least and most voltage; beyond it nothing is sent and the bench is made safe.",
+    )
+    feeds: list[str] = Field(default_factory=list, description="Roles at its terminals; none: all devices.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "AcSourceSection":
+        if (self.driver == "scpi") != (self.host is not None):
+            raise ValueError("driver scpi needs host, driver emulated has none")
+        if not 0 <= self.v_pu[0] <= 1 <= self.v_pu[1] <= 2:
+            raise ValueError("v_pu: the first must lie in 0..1, the second in 1..2")
         return self
 
 
@@ -231,4 +281,6 @@ class BenchFile(Section):
         "none", description="none: devices see their own mains; quasi_static: the plant's voltage, per step."
     )
     aggregate: AggregateSection | None = None
+    interlock: InterlockSection | None = Field(None, description="The interlock of the rig, as an input.")
+    ac_source: AcSourceSection | None = Field(None, description="The grid simulator of the rig.")
     devices: dict[str, DeviceSection] = Field(description="Role to device.")

@@ -21,6 +21,7 @@ _KINDS = {
     "battery": ("battery", "Battery"),
     "ev_charger": ("ev_charger", "EvCharger"),
     "heat_pump": ("heat_pump", "HeatPump"),
+    "interlock": ("interlock", "Interlock"),
     "meter": ("smart_meter", "SmartMeter"),
     "pv_inverter": ("pv_inverter", "PvInverter"),
 }
