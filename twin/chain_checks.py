@@ -16,7 +16,7 @@ def chain_checks(pairs: Pairs, on_chain: bool) -> list[Check]:
     if refused:
         detail = f"{len(refused)} of {len(pairs)} batches were refused; the first: {refused[0].reason}"
         return [Check("settlement", "fail", len(refused), 0, "batches", count=len(refused), detail=detail)]
-    detail = f"{len(pairs)} batches are final"
+    detail = "1 batch is final" if len(pairs) == 1 else f"{len(pairs)} batches are final"
     if waiting:
         states = Counter(receipt.status.upper() for receipt in waiting)
         told = " and ".join(f"{count} {state}" for state, count in sorted(states.items()))
@@ -26,7 +26,8 @@ def chain_checks(pairs: Pairs, on_chain: bool) -> list[Check]:
         )
     dropped = sum(receipt.dropped for _, receipt in pairs)
     if dropped:
-        detail += f"; {dropped} transactions were thrown out by a reorganisation and sent again"
+        what = "1 transaction was" if dropped == 1 else f"{dropped} transactions were"
+        detail += f"; {what} thrown out by a reorganisation and sent again"
     return [Check("settlement", "pass", 0, 0, "batches", 0.0, detail=detail)]
 
 
