@@ -14,12 +14,14 @@ import numpy as np
 from adapters.chain import typed
 from adapters.chain.contract import Contract
 from adapters.chain.embedded import replay
+from adapters.chain.entries import wrong_entries
 from adapters.chain.errors import ChainInputError
 from adapters.chain.node import Node
 from adapters.chain.provider import RpcNode
 from adapters.chain.settlement import STATUS
 from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, net
 
+AGREE = "cleared, metered and on chain agree, trade by trade"
 SUPPLIER_ACCOUNT, POOL_ACCOUNT = "supplier", "pool"
 
 
@@ -36,6 +38,7 @@ def reconcile(folder: Path, url: str = "") -> list[Finding]:
     """Compare a finished run with its chain. Raises ChainInputError where the folder cannot be compared."""
     history, manifest = _json(folder, "chain.json"), _json(folder, "manifest.json")
     tables = {name: _table(folder, name) for name in ("settlement", "trades", "participants")}
+    tables |= {name: _table(folder, name) for name in ("entries", "oracles")}
     contract, node = _attach(history, url)
     contract.check_code()
     proposed = {event["batch"][7].hex(): event for event in contract.history("BatchProposed")}
@@ -133,6 +136,9 @@ def _trades(
     manifest: dict[str, Any],
 ) -> Finding:
     """Net all trades and meter readings of each period anew: root and digest must come out the same."""
+    if tables["entries"]:  # trades were held, or differences charged
+        wrong, words = wrong_entries(tables, settled, market_id)
+        return Finding(AGREE, not wrong, "; ".join(wrong[:5]) or words)
     start_s = int(datetime.fromisoformat(manifest["start"]).timestamp())
     interval_s = int(manifest["interval_s"])
     wrong = [
@@ -151,7 +157,7 @@ def _trades(
             wrong.append(f"period from {row['period_start_s']} s: its positions give another digest")
     count = len(tables["trades"])
     return Finding(
-        "cleared, metered and on chain agree, trade by trade",
+        AGREE,
         not wrong,
         "; ".join(wrong[:5]) or f"{count} trades",
     )
