@@ -229,8 +229,13 @@ class PoolAndBook:
         from_stock = fills_priced(position.stock, delivered, np.full(delivered.size, mean or 0))
         # a provider takes the curve's price: what its stock is worth to it weighs in the gate, but is no limit
         from_stock["limit_micro_per_kwh"] = np.minimum(from_stock["limit_micro_per_kwh"], mean or 0)
-        fills = np.concatenate((fills_priced(slot.orders, energy - residual, price), from_stock))
-        return Clearing(fills, mean, bought, residue_micro(fills), self._details(slot, int(delivered.sum())))
+        mine = fills_priced(slot.orders, energy - residual, price)
+        done = self._done[slot.interval]
+        owed = sum(p.money_micro for p in residual_payments(done, mine, mine["energy_wh"], whole=True))
+        result = residue_micro(mine) - owed - done.arbitrage_micro
+        details = self._details(slot, int(delivered.sum()))
+        # what providers gain is theirs; the pool's account keeps what is the fund's
+        return Clearing(np.concatenate((mine, from_stock)), mean, bought, 0 if shares else result, details)
 
     def _details(self, slot: PoolSlot, delivered_wh: int) -> dict[str, int]:
         ahead = sum(piece.energy_wh for piece in slot.pieces[: slot.first_running])

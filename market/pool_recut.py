@@ -89,8 +89,10 @@ def execute_again(slot: PoolSlot, accepted: _Ints) -> tuple[list[int], int] | No
     return values, arbitrage
 
 
-def residual_payments(done: ClosedSlot, fills: Fills, accepted_wh: _Ints) -> list[Payment]:
-    """What the pool adds to the feed-in price of sales that nobody bought, as far as they may flow."""
+def residual_payments(
+    done: ClosedSlot, fills: Fills, accepted_wh: _Ints, whole: bool = False
+) -> list[Payment]:
+    """What the pool adds to the feed-in price of sales that nobody bought, as far as they may flow (or all)."""
     payments, orders = [], done.slot.orders
     feed_in = done.slot.tariff.feed_in_micro_per_kwh
     upstream = fills["counterparty"] == SUPPLIER
@@ -98,7 +100,7 @@ def residual_payments(done: ClosedSlot, fills: Fills, accepted_wh: _Ints) -> lis
     energy, values = done.slot.executed_wh(), done.slot.values()
     for row in np.flatnonzero(done.residual).tolist():
         left = int(done.residual[row])
-        if orders["flexible"][row]:
+        if orders["flexible"][row] and not whole:
             left = min(left, flows.get(int(orders["id"][row]), 0))
         more = whole_price(SELL, int(energy[row]), values[row]) - feed_in
         if more > 0 and left:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,12 +32,26 @@ class Tally:
     intervals: int = 0
 
 
+class Billing(Protocol):
+    """Who makes whole bills of the shadows' clearings."""
+
+    books: dict[str, Any]
+
+    def cleared(self, name: str, clearing: Clearing, orders: Orders, tariff: Tariff, interval: int) -> None:
+        """Take a shadow's clearing."""
+        ...
+
+    def settle(self, accepted: Any, entry: Any) -> None:
+        """Book an interval once the meters are read."""
+        ...
+
+
 @dataclass
 class Comparison:
     """The settling mechanism and its shadows, cleared on the same orders.
 
     Gains are measured against the supplier, before the gate: mechanisms are compared as markets. ``rows`` holds the
-    rows of mechanisms.parquet that were not yet written.
+    rows of mechanisms.parquet that were not yet written, ``bills`` the whole bills of the shadows.
     """
 
     settling: str
@@ -45,6 +59,7 @@ class Comparison:
     n: int
     rows: list[dict[str, Any]] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
+    bills: Billing | None = None
 
     def __post_init__(self) -> None:
         self._shadows: dict[str, Mechanism] = {
@@ -63,10 +78,13 @@ class Comparison:
         if settled is not None:
             self._book(interval, compared_row(self.settling, settled, orders, tariff), tariff, True)
         for label, mechanism in self._shadows.items():
-            row = compared_row(label, mechanism.clear(orders, tariff, interval), orders, tariff)
-            self._book(interval, row, tariff, False)
+            clearing = mechanism.clear(orders, tariff, interval)
+            name = self._book(interval, compared_row(label, clearing, orders, tariff), tariff, False)
+            if self.bills is not None:
+                self.bills.cleared(name, clearing, orders, tariff, interval)
 
-    def _book(self, interval: int, row: ComparedRow, tariff: Tariff, settles: bool) -> None:
+    def _book(self, interval: int, row: ComparedRow, tariff: Tariff, settles: bool) -> str:
+        """Book a mechanism's row under its name, which is returned."""
         # the settling mechanism may stand among its shadows, with other parameters
         name = row.mechanism if settles or row.mechanism != self.settling else f"{row.mechanism} (shadow)"
         tally = self.tallies.setdefault(name, Tally(np.zeros(self.n, dtype=np.int64)))
@@ -97,6 +115,7 @@ class Comparison:
                 "lost_count": len(row.lost),
             }
         )
+        return name
 
     def take_rows(self) -> dict[str, list[Any]]:
         """Columns of the rows since the last call; empty where there are none."""

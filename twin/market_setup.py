@@ -22,7 +22,7 @@ from market.ppa import Agreement, FixedPrice, IndexedPrice
 from market.preferences import Preference
 from market.registry import make_mechanism
 from twin.admission import Admissions, admit
-from twin.comparison import NO_MECHANISM, Comparison
+from twin.comparison import NO_MECHANISM, Billing, Comparison
 from twin.gate.price import electrical_distance_ohm
 from twin.participants import Participants
 from twin.scenario.ahead_section import AheadSection
@@ -231,12 +231,12 @@ def _with_bilateral(inner: Mechanism, scenario: Scenario, names: Sequence[str], 
     return BeforeMarket(inner, Bilateral(agreements, wishes, parties, far))
 
 
-def build_comparison(market: MarketSection, n: int) -> Comparison | None:
+def build_comparison(market: MarketSection, n: int, bills: Billing | None = None) -> Comparison | None:
     """The shadow mechanisms of a scenario; None where there are none."""
     if not market.shadow:
         return None
     specs = {name: (name, market.shadow_parameters.get(name, {})) for name in market.shadow}
-    return Comparison(market.mechanism, specs, n)
+    return Comparison(market.mechanism, specs, n, bills=bills)
 
 
 def build_pool_study(scenario: Scenario) -> PoolStudy | None:

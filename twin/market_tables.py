@@ -6,9 +6,11 @@ from typing import Any
 from market.orders import POOL
 from market.pool_accounts import ARBITRAGEUR, FUND, PROVIDER, AccountRow, SlotRow
 from market.pool_market import PoolAndBook
+from market.tariffs import SupplyTariff
 from twin.market_setup import LocalMarket, agreements_of
 from twin.prepare import PreparedRun
 from twin.settlement import POOL_ACCOUNT
+from twin.shadow_bills import Pair, bills_by_mechanism, mechanism_bill_columns, whole_bill_records
 
 _NO_POOLS = dict.fromkeys(
     (
@@ -18,9 +20,13 @@ _NO_POOLS = dict.fromkeys(
 )  # fmt: skip
 
 
-def market_tables(market: LocalMarket, names: tuple[str, ...]) -> dict[str, dict[str, list[Any]]]:
-    """Columns of pool_slots.parquet, pool_accounts.parquet and admissions.parquet, those that the run has."""
-    tables: dict[str, dict[str, list[Any]]] = {}
+def market_tables(
+    market: LocalMarket, names: tuple[str, ...], pairs: dict[str, Pair], settling: str
+) -> dict[str, dict[str, list[Any]]]:
+    """Columns of pool_slots, pool_accounts, admissions and mechanism_bills.parquet, those that the run has."""
+    tables: dict[str, dict[str, list[Any]]] = {
+        "mechanism_bills": mechanism_bill_columns(pairs, names, settling)
+    }
     if market.pools is not None:
         tables["pool_slots"] = _columns(SlotRow, market.pools.books.slots)
         accounts = _columns(AccountRow, market.pools.books.accounts)
@@ -38,6 +44,14 @@ def _columns(kind: Any, rows: Any) -> dict[str, list[Any]]:
     return (
         {field.name: [record[field.name] for record in records] for field in fields(kind)} if records else {}
     )
+
+
+def whole_bills(market: str, organs: Any, tariff: SupplyTariff) -> dict[str, Pair]:
+    """Everybody's bill under the settling mechanism and each shadow; empty where there is no shadow."""
+    comparison = organs.comparison
+    if comparison is None or comparison.bills is None:
+        return {}
+    return bills_by_mechanism(market, organs.bills, comparison.bills, tariff)
 
 
 def market_kpis(market: LocalMarket) -> dict[str, Any]:
@@ -60,11 +74,12 @@ def market_kpis(market: LocalMarket) -> dict[str, Any]:
     }
 
 
-def market_records(market: LocalMarket, run: PreparedRun) -> dict[str, Any]:
+def market_records(market: LocalMarket, run: PreparedRun, pairs: dict[str, Pair]) -> dict[str, Any]:
     """For verdict.json and the report: who earned what with the pools, agreements, and who was not admitted."""
     names = run.people.names
     return {
         "pool_accounts": [] if market.pools is None else account_records(market.pools, names),
+        "whole_bills": whole_bill_records(pairs),
         "agreements": agreement_records(run),
         "refused": refused_records(market),
     }

@@ -1,5 +1,6 @@
 """One market session: the local mechanism first, then the supplier for what must move power and found no taker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,13 +8,18 @@ from numba import njit
 
 from adapters.grid.feeder import IntArray
 from market.fills import joined
-from market.mechanism import Mechanism, Payment, Tariff
+from market.mechanism import Clearing, Mechanism, Payment, Tariff
 from market.orders import BATTERY, EV, PV, SUPPLIER, Fills, Orders, empty_fills
 from market.pool_study import PoolStudy
 from twin.agents import Intent
-from twin.comparison import Comparison
+from twin.comparison import WITHOUT_PRICE, Comparison
 from twin.fleet import SetPoints
+from twin.network_charges import NetworkCharges
 from twin.tariff import SupplierTariff
+
+Index = Callable[[Orders, Tariff], int | None]
+"""The dynamic price of an interval's orders; None where nobody asks for energy."""
+INDEX = "index_micro_per_kwh"
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Session:
     residue_micro: int
     order_rows: IntArray  # per fill: row of its order in ``intent.orders``
     payments: tuple[Payment, ...] = ()  # owed besides the fills (take-or-pay)
+    charges: NetworkCharges | None = None  # what accepted trades owe the network
+    index_micro_per_kwh: int | None = None  # the pool's dynamic price, where one is published
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,15 @@ class TradingDesk:
         interval_s: int,
         comparison: Comparison | None = None,
         study: PoolStudy | None = None,
+        index: Index | None = None,
     ) -> None:
-        """Bind the mechanism (None: the supplier only), and the shadows and pools that see the same orders."""
+        """Bind the mechanism (None: the supplier only), and the shadows and pools that see the same orders.
+
+        ``index`` publishes a price of the orders of each interval; without it, the mechanism's own counts.
+        """
         self._mechanism = mechanism
+        self._unpriced = mechanism is not None and mechanism.name in WITHOUT_PRICE
+        self._index = index
         self._study = study
         self._comparison = comparison
         self._tariff = tariff
@@ -58,10 +72,21 @@ class TradingDesk:
 
     def clear(self, intent: Intent) -> Session:
         """Clear one interval."""
-        retail = self._tariff.retail_micro(intent.interval * self._interval_s)
-        tariff = Tariff(retail, self._tariff.feed_in_micro)
+        tariff = self.tariff_of(intent.interval)
         orders = intent.orders
         clearing = self._mechanism.clear(orders, tariff, intent.interval) if self._mechanism else None
+        return self.session(intent, clearing, tariff, orders)
+
+    def tariff_of(self, interval: int) -> Tariff:
+        """The supplier's prices in an interval."""
+        return Tariff(self._tariff.retail_micro(interval * self._interval_s), self._tariff.feed_in_micro)
+
+    def session(self, intent: Intent, clearing: Clearing | None, tariff: Tariff, supplied: Orders) -> Session:
+        """Show the orders to shadows and pools, and take to the supplier what found no neighbour.
+
+        ``supplied`` are the intent's orders, row by row, as the supplier sees them.
+        """
+        orders = intent.orders
         if self._comparison is not None:
             self._comparison.clear(orders, tariff, intent.interval, clearing)
         if self._study is not None:
@@ -72,15 +97,16 @@ class TradingDesk:
             return Session(intent, fills, None, tariff, 0, rows)
         # ids rise within a book, so the fill's order is found by search
         local = np.searchsorted(orders["id"], clearing.fills["order_id"])
-        upstream, rows = supplier_fills(orders, _left_wh(orders, local, clearing.fills), tariff)
+        upstream, rows = supplier_fills(supplied, _left_wh(orders, local, clearing.fills), tariff)
         return Session(
             intent,
             joined((clearing.fills, upstream)),
-            clearing.price_micro_per_kwh,
+            None if self._unpriced else clearing.price_micro_per_kwh,
             tariff,
             clearing.residue_micro,
             np.concatenate((local, rows)),
             clearing.payments,
+            clearing.details.get(INDEX) if self._index is None else self._index(orders, tariff),
         )
 
 

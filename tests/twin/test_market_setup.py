@@ -113,6 +113,10 @@ def test_every_mechanism_settles_and_conserves_money(run_street, mechanism):
         assert sides["buy"] == sides["sell"]
     # all money that participants paid is somebody's: the supplier's, or the pool's
     pool_micro = -int(local["money_micro"].sum()) if len(local) else 0
+    accounts = frame(result, "pool_accounts")
+    if len(accounts):  # the pool also pays for what nobody bought: what is left is the fund's
+        assert set(accounts["role"]) == {"fund"}
+        pool_micro = int(accounts["money_micro"].sum())
     assert result.kpis["bills_total_micro"] == result.kpis["supplier_income_micro"] + pool_micro
 
 
