@@ -34,6 +34,7 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "dataset_mutable_add_attribute_buffer": (None, (POINTER, POINTER, TEXT, TEXT, POINTER)),
     "create_model": (POINTER, (POINTER, REAL, POINTER)),
     "destroy_model": (None, (POINTER,)),
+    "update_model": (None, (POINTER, POINTER, POINTER)),
     "calculate": (None, (POINTER, POINTER, POINTER, POINTER, POINTER)),
     "create_options": (POINTER, (POINTER,)),
     "destroy_options": (None, (POINTER,)),
@@ -68,10 +69,16 @@ class _Library:
         return cls._instance
 
 
+ONE_BY_ONE = 4
+"""Largest batch whose scenarios are solved one after the other: as a batch the core copies its model first, which
+costs as much as two solutions of a street."""
+
+
 class BatchPlan:
     """Update and output buffers for batches of one size, registered with the core once.
 
-    ``update`` and ``output`` map component and attribute to arrays of shape (k, n) or, per phase, (k, n, 3).
+    ``update`` and ``output`` map component and attribute to arrays of shape (k, n) or, per phase, (k, n, 3). ``data``
+    holds the core's pointers to update and output: one pair for the batch, or one for each row of a small one.
     """
 
     def __init__(
@@ -87,23 +94,32 @@ class BatchPlan:
         self.update = update
         self.output = output
         self.tables: tuple[Any, ...] | None = None  # for who reads them always in the same order
-        self.update_pointer = library.create_dataset_const(handle, b"update", 1, k)
-        self.output_pointer = library.create_dataset_mutable(handle, kind.encode(), 1, k)
-        for pointer, prefix, tables in (
-            (self.update_pointer, "dataset_const", update),
-            (self.output_pointer, "dataset_mutable", output),
-        ):
-            add = getattr(library, f"{prefix}_add_buffer")
-            add_attribute = getattr(library, f"{prefix}_add_attribute_buffer")
-            for component, attributes in tables.items():
-                n = next(iter(attributes.values())).shape[1]
-                add(handle, pointer, component.encode(), n, n * k, None, None)
-                for attribute, buffer in attributes.items():
-                    add_attribute(handle, pointer, component.encode(), attribute.encode(), buffer.ctypes.data)
+        self.one_by_one = k <= ONE_BY_ONE
+        rows = range(k) if self.one_by_one else [slice(None)]
+        n_scenarios = 1 if self.one_by_one else k
+        batch = int(not self.one_by_one)
+        self.data: list[tuple[Any, Any]] = []
+        for row in rows:
+            given = library.create_dataset_const(handle, b"update", batch, n_scenarios)
+            wanted = library.create_dataset_mutable(handle, kind.encode(), batch, n_scenarios)
+            self.data.append((given, wanted))
+            for pointer, prefix, tables in (
+                (given, "dataset_const", update),
+                (wanted, "dataset_mutable", output),
+            ):
+                add = getattr(library, f"{prefix}_add_buffer")
+                add_attribute = getattr(library, f"{prefix}_add_attribute_buffer")
+                for component, attributes in tables.items():
+                    n = next(iter(attributes.values())).shape[1]
+                    add(handle, pointer, component.encode(), n, n * n_scenarios, None, None)
+                    for attribute, buffer in attributes.items():
+                        address = buffer[row].ctypes.data
+                        add_attribute(handle, pointer, component.encode(), attribute.encode(), address)
 
     def __del__(self) -> None:
-        self._library.destroy_dataset_const(self.update_pointer)
-        self._library.destroy_dataset_mutable(self.output_pointer)
+        for given, wanted in self.data:
+            self._library.destroy_dataset_const(given)
+            self._library.destroy_dataset_mutable(wanted)
 
 
 class CoreModel:
@@ -193,9 +209,25 @@ class CoreModel:
 
     def calculate(self, plan: BatchPlan, method: int, tolerance: float, iterations: int) -> list[int]:
         """Solve the batch that stands in the plan's update buffers; return the scenarios that failed."""
-        library, handle = self._library, self._handle
         options = self._option(method, tolerance, iterations)
-        library.calculate(handle, self._model, options, plan.output_pointer, plan.update_pointer)
+        if plan.one_by_one:
+            return [row for row, data in enumerate(plan.data) if not self._solved(options, *data)]
+        return self._failed_of_batch(options, *plan.data[0])
+
+    def _solved(self, options: Any, given: Any, wanted: Any) -> bool:
+        """Solve one scenario; the model keeps its powers, which the next one overwrites."""
+        library, handle = self._library, self._handle
+        library.update_model(handle, self._model, given)
+        self._raise_if_failed()
+        library.calculate(handle, self._model, options, wanted, None)
+        failed = bool(library.error_code(handle))
+        if failed:
+            library.clear_error(handle)
+        return not failed
+
+    def _failed_of_batch(self, options: Any, given: Any, wanted: Any) -> list[int]:
+        library, handle = self._library, self._handle
+        library.calculate(handle, self._model, options, wanted, given)
         code = library.error_code(handle)
         if not code:
             return []

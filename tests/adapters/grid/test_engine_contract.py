@@ -238,3 +238,15 @@ def test_what_the_core_did_not_write_is_no_result(street: Feeder, monkeypatch: p
     assert engine.solve(p, q).converged.all()
     monkeypatch.setattr(engine._model, "calculate", lambda *arguments: [])
     assert not engine.solve(p, q).converged.any()
+
+
+def test_small_and_large_batches_agree_to_the_bit(street: Feeder) -> None:
+    """power-grid-model solves small batches one by one, and large ones as a batch of its own."""
+    p, q = scaled(street, 1.0, 60.0, 0.5, 0.2, 2.0, 3.0, 0.0)
+    engine = make_engine(street, "power_grid_model")
+    whole = engine.solve(p, q)
+    assert whole.converged.tolist() == [True, False, True, True, True, True, True]
+    for rows in ([0, 1], [2], [3, 4, 5, 6]):
+        part = engine.solve(p[rows], q[rows])
+        for field in FIELDS:
+            np.testing.assert_array_equal(getattr(part, field), getattr(whole, field)[rows], field)
