@@ -7,11 +7,13 @@ from typing import Protocol
 import numpy as np
 
 from adapters.grid.engine import Engine
-from adapters.grid.feeder import FloatArray
+from adapters.grid.feeder import FloatArray, IntArray
+from market.orders import Fills
 from twin.gate.central import central, welfare_micro
 from twin.gate.envelope import Envelope, envelope
 from twin.gate.gate import GateDecision, GateProblem, TradeGate
 from twin.gate.limits import Limits
+from twin.network_charges import NetworkCharges
 from twin.scenario.coordination_section import CoordinationSection
 from twin.trading import Accepted, Session, accepted_set_points
 
@@ -25,6 +27,7 @@ class Decided:
     problem: GateProblem | None
     wall_ms: float
     envelope: Envelope | None = None  # published for the next interval
+    charges: NetworkCharges | None = None  # published for the next interval
     welfare_micro: float | None = None  # of what was accepted, with the supplier's trades
     central_welfare_micro: float | None = None  # of the best schedule within the limits on the same orders
 
@@ -138,10 +141,21 @@ class WithReference:
             session.tariff,
             self._interval_s,
         )
-        worth = welfare_micro(session.fills, decided.accepted.accepted_wh)
+        worth = welfare_micro(_at_own_limits(session), decided.accepted.accepted_wh)
         return replace(
             decided, welfare_micro=worth, central_welfare_micro=best.welfare_micro if best.solved else None
         )
+
+
+def _at_own_limits(session: Session) -> Fills:
+    """The fills with the limits of the orders before any network charge was taken off."""
+    wanted, orders = session.intent.wanted, session.intent.orders
+    if wanted is orders:
+        return session.fills
+    fills = session.fills.copy()
+    rows = np.searchsorted(wanted["id"], fills["order_id"])
+    fills["limit_micro_per_kwh"] = wanted["price_micro_per_kwh"][rows]
+    return fills
 
 
 def make_operator(
@@ -150,13 +164,24 @@ def make_operator(
     limits: Limits,
     interval_s: int,
     most_w: tuple[FloatArray, FloatArray],
+    bearable_micro: IntArray | None = None,
 ) -> Operator:
-    """Return the operator of a scenario's coordination mode; ``most_w`` as ``EnvelopeKeeper`` has it."""
+    """Return the operator of a scenario's coordination mode.
+
+    ``most_w`` as ``EnvelopeKeeper`` has it, ``bearable_micro`` as ``NodalPricer``; that one is for prices only.
+    """
     operator: Operator
     if section.mode == "none":
         operator = LetPass(interval_s)
     elif section.mode == "envelope":
         operator = EnvelopeKeeper(engine, limits, section, interval_s, most_w)
+    elif bearable_micro is not None:
+        from twin.pricing import DistancePricer, NodalPricer
+
+        if section.price == "distance":
+            operator = DistancePricer(engine, section, interval_s)
+        else:
+            operator = NodalPricer(engine, limits, section, interval_s, bearable_micro)
     else:
         operator = GateKeeper(engine, limits, section, interval_s)
     return WithReference(operator, engine, limits, section, interval_s) if section.reference else operator

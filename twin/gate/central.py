@@ -1,6 +1,6 @@
 """The yardstick: what one planner with all orders, the supplier and the feeder's limits would do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,8 @@ class Central:
 
     ``accepted_wh`` (n_orders,), energy bought from and sold to the upstream grid, and the welfare in
     millionths. ``solved`` is False, and everything zero, where the baseline has no solution; ``optimal`` is
-    False where bisection had to finish what the linear programme did not.
+    False where bisection had to finish what the linear programme did not. ``duals``: entry of ``Limits.bounds`` to
+    shadow price (millionths per unit of the limit); empty where nothing bound or the programme did not decide.
     """
 
     accepted_wh: WattHours
@@ -34,6 +35,7 @@ class Central:
     solves: int
     solved: bool = True
     optimal: bool = True
+    duals: dict[int, float] = field(default_factory=dict)
 
 
 def central(
@@ -58,7 +60,7 @@ def central(
     units = _units(orders, point_of, len(p_base_w), tariff, interval_s)
     held = limits.no_worse_than(base, 0, 1e-7)
     trial = Trial(engine, held, p_base_w, q_base_var, units, solves=1)
-    accepted, optimal = _schedule(trial)
+    accepted, duals = _schedule(trial)
     rows = accepted[units.row_unit]
     return Central(
         accepted_wh=rows[:-2],
@@ -66,18 +68,20 @@ def central(
         export_wh=int(rows[-1]),
         welfare_micro=float(units.weight @ accepted) / 1000,
         solves=trial.solves,
-        optimal=optimal,
+        optimal=duals is not None,
+        duals=duals or {},
     )
 
 
-def _schedule(trial: Trial) -> tuple[WattHours, bool]:
+def _schedule(trial: Trial) -> tuple[WattHours, dict[int, float] | None]:
+    """The schedule and its duals; None where bisection decided."""
     try:
         settled = settle(trial, "value", *start_of(trial))
     except ProgramError:
-        return _worth_something(trial, bisect(trial, trial.units.energy_wh)[0]), False
+        return _worth_something(trial, bisect(trial, trial.units.energy_wh)[0]), None
     if settled.feasible:
-        return maximal(trial, settled.accepted_wh, settled.sensitivity), True
-    return _worth_something(trial, bisect(trial, settled.accepted_wh)[0]), False
+        return maximal(trial, settled.accepted_wh, settled.sensitivity), settled.price
+    return _worth_something(trial, bisect(trial, settled.accepted_wh)[0]), None
 
 
 def _worth_something(trial: Trial, accepted: WattHours) -> WattHours:

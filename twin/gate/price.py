@@ -7,6 +7,7 @@ import numpy as np
 from adapters.grid.engine import Engine
 from adapters.grid.feeder import FloatArray
 from twin.gate.gate import GateDecision, GateProblem, TradeGate
+from twin.gate.limits import Limits
 from twin.gate.sensitivity import sensitivity
 from twin.gate.units import power_of
 
@@ -43,15 +44,27 @@ def nodal_charges(
     p = problem.p_base_w + power_of(
         problem.fills, decision.accepted_wh, problem.point_of, n, problem.interval_s
     )
-    slopes = sensitivity(
-        gate.engine.solve, gate.engine.feeder, p, problem.q_base_var, np.arange(n), _step(p),
-        further=gate.limits.further,
-    )  # fmt: skip
-    per_w = np.zeros(n)
-    for entry, dual in decision.duals.items():
-        per_w += dual * slopes.excess_per_w[entry]
-    per_kwh = 1000 * 3600 / problem.interval_s
-    return NodalCharges(per_w * per_kwh, energy_micro_per_kwh * slopes.loss_per_w)
+    energy = (energy_micro_per_kwh, problem.interval_s)
+    return charges_at(gate.engine, gate.limits, p, problem.q_base_var, decision.duals, *energy)
+
+
+def charges_at(
+    engine: Engine,
+    limits: Limits,
+    p_gen_w: FloatArray,
+    q_gen_var: FloatArray,
+    duals: dict[int, float],
+    energy_micro_per_kwh: int,
+    interval_s: int,
+) -> NodalCharges:
+    """Charges at an operating point (n_points,) from the duals of its binding limits (entry of ``Limits.bounds``)."""
+    every, step = np.arange(len(p_gen_w)), _step(p_gen_w)
+    slopes = sensitivity(engine.solve, engine.feeder, p_gen_w, q_gen_var, every, step, further=limits.further)
+    excess_per_w = slopes.excess_per_w
+    per_w = np.zeros(len(p_gen_w))
+    for entry, dual in duals.items():
+        per_w += dual * excess_per_w[entry]
+    return NodalCharges(per_w * (1000 * 3600 / interval_s), energy_micro_per_kwh * slopes.loss_per_w)
 
 
 def electrical_distance_ohm(engine: Engine, p_gen_w: FloatArray, q_gen_var: FloatArray) -> FloatArray:

@@ -1,0 +1,63 @@
+"""What the feeder's operator did, in words: network charges, and how a gated schedule fared in the real feeder."""
+
+from typing import Any
+
+from twin.report import words
+from twin.results import RunResult
+
+Context = dict[str, Any]
+SETTLED_PERCENT = 25
+"""Congestion charges that change by less than this from one interval to the next are said to have settled."""
+
+
+def operator_context(runs: dict[str, RunResult], titles: Context, currency: str) -> list[Context]:
+    """A paragraph or two per variant that has a gate or charges; empty where none has."""
+    found = []
+    for name, run in runs.items():
+        sentences = [*_gate(run.kpis), *_charges(run.kpis, currency)]
+        if sentences:
+            found.append({"title": titles.get(name, name), "sentences": sentences})
+    return found
+
+
+def _gate(kpis: Context) -> list[str]:
+    broken, intervals = kpis.get("gate_broken_intervals_count"), kpis.get("intervals_count")
+    if not words.is_number(broken):
+        return []
+    if not broken:
+        return [
+            f"No schedule that the gate let pass broke a limit in the plant, in {words.number(intervals)} intervals."
+        ]
+    lacked = [
+        words.quantity(kpis.get(f"gate_margin_needed_{key}"), unit)
+        for key, unit in (("pu", "pu"), ("percent", "%"))
+        if kpis.get(f"gate_margin_needed_{key}")
+    ]
+    return [
+        f"A schedule that the gate let pass still broke a limit in the plant in {words.number(broken)} of "
+        f"{words.number(intervals)} intervals: forecasts or the gate's model of the feeder were wrong. "
+        f"A margin of {' and '.join(lacked)} would have prevented it, to first order."
+    ]
+
+
+def _charges(kpis: Context, currency: str) -> list[str]:
+    received = kpis.get("network_charges_micro")
+    if not words.is_number(received):
+        return []
+    money = (
+        f"The network account {'paid out' if received < 0 else 'received'} "
+        f"{words.money(abs(received), currency)} of network charges."
+    )
+    charged = kpis.get("congestion_charged_intervals_count")
+    if not charged:
+        return [money, "No limit was scarce, so no congestion was charged for."]
+    swing, turns = (kpis.get(f"congestion_charge_{name}") for name in ("swing_percent", "reversals_count"))
+    settled = words.is_number(swing) and swing <= SETTLED_PERCENT
+    return [
+        money,
+        f"Congestion was charged for in {words.number(charged)} intervals, at most "
+        f"{words.price(kpis.get('congestion_charge_max_micro_per_kwh'), currency)}. The charges "
+        f"{'settled' if settled else 'did not settle'}: from one interval to the next they changed by "
+        f"{words.quantity(swing, '%')} of their size (0 %: constant; 100 %: on and off), and fell again after "
+        f"a rise {words.number(turns)} times.",
+    ]
