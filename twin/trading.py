@@ -33,8 +33,8 @@ class Session:
     residue_micro: int
     order_rows: IntArray  # per fill: row of its order in ``intent.orders``
     payments: tuple[Payment, ...] = ()  # owed besides the fills (take-or-pay)
-    charges: NetworkCharges | None = None  # what accepted trades owe the network
     index_micro_per_kwh: int | None = None  # the pool's dynamic price, where one is published
+    charges: NetworkCharges | None = None  # what accepted trades owe the network
 
 
 @dataclass(frozen=True)
