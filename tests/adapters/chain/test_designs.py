@@ -1,19 +1,27 @@
 """The benchmark of settlement designs settles what it measures, and the docs say what it measures."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 from eth_hash.auto import keccak
 
-from benchmarks.chain_designs import Bench, life, net_of, table, trades_of
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "explanation" / "settlement.md"
 
-PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "settlement.md"
+
+@pytest.fixture(scope="module")
+def designs():
+    """benchmarks.chain_designs, which is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("benchmarks.chain_designs")
 
 
-def test_a_batch_of_trades_and_single_trades_give_what_netting_gives():
-    trades = trades_of(6, 9)
-    one, other = Bench(6), Bench(6)
+def test_a_batch_of_trades_and_single_trades_give_what_netting_gives(designs):
+    trades = designs.trades_of(6, 9)
+    one, other = designs.Bench(6), designs.Bench(6)
     packed = b"".join(
         s.to_bytes(2, "big") + b.to_bytes(2, "big") + a.to_bytes(8, "big") for s, b, a in trades
     )
@@ -25,10 +33,11 @@ def test_a_batch_of_trades_and_single_trades_give_what_netting_gives():
         other.call("direct", i.to_bytes(32, "big"), *trade)
     for bench in (one, other):
         held = [bench.contract.read("balanceOf", i) - 10**12 for i in range(6)]
-        assert held == net_of(6, trades)
+        assert held == designs.net_of(6, trades)
 
 
-def test_only_the_netted_design_does_not_grow_with_trades_and_is_the_cheapest():
+def test_only_the_netted_design_does_not_grow_with_trades_and_is_the_cheapest(designs):
+    life = designs.life
     few, many = (life("netted", 6, n).total for n in (12, 120))
     assert many <= 1.01 * few
     assert life("batched", 6, 120).total > 3 * life("batched", 6, 12).total
@@ -37,7 +46,7 @@ def test_only_the_netted_design_does_not_grow_with_trades_and_is_the_cheapest():
 
 
 @pytest.mark.slow
-def test_the_table_of_the_docs_is_what_is_measured_now():
+def test_the_table_of_the_docs_is_what_is_measured_now(designs):
     shown = re.search(r"<!-- designs -->\n(.*)\n<!-- /designs -->", PAGE.read_text("utf-8"), re.DOTALL)
     assert shown is not None
-    assert shown[1].split("\n\n")[0] == table(0).split("\n\n")[0]
+    assert shown[1].split("\n\n")[0] == designs.table(0).split("\n\n")[0]
