@@ -6,9 +6,11 @@ import numpy as np
 from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
+from market.ahead import Ahead
 from market.orders import BATTERY, BUY, EV, HOUSE, PV, SELL, Orders, empty_orders
 from twin.fleet import FleetState, SetPoints
 from twin.gate.envelope import Envelope
+from twin.network_charges import NetworkCharges, net_of_charges
 from twin.participants import BoolArray, Participants
 from twin.rules import battery_bounds_w, ev_most_w, in_window, self_consumption_w
 from twin.tariff import SupplierTariff
@@ -32,7 +34,11 @@ class Intent:
     ev_base_w: FloatArray
     battery_idle: BoolArray
     orders: Orders
-    wanted: Orders  # the orders before an envelope capped them; the same where there is none
+    wanted: (
+        Orders  # the orders before an envelope capped or a charge moved them; the same where there is none
+    )
+    charges: NetworkCharges | None = None  # in force in this interval
+    ahead: Ahead | None = None  # what is handed in for later slots; None where none are open
 
     def set_points(
         self, ev_extra_w: FloatArray, battery_extra_w: FloatArray, pv_extra_w: FloatArray
@@ -154,7 +160,12 @@ class Agents:
     """All participants' strategies. Deterministic: randomness was drawn when the participants were placed."""
 
     def __init__(
-        self, people: Participants, tariff: SupplierTariff, interval_s: int, day_start_s: int
+        self,
+        people: Participants,
+        tariff: SupplierTariff,
+        interval_s: int,
+        day_start_s: int,
+        bearable_micro: IntArray | None = None,
     ) -> None:
         """Bind the strategies.
 
@@ -163,7 +174,9 @@ class Agents:
             tariff: the supplier's prices over time.
             interval_s: market interval.
             day_start_s: second of the day (local) at simulation second 0.
+            bearable_micro: (n,) highest network charge at which a flexible buyer does not wait, if there are any.
         """
+        self._bearable = bearable_micro
         self._people = people
         self._tariff = tariff
         self._interval_s = interval_s
@@ -177,11 +190,12 @@ class Agents:
         load_w: FloatArray,
         load_var: FloatArray,
         pv_w: FloatArray,
-        envelope: Envelope | None = None,
+        published: Envelope | NetworkCharges | None = None,
     ) -> Intent:
         """Baseline and orders for ``interval`` from its forecasts (n,) and the devices' state at its start.
 
-        An ``envelope`` that the operator published caps what each participant offers and asks beyond its baseline.
+        What the operator published: an ``Envelope`` caps what each participant offers and asks beyond its baseline;
+        ``NetworkCharges`` move the limits of the orders.
         """
         people = self._people
         time_s = interval * self._interval_s
@@ -196,9 +210,13 @@ class Agents:
         )  # fmt: skip
         bid_ev = np.where(wants, now, least)
         orders = wanted = self._orders(interval, wish, bid_ev)
-        if envelope is not None:
-            _cap(wish, envelope, self._hours)
+        if isinstance(published, Envelope):
+            _cap(wish, published, self._hours)
             orders = self._orders(interval, wish, bid_ev)
+        elif published is not None and self._bearable is not None:
+            feed_in, asks = self._tariff.feed_in_micro, people.battery_ask_micro
+            orders = net_of_charges(wanted, published, self._bearable, asks, feed_in)
+            return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted, published)
         return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted)
 
     def _orders(self, interval: int, wish_wh: FloatArray, bid_ev: IntArray) -> Orders:

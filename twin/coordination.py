@@ -1,10 +1,13 @@
 """What is decided before anything flows: the participants' intent, the market's fills, the operator's word."""
 
+from adapters.grid.feeder import IntArray
 from twin.agents import Agents
 from twin.fleet import FleetState
 from twin.gate.envelope import Envelope
+from twin.network_charges import NetworkCharges
 from twin.operator import Decided, Operator
 from twin.profiles import Forecaster
+from twin.purse import Purse
 from twin.trading import TradingDesk
 
 
@@ -14,13 +17,27 @@ class Coordination:
     What the operator publishes for the next interval stays here until then.
     """
 
-    def __init__(self, agents: Agents, forecaster: Forecaster, desk: TradingDesk, operator: Operator) -> None:
+    def __init__(
+        self,
+        agents: Agents,
+        forecaster: Forecaster,
+        desk: TradingDesk,
+        operator: Operator,
+        purse: Purse | None = None,
+    ) -> None:
+        """Bind everybody; ``purse`` None: nobody is asked what it can pay."""
+        self.purse = purse
         self.agents, self.forecaster, self.desk, self.operator = agents, forecaster, desk, operator
-        self._published: Envelope | None = None
+        self._published: Envelope | NetworkCharges | None = None
 
-    def decide(self, interval: int, state: FleetState) -> Decided:
-        """One interval: forecasts and orders, clearing, and the operator's cut."""
+    def decide(self, interval: int, state: FleetState, gained_micro: IntArray | None = None) -> Decided:
+        """One interval: forecasts and orders, clearing, and the operator's cut.
+
+        ``gained_micro`` is what every participant gained since the start, where there is a purse.
+        """
         intent = self.agents.intend(interval, state, *self.forecaster.interval(interval), self._published)
+        if self.purse is not None and gained_micro is not None:
+            intent = self.purse.bound(intent, gained_micro)
         decided = self.operator.decide(self.desk.clear(intent))
-        self._published = decided.envelope
+        self._published = decided.envelope or decided.charges
         return decided

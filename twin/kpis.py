@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from adapters.chain.port import BatchReceipt
+from twin.charge_tally import NO_CHARGES
 from twin.devices import Devices
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
 from twin.scenario.coordination_section import CoordinationSection
 
-
 BAND_AND_LOADING = ("voltage_min", "voltage_max", "line_loading", "transformer_loading")
+
 
 def kpis(
     run: PreparedRun, recorder: Recorder, devices: Devices, receipts: list[BatchReceipt]
@@ -30,6 +31,7 @@ def kpis(
         **_grid(recorder),
         **gate_study(run.scenario.coordination, recorder),
         **_money(recorder),
+        **(NO_CHARGES if recorder.charges is None else recorder.charges.kpis()),
         "batches_count": len(receipts),
         "gas_total": sum(receipt.gas for receipt in receipts),
         "intervals_count": recorder.last_interval + 1,
@@ -66,7 +68,7 @@ def _energy(n: dict[str, float]) -> dict[str, Any]:
 
 
 def _market(n: dict[str, float]) -> dict[str, Any]:
-    traded = int(n.get("local_accepted_wh", 0))
+    traded, priced = int(n.get("local_accepted_wh", 0)), int(n.get("priced_wh", 0))
     return {
         "local_cleared_wh": int(n.get("local_cleared_wh", 0)),
         "local_traded_wh": traded,
@@ -75,7 +77,7 @@ def _market(n: dict[str, float]) -> dict[str, Any]:
         "delivered_wh": int(n.get("delivered_wh", 0)),
         "settled_wh": int(n.get("settled_wh", 0)),
         "not_delivered_wh": int(n.get("accepted_wh", 0) - n.get("delivered_wh", 0)),
-        "local_price_mean_micro_per_kwh": int(n.get("price_times_wh", 0)) // traded if traded else None,
+        "local_price_mean_micro_per_kwh": int(n.get("price_times_wh", 0)) // priced if priced else None,
         "coordination_efficiency_percent": _efficiency(n),
         "gate_cut_intervals_count": int(n.get("gate_cut", 0) + n.get("gate_blocked", 0)),
     }
@@ -90,9 +92,9 @@ def _efficiency(n: dict[str, float]) -> float | None:
 def _grid(recorder: Recorder) -> dict[str, Any]:
     totals, step_s = recorder.totals.extremes, recorder.step_s
     violated, averted = list(recorder.violated.all()), list(recorder.averted.all())
+    lasting, lasting_by_trades = recorder.lasting.counts()
     keys = ("v_min_pu", "v_max_pu", "line_loading_max_percent", "transformer_loading_max_percent")
     return {
-    lasting, lasting_by_trades = recorder.lasting.counts()
         **{key: _number(totals.get(key)) for key in keys},
         "violations_count": len(violated) + lasting,
         "violated_by_trades_count": sum(episode.by_trades for episode in violated) + lasting_by_trades,

@@ -5,16 +5,26 @@ position is settled with the supplier at retail or feed-in price. Every amount h
 all accounts is exactly zero after each interval.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from adapters.grid.feeder import FloatArray, IntArray
-from market.account import Accountant
+from market.account import Account, Accountant
 from market.ahead import Distributes
 from market.mechanism import Mechanism, Payment
-from market.orders import POOL, SELL, SUPPLIER, Fills
+from market.orders import POOL, SUPPLIER, Fills
 from market.recut import settle_accepted
 from twin.billing import BillBook, Booked
+from twin.network_charges import NetworkCharges, charged_micro_up
+from twin.participants import BoolArray
 from twin.trading import Session
+
+
+class Withheld(NamedTuple):
+    """What waits of the participants whose reading is held: traded position, and what they are owed; (n,) each."""
+
+    traded_wh: IntArray
+    received_micro: IntArray
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,20 @@ class Entry:
     delivered_wh: IntArray
     settled_wh: IntArray
     payments: tuple[Payment, ...] = ()  # besides the fills: take-or-pay, what a pool owes its providers
+    charged_micro: IntArray | None = None  # network charges on trades, + paid; (n,), None: there are none
+    held: BoolArray | None = None  # whose reading is held: only what they owe is in this entry; (n,)
+    withheld: Withheld | None = None
+    imbalance_micro: IntArray | None = None  # charged on top of the supplier's prices, part of the bill; (n,)
+
+    @property
+    def network_micro(self) -> int:
+        """What the network account gains."""
+        return 0 if self.charged_micro is None else int(self.charged_micro.sum())
 
     @property
     def sum_micro(self) -> int:
         """Sum of all money of the interval; zero, or the books are wrong."""
-        return -int(self.bill_micro.sum()) + self.supplier_micro + self.pool_micro
+        return -int(self.bill_micro.sum()) + self.supplier_micro + self.pool_micro + self.network_micro
 
 
 class Ledger:
@@ -65,7 +84,12 @@ class Ledger:
         self._accountant = Accountant(n)
 
     def book(
-        self, session: Session, accepted_wh: IntArray, flowed_wh: FloatArray, metered_wh: FloatArray
+        self,
+        session: Session,
+        accepted_wh: IntArray,
+        flowed_wh: FloatArray,
+        metered_wh: FloatArray,
+        held: BoolArray | None = None,
     ) -> Entry:
         """Book one interval.
 
@@ -74,6 +98,7 @@ class Ledger:
             accepted_wh: accepted energy per fill, whole Wh; (m,).
             flowed_wh: net energy that flowed at each connection point, float; (n,), positive into the grid.
             metered_wh: the same as the meters say (differs where a reading came over a wire); (n,).
+            held: whose reading is not agreed on (theirs must be zero); None: nobody's.
         """
         fills, tariff = session.fills, session.tariff
         price = self._prices(fills, accepted_wh)
@@ -92,6 +117,7 @@ class Ledger:
                 made.paid_micro[payment.payer] += payment.money_micro
             if payment.payee != POOL:
                 made.received_micro[payment.payee] += payment.money_micro
+        withheld = None if held is None else _withhold(made, held)
         supplied = made.metered_wh - made.traded_wh
         if self._bills is not None:
             self._bills.add(
@@ -106,7 +132,7 @@ class Ledger:
                 )
             )
         income = made.received_micro - made.paid_micro
-        return Entry(
+        entry = Entry(
             metered_wh=made.metered_wh,
             supplied_wh=supplied,
             supplied_micro=made.rest_micro,
@@ -119,7 +145,12 @@ class Ledger:
             delivered_wh=made.delivered_wh,
             settled_wh=made.settled_wh,
             payments=payments,
+            held=held,
+            withheld=withheld,
         )
+        if session.charges is None:
+            return entry
+        return with_charges(entry, fills, accepted_wh, session.charges)
 
     def _payments(
         self, session: Session, accepted_wh: IntArray, price_micro_per_kwh: IntArray
@@ -143,6 +174,20 @@ class Ledger:
         return price
 
 
-def sales_wh(fills: Fills, energy_wh: IntArray) -> int:
-    """Energy sold through the local market, of the given amounts per fill."""
-    return int(energy_wh[(fills["counterparty"] != SUPPLIER) & (fills["side"] == SELL)].sum())
+def _withhold(made: Account, held: BoolArray) -> Withheld:
+    """Take out of an account what waits: the position, the income, and everything with the supplier."""
+    withheld = Withheld(made.traded_wh * held, made.received_micro * held)
+    for amounts in (made.traded_wh, made.received_micro, made.rest_micro, made.alone_micro):
+        amounts[held] = 0
+    return withheld
+
+
+def with_charges(entry: Entry, fills: Fills, accepted_wh: IntArray, charges: NetworkCharges) -> Entry:
+    """The entry with the network charges of the accepted energy on the bills."""
+    charged = charged_micro_up(fills, accepted_wh, charges, len(entry.bill_micro))
+    return replace(
+        entry,
+        charged_micro=charged,
+        bill_micro=entry.bill_micro + charged,
+        saved_micro=entry.saved_micro - charged,
+    )

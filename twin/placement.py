@@ -12,7 +12,7 @@ from twin.participants import BoolArray, EvSession, Participants
 from twin.scenario.assets import BatterySection, EvSection, Placement, PvSection
 from twin.scenario.participants_section import ParticipantsSection
 from twin.scenario.schema import Scenario
-from twin.settlement import POOL_ACCOUNT, SUPPLIER_ACCOUNT
+from twin.settlement import ACCOUNTS
 from twin.streams import stream
 
 DAY_S = 86400
@@ -247,7 +247,7 @@ def place(
         complain: called for every problem; the result is only meaningful if it never was.
     """
     names = [point.name for point in feeder.points]
-    for name in sorted({SUPPLIER_ACCOUNT, POOL_ACCOUNT}.intersection(names)):
+    for name in sorted(set(ACCOUNTS).intersection(names)):
         complain("grid.source", "a load has the name of an account of the market", name, "any other name")
     section = scenario.participants
     trades = _who_trades(section, names, complain)

@@ -7,12 +7,13 @@ import numpy as np
 from adapters.export.run_folder import RunFolder
 from adapters.grid.feeder import Feeder, FloatArray
 from twin.blocks import Block, Recorded
+from twin.charge_tally import ChargeTally
 from twin.comparison import Comparison
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch
 from twin.further import FurtherLimits
 from twin.gate.limits import Limits
-from twin.ledger import Entry
 from twin.lasting import Lasting
+from twin.ledger import Entry
 from twin.operator import Decided, traded_p_w
 from twin.participants import Participants
 from twin.plant import WITH, WITHOUT, PlantStep
@@ -60,12 +61,13 @@ class Recorder:
         self.unsolved: list[Unsolved] = []
         self.totals = Totals()
         self.last_interval = -1
+        self.charges = ChargeTally(people.names) if scenario.coordination.mode == "price" else None
         self.watch = Watch(limits, feeder.branch_kind)
         self.further = FurtherLimits(scenario.limits, feeder)
-        self._steps: list[PlantStep] = []
-        self._readings: list[tuple[Reading, ...]] = []
         self.lasting = Lasting.of(scenario, feeder)
         self._watches = (*((self.further,) if self.further.tallies else ()), *self.lasting.watches)
+        self._steps: list[PlantStep] = []
+        self._readings: list[tuple[Reading, ...]] = []
         self._block: list[Recorded] = []
         self._write_feeder()
 
@@ -206,9 +208,12 @@ class Recorder:
         if self._scenario.outputs.participants:
             self._folder.append("participants", block.participants())
         self._folder.append("grid_states", block.grid_states())
+        if self._comparison is not None and self._comparison.bills is not None:
+            for each in block.recorded:
+                self._comparison.bills.settle(each.decided.accepted, each.entry)
         compared = self._comparison.take_rows() if self._comparison is not None else {}
         if compared:
             self._folder.append("mechanisms", compared)
-
-
-_NOTHING = Snapshot(*(np.zeros(0),) * 4)
+        charged = self.charges.columns(block.recorded) if self.charges is not None else {}
+        if charged:
+            self._folder.append("charges", charged)

@@ -6,7 +6,8 @@ INTERVALS = pa.schema(
     [
         ("interval", pa.int64()),
         ("time", pa.string()),  # ISO 8601 with offset, start of the interval
-        ("price_micro_per_kwh", pa.int64()),  # null: nothing traded locally
+        ("price_micro_per_kwh", pa.int64()),  # null: nothing traded locally, or (bill sharing) it has no price
+        ("index_micro_per_kwh", pa.int64()),  # the pool's dynamic price p(u); null where none is published
         ("local_cleared_wh", pa.int64()),  # sold through the local market, before the gate
         ("local_accepted_wh", pa.int64()),
         ("supplier_flexible_cleared_wh", pa.int64()),  # traded with the upstream grid beyond firm limits
@@ -129,6 +130,54 @@ SETTLEMENT = pa.schema(
         ("reason", pa.string()),
         ("positions", pa.int64()),
         ("gross_energy_wh", pa.int64()),
+        ("recorded_s", pa.int64()),  # time of its block, on the chain's own clock
+        ("final_s", pa.int64()),
+        ("resent", pa.int64()),  # transactions that a reorganisation threw out and that were sent again
+    ]
+)
+
+ORACLES = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("participant", pa.string()),
+        ("status", pa.string()),  # outvoted | held; readings on which the sources simply agreed have no row
+        ("named", pa.string()),  # the source that is wrong: meter | grid log | model | nobody
+        ("finding", pa.string()),  # lying | frozen | silent | replaying | tampered | gap | unclear | off | out of range
+        ("reason", pa.string()),  # why it was held, or 'agreed' by the other two
+        ("meter_wh", pa.int64()),  # null: no reading that can be used
+        ("grid_log_wh", pa.int64()),  # null: the log has no value, or cannot tell participants of a bus apart
+        ("model_low_wh", pa.int64()),
+        ("model_high_wh", pa.int64()),
+        ("settled_wh", pa.int64()),  # null while held
+        ("resolved_interval", pa.int64()),  # null: not held, or still held at the end
+        ("resolved_by", pa.string()),  # rule or arbiter, and whose value stands
+        ("withheld_micro", pa.int64()),  # what the participant was owed for its sales and had to wait for
+        ("rest_micro", pa.int64()),  # with the supplier, + received, once it was decided
+        ("fault", pa.string()),  # the scenario's fault of this meter, null where there is none
+    ]
+)
+
+ENTRIES = pa.schema(
+    [
+        ("batch", pa.string()),  # digest; kept with settlement.oracles or settlement.imbalance
+        ("account", pa.string()),
+        ("kind", pa.string()),  # trade | supply | network | imbalance | rounding | payment
+        ("interval", pa.int64()),  # of the trade, also where it was held and comes in a later batch
+        ("reference", pa.int64()),  # order_id of a trade
+        ("energy_wh", pa.int64()),
+        ("money_micro", pa.int64()),  # + the account receives
+    ]
+)
+
+CHARGES = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("participant", pa.string()),
+        ("sell_micro_per_kwh", pa.int64()),  # network charge in force, for who puts in; negative: paid out
+        ("buy_micro_per_kwh", pa.int64()),  # and for who draws
+        ("congestion_micro_per_kwh", pa.float64()),  # of it, what scarce limits cost, for a kWh put in
+        ("loss_micro_per_kwh", pa.float64()),  # and what is lost on the way
+        ("charged_micro", pa.int64()),  # what the participant paid in the interval
     ]
 )
 
@@ -191,6 +240,26 @@ BILL_LINES = pa.schema(
     ]
 )
 
+MECHANISM_BILLS = pa.schema(
+    [
+        ("participant", pa.string()),
+        ("mechanism", pa.string()),
+        ("settles", pa.bool_()),  # after the gate, as metered; a shadow: its own clearing, before the gate
+        ("supplier_energy_micro", pa.int64()),  # lines as in bill_lines
+        ("local_energy_micro", pa.int64()),
+        ("network_energy_micro", pa.int64()),
+        ("network_power_micro", pa.int64()),
+        ("network_fixed_micro", pa.int64()),
+        ("levies_micro", pa.int64()),
+        ("vat_micro", pa.int64()),
+        ("feed_in_income_micro", pa.int64()),
+        ("local_income_micro", pa.int64()),
+        ("total_micro", pa.int64()),
+        ("supplier_only_micro", pa.int64()),  # whole bill for the same meter, all of it with the supplier
+        ("saved_micro", pa.int64()),  # negative: lost
+    ]
+)
+
 POOLS = pa.schema(
     [
         ("interval", pa.int64()),
@@ -211,6 +280,49 @@ POOLS = pa.schema(
             pa.int64(),
         ),  # of the interval; energy is valued at feed-in, shortfall at retail
         ("arbitrage_profit_micro", pa.int64()),
+    ]
+)
+
+POOL_SLOTS = pa.schema(
+    [
+        ("interval", pa.int64()),  # the slot; its pool settles (mechanism pool_and_book)
+        ("opening_micro_per_kwh", pa.int64()),  # the pool's price when the slot was opened
+        ("closing_micro_per_kwh", pa.int64()),
+        ("provided_wh", pa.int64()),  # stored energy that providers committed; 0: the fund's pool
+        ("dissipated_wh", pa.int64()),  # of it, burnt by ageing until the slot
+        ("sold_wh", pa.int64()),  # by orders, to pool and book, before the gate
+        ("bought_wh", pa.int64()),
+        ("ahead_wh", pa.int64()),  # sales and purchases before the slot's own interval
+        ("kept_wh", pa.int64()),  # committed energy that nobody bought: stays in its devices
+        ("residual_wh", pa.int64()),  # sold, but not bought by a neighbour: to the grid at feed-in
+        ("result_micro", pa.int64()),  # what the pool gained after the gate: its providers' or the fund's
+    ]
+)
+
+POOL_ACCOUNTS = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("role", pa.string()),  # provider | fund | arbitrageur
+        ("participant", pa.string()),
+        ("committed_wh", pa.int64()),  # what it brought: its share of the pool
+        ("delivered_wh", pa.int64()),  # what the gate let its device deliver
+        ("money_micro", pa.int64()),  # + received; its fills and its share together
+        ("profit_micro", pa.int64()),  # money less the delivered energy at feed-in
+    ]
+)
+
+ADMISSIONS = pa.schema(
+    [
+        ("asset", pa.string()),
+        ("participant", pa.string()),
+        ("device", pa.string()),
+        ("meter_point", pa.string()),
+        ("owner", pa.string()),  # address of the key that has to sign
+        ("at_s", pa.int64()),  # simulation second of the registration
+        ("stake_micro", pa.int64()),
+        ("admitted", pa.bool_()),
+        ("codes", pa.list_(pa.string())),  # of every reason against it
+        ("reasons", pa.string()),  # the same in words; null where it was admitted
     ]
 )
 
@@ -265,10 +377,17 @@ TABLES = {
     "violations": VIOLATIONS,
     "shares": SHARES,
     "settlement": SETTLEMENT,
+    "oracles": ORACLES,
+    "entries": ENTRIES,
+    "charges": CHARGES,
     "mechanisms": MECHANISMS,
     "bills": BILLS,
     "bill_lines": BILL_LINES,
+    "mechanism_bills": MECHANISM_BILLS,
     "pools": POOLS,
+    "pool_slots": POOL_SLOTS,
+    "pool_accounts": POOL_ACCOUNTS,
+    "admissions": ADMISSIONS,
     "faults": FAULTS,
     "feeder_buses": FEEDER_BUSES,
     "feeder_branches": FEEDER_BRANCHES,

@@ -16,8 +16,10 @@ from twin.report import words
 from twin.report.devices import devices_context
 from twin.report.feeder import feeder_payload
 from twin.report.mechanisms import mechanisms_context, mechanisms_payload
+from twin.report.operator import operator_context
 from twin.report.people import people_context, people_of
 from twin.report.series import power_payload, series_payload, slots_of, states_payload, use_percent
+from twin.report.settlement import settlement_context
 from twin.report.summary import currency_of, first_screen, mark, quality, variant_rows
 from twin.report.violations import violations_context
 from twin.results import RunResult
@@ -120,9 +122,10 @@ def _context(run: RunResult) -> Context:
         "judged": titles.get(judged, judged),
         "people": people_context(sums[judged], sums.get(reference or ""), currency),
         "reference": titles.get(reference or "", reference),
-        "settlement": _settlement(run, start),
+        "settlement": settlement_context(run, start),
         "mechanisms": mechanisms_context(run, currency),
         "devices": devices_context(run),
+        "operator": operator_context(runs, titles, currency),
         "payload": payload,
         "command": _command(manifest),
         "ended": words.moment(manifest.get("ended_utc")),
@@ -175,28 +178,6 @@ def _local_seconds(times: list[str]) -> float:
     start = datetime.fromisoformat(times[0])
     offset = start.utcoffset()
     return start.timestamp() + (offset.total_seconds() if offset else 0.0)
-
-
-def _settlement(run: RunResult, start: Any) -> Context:
-    rows = run.table("settlement").to_pylist()
-    for row in rows:
-        row["period"] = f"{_after(start, row['period_start_s'])} – {_after(start, row['period_end_s'])}"
-    return {
-        "rows": rows[:60],
-        "total": len(rows),
-        "gas": words.number(run.kpis.get("gas_total")),
-        "money_sum": run.kpis.get("money_sum_micro"),
-    }
-
-
-def _after(start: Any, seconds: Any) -> str:
-    """Periods are written as seconds since the start of the scenario, or since 1970."""
-    try:
-        begin = datetime.fromisoformat(str(start))
-        since = float(seconds) if float(seconds) > 1e9 else begin.timestamp() + float(seconds)
-        return words.moment(datetime.fromtimestamp(since, begin.tzinfo).isoformat())
-    except (TypeError, ValueError):
-        return words.NOT_RECORDED
 
 
 def _command(manifest: Context) -> str:
