@@ -45,7 +45,7 @@ class SetPoints:
     def without_trades(self) -> "SetPoints":
         """The same with nothing accepted: what flows if no trade happens."""
         zero = np.zeros_like(self.ev_base_w)
-        return replace(self, ev_extra_w=zero, battery_extra_w=zero, pv_extra_w=zero)
+        return SetPoints(self.ev_base_w, zero, zero, zero, self.battery_idle)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def advance(people: Participants, state: FleetState, flows: Flows, step_s: int) 
     """Integrate the devices over a step of ``step_s``; arrivals and departures are made by ``Garage``."""
     hours = step_s / HOUR_S
     soc, need = _advance_rows(people.ratings, state.soc, state.ev_need_wh, flows.battery_w, flows.ev_w, hours)
-    return replace(state, time_s=state.time_s + step_s, soc=soc, ev_need_wh=need)
+    return FleetState(state.time_s + step_s, soc, state.ev_plugged, need, state.ev_departure_s)
 
 
 class Garage:

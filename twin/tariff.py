@@ -40,5 +40,7 @@ class SupplierTariff:
         # when the price changes next, and whether each stay lasts until then
         change_s = time_s + (self._length_s - into if at_night else DAY_S - into)
         other = self._day if at_night else self._night
+        if other >= now:
+            return np.full(len(until_s), now, dtype=np.int64)
         reaches = (until_s > change_s) & (self._length_s > 0)
-        return np.where(reaches, min(now, other), now).astype(np.int64)
+        return np.where(reaches, other, now).astype(np.int64)
