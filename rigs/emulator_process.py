@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,67 @@ from rigs.errors import EmulatorError
 _START_S = 60.0
 _ANSWER_S = 60.0  # generous: in lockstep a busy machine must not change a result
 _END_S = 10.0
+
+
+class _Channel(asyncio.Protocol):
+    """Lines over the control channel; every one that comes answers the oldest question. An empty line: the
+    process is gone. Leaner than a stream, since an interval in lockstep waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[asyncio.Future[bytes], asyncio.TimerHandle]] = deque()
+        self._buffer = b""
+        self._transport: asyncio.WriteTransport | None = None
+        self._gone = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits."""
+        self._gone = True
+        while self._waiting:
+            self._settle(b"")
+
+    def data_received(self, data: bytes) -> None:
+        """Hand every whole line to who waits for it."""
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            if self._waiting:
+                self._settle(line)
+
+    def expect(self, seconds: float) -> "asyncio.Future[bytes]":
+        """Return what will hold the next line, or ``TimeoutError``."""
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        if self._gone:
+            future.set_result(b"")
+            return future
+
+        def late() -> None:
+            if not future.done():
+                future.set_exception(TimeoutError())
+
+        self._waiting.append((future, self._loop.call_later(seconds, late)))
+        return future
+
+    def send(self, line: bytes) -> None:
+        """Send one line; does nothing once the process is gone."""
+        if self._transport is not None and not self._gone:
+            self._transport.write(line)
+
+    def close(self) -> None:
+        """Close the channel. May come from another thread than the loop's."""
+        if self._transport is not None:
+            self._loop.call_soon_threadsafe(self._transport.close)
+
+    def _settle(self, line: bytes) -> None:
+        future, timer = self._waiting.popleft()
+        timer.cancel()
+        if not future.done():
+            future.set_result(line)
 
 
 class EmulatorProcess:
@@ -42,13 +104,12 @@ class EmulatorProcess:
             )
         ours.sendall(json.dumps(config.as_dict()).encode() + b"\n")
         self._socket = ours
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._channel: _Channel | None = None
 
     async def ready(self) -> None:
         """Wait until the device listens; ``port`` is then known."""
-        self._reader, self._writer = await asyncio.open_connection(sock=self._socket)
-        answer = await self._receive(_START_S)
+        _, self._channel = await asyncio.get_running_loop().create_connection(_Channel, sock=self._socket)
+        answer = await self._receive(self._channel.expect(_START_S), _START_S)
         self.port = int(answer["port"])
         self.path = str(answer["path"])
 
@@ -58,22 +119,19 @@ class EmulatorProcess:
         Raises:
             EmulatorError: refused, or the process is gone.
         """
-        if self._writer is None:
+        if self._channel is None:
             raise EmulatorError(f"{self.config.role}: the emulated device was never ready")
-        self._writer.write(json.dumps({"do": do, **message}).encode() + b"\n")
-        return await self._receive(_ANSWER_S)
+        answer = self._channel.expect(_ANSWER_S)
+        self._channel.send(json.dumps({"do": do, **message}).encode() + b"\n")
+        return await self._receive(answer, _ANSWER_S)
 
-    async def _receive(self, seconds: float) -> Mapping[str, Any]:
-        assert self._reader is not None
+    async def _receive(self, coming: asyncio.Future[bytes], seconds: float) -> Mapping[str, Any]:
         try:
-            async with asyncio.timeout(seconds):
-                line = await self._reader.readline()
+            line = await coming
         except TimeoutError:
             raise EmulatorError(
                 f"{self.config.role}: no answer on the control channel in {seconds} s"
             ) from None
-        except ConnectionError:
-            line = b""
         if not line:
             raise EmulatorError(f"{self.config.role}: the emulated device ended{self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
@@ -91,8 +149,8 @@ class EmulatorProcess:
 
     def end(self) -> None:
         """End the process: close the channel, ask politely, then insist. Safe from any state and twice."""
-        if self._writer is not None:
-            self._writer.close()
+        if self._channel is not None:
+            self._channel.close()
         else:
             self._socket.close()
         if self.process.poll() is None:

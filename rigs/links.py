@@ -4,6 +4,7 @@ told."""
 import hashlib
 from pathlib import Path
 
+from adapters.modbus.lean_tcp import LeanTcpPort
 from adapters.modbus.port import FrameListener, LinkTiming, ModbusPort
 from adapters.modbus.rtu import RtuPort
 from adapters.modbus.tcp import TcpPort
@@ -59,4 +60,6 @@ def new_port(
         own = section.tls
         files = TlsFiles(folder / own.authorities, folder / own.certificate, folder / own.key)
         return TlsPort(host, port, files, link, listener)
+    if section.driver == "emulated" and section.emulated.clock == "lockstep":
+        return LeanTcpPort(host, port, link, listener)
     return TcpPort(host, port, link, listener)

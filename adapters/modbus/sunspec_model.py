@@ -96,6 +96,19 @@ class PointDef:
         return text.ljust(2 * self.size, b"\0")
 
 
+@lru_cache
+def integer_codec(kind: str) -> tuple[struct.Struct, int | None, int, int] | None:
+    """Return codec, sentinel, least and most of an integer type; None for any other type."""
+    if kind not in _INTEGERS:
+        return None
+    form, sentinel = _INTEGERS[kind]
+    codec = struct.Struct(form)
+    bits = 8 * codec.size
+    signed = form[-1].islower()
+    least = -(1 << bits - 1) if signed else 0
+    return codec, sentinel, least, least + (1 << bits) - 1
+
+
 def scaled(raw: int | float, sf: int) -> float:
     """Return ``raw * 10**sf``, correctly rounded (dividing by an exact power beats multiplying by 0.1)."""
     return float(raw) * 10.0**sf if sf >= 0 else raw / 10.0**-sf

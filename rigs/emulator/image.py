@@ -1,16 +1,39 @@
 """The register image of an emulated SunSpec device: one bytearray, addressed by register or by point name."""
 
+import struct
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters.modbus.errors import PointError
-from adapters.modbus.sunspec_model import ModelDef, PointDef, model_from_values, scaled, unscaled
+from adapters.modbus.sunspec_model import (
+    ModelDef,
+    PointDef,
+    integer_codec,
+    model_from_values,
+    scaled,
+    unscaled,
+)
 from rigs.emulator.server import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Refused
 
 Key = tuple[int, str]
 """Model id and point path."""
 
 BASE = 40000
+_FACTOR = struct.Struct(">h")
+
+
+class _Slot(NamedTuple):
+    """An integer point, ready to be packed: a device publishes some forty of them every step."""
+
+    codec: struct.Struct
+    sentinel: int | None
+    least: int
+    most: int
+    at: int  # byte
+    sf_at: int  # byte of the scale factor, 0 where it is a constant
+    sf: int
+
+
 _END = b"\xff\xff\x00\x00"
 
 
@@ -26,6 +49,7 @@ class SunSpecImage:
         self.layouts: dict[int, ModelDef] = {}
         self._at: dict[Key, int] = {}  # byte position of every point
         self._by_byte: dict[int, tuple[Key, PointDef]] = {}  # first byte of a point to the point
+        self._slots: dict[Key, _Slot] = {}
         data = bytearray(b"SunS")
         for model_id, groups in models:
             layout = model_from_values(model_id, groups)
@@ -35,6 +59,10 @@ class SunSpecImage:
                 at = start + 2 * point.offset
                 self._at[model_id, name] = at
                 self._by_byte[at] = ((model_id, name), point)
+                if (codec := integer_codec(point.kind)) is not None:
+                    sf_at = start + 2 * layout.points[point.sf].offset if isinstance(point.sf, str) else 0
+                    sf = point.sf if isinstance(point.sf, int) else 0
+                    self._slots[model_id, name] = _Slot(*codec, at, sf_at, sf)
             data += b"".join(p.encode(None) for p in sorted(layout.points.values(), key=lambda p: p.offset))
             self.data = data
             self._store(model_id, "ID", model_id)
@@ -46,6 +74,12 @@ class SunSpecImage:
 
     def get(self, model_id: int, name: str) -> float:
         """Return a numeric point in its unit; 0 where it is not implemented."""
+        slot = self._slots.get((model_id, name))
+        if slot is not None:
+            whole: int = slot.codec.unpack_from(self.data, slot.at)[0]
+            if whole == slot.sentinel:
+                return 0.0
+            return scaled(whole, _FACTOR.unpack_from(self.data, slot.sf_at)[0] if slot.sf_at else slot.sf)
         raw = self.layouts[model_id].points[name].decode(self.data, self._at[model_id, name])
         if not isinstance(raw, int | float):
             return 0.0
@@ -55,6 +89,13 @@ class SunSpecImage:
         """Set a point in its unit. A number beyond the type's range is a mistake of the device model:
         PointError.
         """
+        slot = self._slots.get((model_id, name))
+        if slot is not None and not isinstance(value, str):
+            sf = _FACTOR.unpack_from(self.data, slot.sf_at)[0] if slot.sf_at else slot.sf
+            whole = unscaled(value, sf)
+            if whole != slot.sentinel and slot.least <= whole <= slot.most:
+                slot.codec.pack_into(self.data, slot.at, whole)
+                return
         point = self.layouts[model_id].points[name]
         if isinstance(value, str) or point.kind.startswith("float"):
             self._store(model_id, name, value)
@@ -63,8 +104,12 @@ class SunSpecImage:
 
     def put_all(self, model_id: int, values: Mapping[str, float | str]) -> None:
         """Set several points; scale factors first, since the others are packed with them."""
-        for name in sorted(values, key=lambda n: not n.endswith("_SF")):
-            self.put(model_id, name, values[name])
+        for name, value in values.items():
+            if name.endswith("_SF"):
+                self.put(model_id, name, value)
+        for name, value in values.items():
+            if not name.endswith("_SF"):
+                self.put(model_id, name, value)
 
     def clear(self, model_id: int, name: str) -> None:
         """Set a point to its sentinel: not implemented, or no number just now."""

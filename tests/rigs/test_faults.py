@@ -11,7 +11,7 @@ BATTERY = RoleSpec("h.battery", "battery", 5000.0, 100000.0, 0.5)
 STEP_S = 900
 FROM_S, UNTIL_S = 2 * STEP_S, 4 * STEP_S
 STEPS = 8
-SURVIVED = {"split"}  # a good client is not troubled
+SURVIVED = {"merged", "split"}  # a good client is not troubled
 UNSEEN = {"lie", "drift"}  # consistent lies need an independent meter
 VALUES = {"late": 0.8, "lie": 1.5, "drift": 0.6, "sf_jump": 1.0}
 

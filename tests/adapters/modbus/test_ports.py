@@ -16,6 +16,7 @@ from adapters.modbus.errors import (
     LinkDownError,
     RequestTimeoutError,
 )
+from adapters.modbus.lean_tcp import LeanTcpPort
 from adapters.modbus.port import LinkTiming
 from adapters.modbus.tcp import TcpPort
 
@@ -56,6 +57,12 @@ class Peer:
         finally:
             self.open -= 1
             writer.close()
+
+
+@pytest.fixture(autouse=True, params=[TcpPort, LeanTcpPort])
+def each_port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs over pymodbus' client and over our own: one contract."""
+    monkeypatch.setitem(globals(), "TcpPort", request.param)
 
 
 def reply(frame: bytes, pdu: bytes) -> bytes:
