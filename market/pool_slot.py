@@ -9,6 +9,7 @@ import numpy.typing as npt
 from market.ageing import retention
 from market.amm import DissipativePool
 from market.claims import Claim
+from market.errors import RangeError
 from market.liquidity import Arbitrageur
 from market.mechanism import Tariff
 from market.order_book import OrderBook, Trade
@@ -58,6 +59,8 @@ def open_pool(terms: PoolTerms, tariff: Tariff, price_micro_per_kwh: int, stock:
         RangeError: The band is empty, or the pool too large for exact arithmetic.
     """
     low, high = tariff.feed_in_micro_per_kwh, tariff.retail_micro_per_kwh
+    if high - low < 2:
+        raise RangeError(f"pool: feed-in {low} and retail {high} micro per kWh leave no band to trade in")
     edge = max(1, (high - low) * _EDGE_PPM // 1_000_000)
     price = min(max(price_micro_per_kwh, low + edge), max(low + 1, high - edge))
     energy = int(stock["energy_wh"].sum())

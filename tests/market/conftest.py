@@ -93,8 +93,17 @@ PROOFS = (
 )
 
 
-def pytest_collection_modifyitems(items):
-    """Quick tests first, long proofs last: with -x a mistake shows within seconds, and nothing is left out."""
+def pytest_collection_modifyitems(config, items):
+    """The quick loop ``pytest tests/market -x``: quick tests first, longer ones last, the slow proofs deselected.
+
+    Beside other folders, without -x or with -m of one's own, nothing is left out: CI runs the slow ones.
+    """
     mine = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
-    if len(mine) == len(items):  # beside other folders the order stays
-        items.sort(key=lambda item: getattr(item, "originalname", item.name) in PROOFS)
+    if len(mine) != len(items):
+        return
+    items.sort(key=lambda item: getattr(item, "originalname", item.name) in PROOFS)
+    named = any("::" in argument for argument in config.args)
+    if config.option.maxfail == 1 and not config.option.markexpr and not named:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]

@@ -30,7 +30,7 @@ def check(a, b, d):
             assert function(*arguments) == exact
 
 
-@settings(max_examples=500, derandomize=True, deadline=None)
+@settings(max_examples=120, derandomize=True, deadline=None)
 @given(whole, whole, whole.filter(bool))
 def test_mul_div_is_that_of_python_integers(a, b, d):
     check(a, b, d)
@@ -60,7 +60,7 @@ def test_ceil_of_the_largest_result_is_refused_where_it_would_not_fit():
     check(a, b, d)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=80, derandomize=True, deadline=None)
 @given(whole, whole, whole, whole)
 def test_products_are_compared_exactly(a, b, c, d):
     assert product_at_most(*(np.int64(x) for x in (a, b, c, d))) == (a * b <= c * d)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 
 from market.call_auction import CallAuction, clear_call
 from market.errors import OrderError
@@ -97,6 +96,8 @@ def test_fills_carry_the_order_and_keep_its_limit(random_book, tariff, count):
 def welfare_lp(book):
     """Welfare optimum and the duals of the balance from HiGHS, as (welfare, lowest dual, highest dual)."""
     side, energy, limit = (book[c].astype(float) for c in ("side", "energy_wh", "price_micro_per_kwh"))
+    from scipy.optimize import linprog
+
     primal = linprog(side * limit, A_eq=[side], b_eq=[0.0], bounds=np.stack([0 * energy, energy], 1).tolist())
     # dual: min sum energy_i mu_i with mu_i >= -side_i (limit_i - p), mu >= 0; its optimal p form an interval
     n = book.size
@@ -114,9 +115,10 @@ def welfare_lp(book):
     return -primal.fun, ends[0], ends[1]
 
 
-def test_welfare_is_the_lp_optimum_and_the_price_lies_between_its_duals(random_book, tariff, count):
+@pytest.mark.parametrize("books", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_welfare_is_the_lp_optimum_and_the_price_lies_between_its_duals(random_book, tariff, count, books):
     rng = np.random.default_rng(300)
-    for _ in range(count(300, 20)):
+    for _ in range(count(books, 20)):
         book = random_book(rng, int(rng.integers(2, 40)), low=80, high=320, most_wh=50)
         welfare, low, high = welfare_lp(book)
         clearing = CallAuction().clear(book, tariff, 0)

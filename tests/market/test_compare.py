@@ -24,10 +24,11 @@ def test_reference_points_by_hand(orders, tariff):
     assert (bill.gained, bill.lost) == ((7,), (4,))
 
 
-def test_nobody_beats_the_optimum_where_limits_count(random_book, tariff, count):
+@pytest.mark.parametrize("times", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_nobody_beats_the_optimum_where_limits_count(random_book, tariff, count, times):
     rng = np.random.default_rng(23)
     shadow = Shadow({name: (name, {}) for name in MECHANISM_NAMES})
-    for interval in range(count(30, 5)):
+    for interval in range(count(times, 5)):
         rows = shadow.clear(random_book(rng, 40, interval=interval), tariff, interval)
         for row in rows:
             assert row.welfare_micro <= row.optimum_micro

@@ -61,12 +61,13 @@ def units(rng, n):
     return book
 
 
-def test_published_trade_counts_and_gains_at_ten_traders(tariff, count):
+@pytest.mark.parametrize("times", [1_000, pytest.param(6_000, marks=pytest.mark.slow)])
+def test_published_trade_counts_and_gains_at_ten_traders(tariff, count, times):
     """erelsgl/auctions, results/experiment_comparing_mcafee_to_sbb.csv, 50 000 runs at n = 10, uniform valuations.
 
     Optimal 4.99 trades, McAfee 4.52; 98.37 % of the gains from trade in total, 91.78 % for the traders.
     """
-    runs = count(6_000, 300)
+    runs = count(times, 300)
     rng = np.random.default_rng(1992)
     optimal = mcafee = 0
     gain_optimal = gain_total = gain_traders = 0

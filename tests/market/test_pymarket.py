@@ -9,15 +9,20 @@ from market.mcafee import McAfee
 from market.orders import BUY, SELL
 from market.welfare import optimum
 
-with warnings.catch_warnings():
-    # its docstrings hold invalid escapes, and PuLP announces deprecations of its own
-    warnings.simplefilter("ignore")
-    import pymarket
-    from pymarket.mechanisms import huang_auction
-    from pymarket.statistics.maximum_aggregated_utility import maximum_aggregated_utility
+
+@pytest.fixture(scope="module")
+def pymarket():
+    """The package, imported where it is used: it brings pandas and a solver along."""
+    with warnings.catch_warnings():
+        # its docstrings hold invalid escapes, and PuLP announces deprecations of its own
+        warnings.simplefilter("ignore")
+        import pymarket
+        import pymarket.mechanisms
+        import pymarket.statistics.maximum_aggregated_utility
+    return pymarket
 
 
-def bids_of(book):
+def bids_of(pymarket, book):
     manager = pymarket.BidManager()
     for order in book:
         manager.add_bid(
@@ -39,17 +44,18 @@ def distinct_book(random_book, rng, n):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_welfare_optimum_is_that_of_pymarket(random_book, count):
+def test_the_welfare_optimum_is_that_of_pymarket(pymarket, random_book, count):
+    utility = pymarket.statistics.maximum_aggregated_utility
     rng = np.random.default_rng(31)
     for _ in range(count(10, 3)):
         book = distinct_book(random_book, rng, 12)
-        _, best, _ = maximum_aggregated_utility(bids_of(book))
+        _, best, _ = utility(bids_of(pymarket, book))
         assert optimum(book).welfare_micro == round(best) // 1000
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_reduction_has_the_prices_and_volume_of_huang(random_book, tariff, count):
+def test_a_reduction_has_the_prices_and_volume_of_huang(pymarket, random_book, tariff, count):
     """Where our McAfee gives up the marginal orders, it is the auction of Huang et al. 2002."""
     rng = np.random.default_rng(32)
     compared = 0
@@ -58,7 +64,7 @@ def test_a_reduction_has_the_prices_and_volume_of_huang(random_book, tariff, cou
         mine = McAfee().clear(book, tariff, 0)
         if not mine.details.get("reduced") or mine.volume_wh == 0:
             continue
-        _, extra = huang_auction(bids_of(book))
+        _, extra = pymarket.mechanisms.huang_auction(bids_of(pymarket, book))
         assert extra["price_buy"] == mine.details["buy_price_micro_per_kwh"]
         assert extra["price_sell"] == mine.details["sell_price_micro_per_kwh"]
         assert extra["quantity_traded"] == pytest.approx(mine.volume_wh)

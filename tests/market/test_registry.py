@@ -15,7 +15,7 @@ def test_every_mechanism_clears_and_keeps_the_common_rules(name, random_book, ta
     rng = np.random.default_rng(17)
     mechanism = make_mechanism(name)
     assert mechanism.name == name
-    for interval in range(count(25, 5)):
+    for interval in range(count(12, 5)):
         book = random_book(rng, int(rng.integers(0, 50)), interval=interval)
         before = book.copy()
         clearing = mechanism.clear(book, tariff, interval)

@@ -1,0 +1,406 @@
+"""Pools and books over a horizon: conservation, who pays whom, ageing, ahead, cuts, and a slot worked out by hand."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from market.ahead import Distributes, TradesAhead, net_position
+from market.errors import OrderError, PoolRefusalError, RangeError
+from market.mechanism import Tariff
+from market.money import fills_money_micro
+from market.orders import BATTERY, BUY, HOUSE, POOL, PV, SELL, SUPPLIER, empty_orders
+from market.pool_market import PoolAndBook
+from market.pool_slot import ARBITRAGE, SWAP
+from market.recut import settle_accepted
+from market.routing import SupplierVenue
+
+QUARTER = 900
+TRADER = 7
+
+
+def rows(*given, interval=0, first=0):
+    """Orders (side, Wh, price, participant, device, flexible) with rising ids and times."""
+    book = empty_orders(len(given))
+    for i, (side, energy, price, who, device, flexible) in enumerate(given):
+        book[i] = (first + i, who, side, device, flexible, energy, price, interval, i)
+    return book
+
+
+def stock(*energies, interval=0, first=10**6, ask=100_000):
+    return rows(*((SELL, e, ask, 20 + i, BATTERY, True) for i, e in enumerate(energies)), interval=interval,
+                first=first)  # fmt: skip
+
+
+def market(tariff, *stocks, horizon=0, trader=None, **options):
+    made = PoolAndBook(horizon=horizon, **options)
+    made.bind(QUARTER, trader, 5_000)
+    for interval, brought in enumerate(stocks):
+        made.open_slot(interval, tariff, brought)
+    return made
+
+
+def upstream(market, fills, orders, tariff):
+    """Fills with the supplier for flexible sales that the market did not take, as a trading desk makes them."""
+    done = dict(zip(fills["order_id"].tolist(), fills["energy_wh"].tolist(), strict=True))
+    extra = []
+    for order in orders:
+        left = int(order["energy_wh"]) - done.get(int(order["id"]), 0)
+        if order["flexible"] and order["side"] == SELL and order["device"] == PV and left:
+            row = np.zeros(1, dtype=fills.dtype)
+            for name in ("participant", "side", "device", "flexible", "interval"):
+                row[name] = order[name]
+            row["order_id"], row["counterparty"], row["energy_wh"] = order["id"], SUPPLIER, left
+            row["price_micro_per_kwh"] = tariff.feed_in_micro_per_kwh
+            extra.append(row)
+    return np.concatenate((fills, *extra))
+
+
+def settled(made, fills, accepted, interval):
+    """(money per fill with final prices, payments, what stays with the pool's account)."""
+    local = fills["counterparty"] == POOL
+    final = fills.copy()
+    if (accepted != fills["energy_wh"])[local].any():
+        final[local] = settle_accepted(made, fills[local], accepted[local]).fills
+        final["energy_wh"] = fills["energy_wh"]
+    payments = made.distribute(interval, final, accepted)
+    money = fills_money_micro(final, accepted)
+    to_pool = sum(((p.payee == POOL) - (p.payer == POOL)) * p.money_micro for p in payments)
+    return final, money, payments, -int(money[local].sum()) + to_pool
+
+
+def test_it_is_what_the_desk_and_the_ledger_look_for():
+    assert isinstance(PoolAndBook(), TradesAhead)
+    assert isinstance(PoolAndBook(), Distributes)
+
+
+def test_a_slot_by_hand(tariff):
+    """One provider of 1000 Wh at the middle of the band, one buyer of 300 Wh: the bounded constant product, exactly.
+
+    E = 1000 and p = 0.2 of a band 0.08..0.32 give L = E / (p^-1/2 - hi^-1/2); X = L p^-1/2, and the cost of e is
+    p X e / (X - e), with 0.3 % on top.
+    """
+    made = market(tariff, stock(1_000))
+    opening = Fraction(made._slots[0].opening_price)
+    assert opening == pytest.approx(200_000, rel=0.005), "the capacity is searched to 1/256 of the stock"
+    clearing = made.clear(rows((BUY, 300, 320_000, 1, HOUSE, False)), tariff, 0)
+    p, hi = float(opening) / 1e6, 0.32
+    x = 1_000 / (p**-0.5 - hi**-0.5) * p**-0.5
+    cost = p * x * 0.3 / (x - 300)
+    buyer, provider = clearing.fills
+    assert (buyer["energy_wh"], provider["energy_wh"]) == (300, 300)
+    assert (provider["participant"], provider["device"], provider["flexible"]) == (20, BATTERY, True)
+    assert buyer["price_micro_per_kwh"] / 1e6 * 0.3 == pytest.approx(cost * 1.003, abs=12e-6), (
+        "four slices, each rounded up"
+    )
+    _, money, payments, left = settled(made, clearing.fills, clearing.fills["energy_wh"].copy(), 0)
+    income = int(money[1]) + sum(
+        (p.payee == 20) * p.money_micro - (p.payer == 20) * p.money_micro for p in payments
+    )
+    assert (income, left) == (-int(money[0]), 0), "all that the buyer paid is the provider's"
+    assert made.books.accounts[0].profit_micro == income - 300 * 80
+    assert made.books.slots[0].kept_wh == 700
+
+
+def random_orders(rng, n, interval, first):
+    book = empty_orders(n)
+    book["id"], book["participant"] = first + np.arange(n), rng.integers(0, 20, n)
+    book["side"], book["interval"] = rng.choice([1, -1], n), interval
+    book["device"] = np.where(book["side"] > 0, PV, HOUSE)
+    book["flexible"] = rng.random(n) < 0.4
+    book["energy_wh"], book["time"] = rng.integers(1, 600, n), rng.integers(0, 5, n)
+    low, high = rng.integers(80_000, 200_000, n), rng.integers(150_000, 320_001, n)
+    book["price_micro_per_kwh"] = np.where(book["side"] > 0, low, high)
+    return book
+
+
+def run(tariff, intervals, cut=None, seed=1):
+    """Slots with random orders, ahead and running; yields what the invariants need of each."""
+    rng = np.random.default_rng(seed)
+    made = market(tariff, horizon=2, trader=TRADER, self_discharge_ppm_per_h=20_000)
+    for k in range(intervals):
+        for slot in range(k, k + 3):
+            if slot not in made._slots:
+                brought = (
+                    stock(1000, 500, 300, interval=slot, first=10**6 + 10 * slot)
+                    if slot % 3
+                    else empty_orders()
+                )
+                made.open_slot(slot, tariff, brought)
+        position = made.take_position(k)
+        ahead = [random_orders(rng, 6, s, 10**7 + 1000 * s + 100 * (s - k)) for s in (k + 1, k + 2)]
+        running = random_orders(rng, 25, k, 100 * k)
+        slot = made._slots[k]
+        clearing = made.clear(np.concatenate((running, *ahead)), tariff, k)
+        orders = np.concatenate((running, position.traded, position.stock))
+        fills = upstream(made, clearing.fills, orders, tariff)
+        accepted = fills["energy_wh"].copy()
+        if cut is not None:
+            cut(rng, fills, accepted)
+        yield made, slot, position, clearing, fills, accepted, settled(made, fills, accepted, k)
+
+
+def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
+    ahead = arbitrage = residual = stocks = 0
+    for made, slot, position, clearing, fills, _, (_, money, _, left) in run(tariff, count(40, 6)):
+        mine = fills[fills["counterparty"] == POOL]
+        assert (mine["energy_wh"] * mine["side"]).sum() == 0, "the gate asks for it"
+        better = (mine["price_micro_per_kwh"] - mine["limit_micro_per_kwh"]) * mine["side"]
+        assert (better >= 0).all()
+        row = made.books.slots[-1]
+        assert (
+            row.provided_wh - row.dissipated_wh + row.sold_wh - row.bought_wh == row.kept_wh + row.residual_wh
+        )
+        assert position.stock["energy_wh"].sum() == row.provided_wh - row.dissipated_wh
+        # what the curve holds beyond its opening is what people lost, to rounding that the pool keeps
+        owners = [a for a in made.books.accounts if a.interval == slot.interval and a.role != "arbitrageur"]
+        assert sum(a.money_micro for a in owners) + (left if slot.stock.size else 0) == row.result_micro
+        gained = slot.pool.money_micro - slot.opening_cash_micro
+        assert 0 <= row.result_micro - gained <= 2 * len(slot.pieces) + 2
+        assert left in range(3) if slot.stock.size else left == row.result_micro
+        paid = -int(money[fills["counterparty"] == POOL].sum())
+        assert clearing.residue_micro == (0 if slot.stock.size else row.result_micro), paid
+        ahead += row.ahead_wh
+        residual += row.residual_wh
+        stocks += row.provided_wh - row.kept_wh
+        arbitrage += sum(piece.venue == ARBITRAGE for piece in slot.pieces)
+    assert min(ahead, arbitrage, residual, stocks) > 0, "a run in which nothing of it happens proves nothing"
+
+
+def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
+    def cut(rng, fills, accepted):
+        """Take a random part of both sides of the pool alike."""
+        mine = np.flatnonzero(fills["counterparty"] == POOL)
+        take = int(fills["energy_wh"][mine][fills["side"][mine] == SELL].sum() * rng.uniform(0, 0.6))
+        for side in (SELL, BUY):
+            left = take
+            for row in rng.permutation(mine[fills["side"][mine] == side]):
+                part = min(left, int(accepted[row]))
+                accepted[row] -= part
+                left -= part
+
+    moved = 0
+    for made, slot, _, _, fills, accepted, (final, money, payments, left) in run(tariff, count(25, 5), cut):
+        mine = fills["counterparty"] == POOL
+        moved += int((final["price_micro_per_kwh"] != fills["price_micro_per_kwh"]).any())
+        better = (final["price_micro_per_kwh"] - final["limit_micro_per_kwh"]) * final["side"]
+        assert (better[mine & (accepted > 0)] >= 0).all()
+        assert (accepted * fills["side"])[mine].sum() == 0
+        total = sum(a.money_micro for a in made.books.accounts if a.interval == slot.interval)
+        outside = -int(money[mine & (fills["device"] != BATTERY)].sum())
+        outside -= sum(p.money_micro for p in payments if p.reason == "residual")
+        assert total + (left if slot.stock.size else 0) == outside
+    assert moved > 3
+
+
+def test_accepted_amounts_run_from_the_state_at_the_opening_of_the_interval(tariff):
+    """A fresh pool in the opening state, given the smaller amounts in order, comes to the same prices."""
+    made = market(tariff, stock(3_000))
+    orders = rows((BUY, 300, 320_000, 1, HOUSE, False), (BUY, 400, 320_000, 2, HOUSE, False))
+    fills = made.clear(orders, tariff, 0).fills
+    accepted = fills["energy_wh"].copy()
+    accepted[fills["order_id"] == 0] = 100
+    accepted[fills["device"] == BATTERY] = 500
+    again = made.reexecute(fills, accepted)
+    other = market(tariff, stock(3_000))._slots[0].pool
+    for row, energy in ((0, 100), (1, 400)):
+        paid = other.buy(energy).money_micro
+        assert again["price_micro_per_kwh"][row] == -(-paid * 1000 // energy)
+    assert again["price_micro_per_kwh"][2] == fills["price_micro_per_kwh"][2], "a provider's row stands"
+
+
+def test_a_cut_that_the_pool_cannot_execute_leaves_prices(tariff):
+    made = market(tariff)
+    orders = rows((SELL, 500, 80_000, 1, PV, False), (BUY, 500, 320_000, 2, HOUSE, False))
+    fills = made.clear(orders, tariff, 0).fills
+    assert fills.size == 2
+    accepted = np.where(fills["side"] == SELL, 0, fills["energy_wh"])
+    assert (made.reexecute(fills, accepted) == fills).all()
+    with pytest.raises(OrderError, match="still known"):
+        made.distribute(5, fills, accepted)
+    other = fills.copy()
+    other["interval"] = 9
+    with pytest.raises(OrderError, match="still known"):
+        made.reexecute(other, accepted)
+
+
+def test_ageing_burns_stock_at_constant_price_and_nothing_else(tariff):
+    made = market(tariff, stock(4_000), stock(4_000, interval=1, first=50), horizon=1,
+                  self_discharge_ppm_per_h=40_000)  # fmt: skip
+    slot = made._slots[1]
+    before = slot.pool.price_micro_per_kwh
+    made.take_position(0)
+    made.clear(empty_orders(), tariff, 0)
+    position = made.take_position(1)
+    left = int(position.stock["energy_wh"].sum())
+    assert left in (3_959, 3_960), "1 % in a quarter of an hour, what is kept rounded down"
+    assert slot.pool.price_micro_per_kwh / before == pytest.approx(1, abs=1e-6)
+    assert slot.pool.energy_wh == left
+    made.clear(empty_orders(), tariff, 1)
+    row = made.books.slots
+    assert row == [], "nothing is settled before the ledger asks"
+    assert made._done[1].slot.kept_wh == left
+    claim = market(tariff, horizon=1, self_discharge_ppm_per_h=40_000)
+    claim.open_slot(1, tariff, empty_orders())
+    claim._slots[1].serve(rows((SELL, 1_000, 80_000, 3, PV, False), interval=1))
+    claim.take_position(0)
+    claim.take_position(1)
+    assert claim._slots[1].dissipated_wh == 0, "a roof's later output is not stored"
+
+
+def test_what_nobody_bought_is_fed_in_and_the_fund_bears_it(tariff):
+    made = market(tariff)
+    fills = made.clear(rows((SELL, 500, 80_000, 1, PV, False)), tariff, 0).fills
+    assert fills.size == 0, "no neighbour: the meter shows it as the supplier's"
+    _, _, payments, left = settled(made, fills, fills["energy_wh"].copy(), 0)
+    price = made._done[0].slot.values()[0] // 500
+    assert [(p.payer, p.payee, p.money_micro) for p in payments] == [
+        (POOL, 1, (price - 80_000) * 500 // 1000)
+    ]
+    assert left == -payments[0].money_micro == made.books.accounts[0].money_micro < 0
+    assert made.books.accounts[0].role == "fund"
+
+
+def test_flexible_surplus_is_paid_only_as_far_as_the_gate_lets_it_flow(tariff):
+    orders = rows((SELL, 500, 80_000, 1, PV, True))
+    paid = []
+    for flows in (500, 200, 0):
+        made = market(tariff)
+        fills = upstream(made, made.clear(orders, tariff, 0).fills, orders, tariff)
+        assert fills["counterparty"].tolist() == [SUPPLIER]
+        payments = made.distribute(0, fills, np.array([flows]))
+        paid.append(sum(p.money_micro for p in payments))
+    assert paid[0] > paid[1] > paid[2] == 0
+    assert paid[1] == pytest.approx(paid[0] * 2 / 5, abs=1)
+
+
+def test_the_youngest_sale_is_the_one_that_nobody_bought(tariff):
+    made = market(tariff)
+    orders = rows((SELL, 300, 80_000, 1, PV, False), (SELL, 300, 80_000, 2, PV, False),
+                  (BUY, 350, 320_000, 3, HOUSE, False))  # fmt: skip
+    fills = made.clear(orders, tariff, 0).fills
+    sold = {int(f["participant"]): int(f["energy_wh"]) for f in fills if f["side"] == SELL}
+    assert sold == {1: 300, 2: 50}
+
+
+def test_ahead_a_book_meets_by_price_and_time_and_what_rests_is_cancelled(tariff):
+    made = market(tariff, empty_orders(), empty_orders(), horizon=1)
+    made.take_position(0)
+    ahead = rows((SELL, 500, 150_000, 1, PV, False), (BUY, 200, 170_000, 2, HOUSE, False), interval=1)
+    assert made.clear(ahead, tariff, 0).volume_wh == 0, "nothing is delivered before its slot"
+    position = made.take_position(1)
+    assert dict(zip(position.traded["participant"].tolist(), position.traded["energy_wh"].tolist(), strict=True)) == {
+        1: 200, 2: 200,
+    }  # fmt: skip
+    clearing = made.clear(rows((BUY, 300, 320_000, 3, HOUSE, False), interval=1, first=90), tariff, 1)
+    assert sorted(clearing.fills["participant"].tolist()) == [1, 2], "the rest of the offer was cancelled"
+    assert set(clearing.fills["price_micro_per_kwh"].tolist()) == {150_000}, "the resting order's price"
+
+
+def test_an_arbitrageur_earns_what_lies_between_book_and_pool(tariff):
+    """An offer rests below the pool's price: he buys it, sells it to the pool, and delivers nothing himself."""
+    made = market(tariff, empty_orders(), stock(4_000, interval=1), horizon=1, trader=TRADER)
+    made.take_position(0)
+    made.clear(rows((SELL, 400, 100_000, 1, PV, False), interval=1), tariff, 0)
+    pieces = made._slots[1].pieces
+    assert [(p.venue, p.energy_wh, p.value) for p in pieces] == [(ARBITRAGE, 400, 400 * 100_000)]
+    profit = pieces[0].swap_micro - 40_000
+    assert profit > 0
+    made.take_position(1)
+    clearing = made.clear(empty_orders(), tariff, 1)
+    assert clearing.fills.size == 0
+    payments = made.distribute(1, clearing.fills, np.zeros(0, dtype=np.int64))
+    assert [p.money_micro for p in payments if p.payee == TRADER] == [profit]
+    assert made.books.accounts[-1].role == "arbitrageur"
+    losses = [a for a in made.books.accounts if a.role == "provider"]
+    # the offer was sold at 0.1, fed in at 0.08: what the provider lost is his profit and that difference
+    assert losses[0].money_micro == pytest.approx(-profit - 400 * 20, abs=2)
+
+
+def test_nobody_arbitrages_where_book_and_pool_agree(tariff):
+    made = market(tariff, empty_orders(), stock(4_000, interval=1), horizon=1, trader=TRADER)
+    made.take_position(0)
+    ahead = rows((SELL, 400, 199_900, 1, PV, False), (BUY, 400, 198_000, 2, HOUSE, False), interval=1)
+    made.clear(ahead, tariff, 0)
+    assert made._slots[1].pieces == []
+
+
+def test_an_order_goes_to_the_best_of_pool_book_and_supplier(tariff):
+    made = market(tariff, stock(2_000))
+    cheap = rows((SELL, 100, 210_000, 1, PV, False), (BUY, 200, 320_000, 2, HOUSE, False))
+    made.clear(cheap, tariff, 0)
+    pieces = made._done[0].slot.pieces
+    assert {p.venue for p in pieces if p.row == 1} == {SWAP} | {p.venue for p in pieces if p.row == 0}
+    night = Tariff(90_000, 80_000)  # the fee lifts the pool above retail: everybody stays with the supplier
+    made = PoolAndBook(fee_ppm=400_000)
+    assert made.clear(rows((BUY, 100, 300_000, 1, HOUSE, False)), night, 0).fills.size == 0
+    assert SupplierVenue(night).quote(BUY, 100) == -9_000
+
+
+def test_the_index_follows_supply_and_demand_and_opens_the_next_pool(tariff):
+    """u = 1/2: 1/p lies half way between 1/0.32 and 1/0.08, so p = 0.128."""
+    made = market(tariff)
+    made.clear(rows((SELL, 500, 80_000, 1, PV, False), (BUY, 1_000, 90_000, 2, HOUSE, False)), tariff, 0)
+    assert made.index_micro_per_kwh == 128_000
+    made.open_slot(1, tariff, empty_orders())
+    assert made._slots[1].opening_price == pytest.approx(128_000, abs=1)
+    made.clear(empty_orders(), tariff, 1)
+    assert made.index_micro_per_kwh == 128_000, "nobody asked: it stands"
+
+
+def test_negative_feed_in_prices_work(tariff):
+    low = Tariff(320_000, -50_000)
+    made = market(low, stock(1_000))
+    orders = rows((BUY, 100, 320_000, 1, HOUSE, False), (SELL, 900, -50_000, 2, PV, False))
+    fills = made.clear(orders, low, 0).fills
+    *_, left = settled(made, fills, fills["energy_wh"].copy(), 0)
+    assert left in (0, 1)
+    assert made.books.slots[0].residual_wh > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (lambda m, t: m.clear(rows((SELL, 0, 1, 1, PV, False)), t, 0), OrderError),
+        (lambda m, t: m.clear(rows((SELL, 5, 1, 1, PV, False), interval=3), t, 0), OrderError),
+        (lambda m, t: m.open_slot(0, t, stock(-5)), OrderError),
+        (lambda m, t: m.clear(rows((SELL, 5, 90_000, 1, PV, False)), Tariff(80_000, 80_000), 0), RangeError),
+    ],
+)
+def test_wrong_input_is_refused_and_changes_nothing(tariff, wrong, error):
+    made = market(tariff)
+    with pytest.raises(error):
+        wrong(made, tariff)
+    assert made.index_micro_per_kwh is None
+    assert made.clear(rows((SELL, 5, 90_000, 1, PV, False)), tariff, 0).volume_wh == 0
+
+
+def test_an_id_is_used_once_per_slot(tariff):
+    made = market(tariff, empty_orders(), empty_orders(), horizon=1)
+    order = rows((SELL, 5, 90_000, 1, PV, False), interval=1)
+    made.clear(order, tariff, 0)
+    with pytest.raises(OrderError, match="used before in interval 1"):
+        made.clear(order, tariff, 0)
+
+
+def test_what_stands_is_taken_off_the_running_orders_of_the_same_device():
+    orders = rows((SELL, 100, 1, 1, PV, False), (SELL, 50, 1, 1, PV, True), (BUY, 80, 1, 1, HOUSE, False),
+                  (SELL, 60, 1, 2, BATTERY, True))  # fmt: skip
+    standing = rows(
+        (SELL, 120, 1, 1, PV, False), (BUY, 500, 1, 1, HOUSE, False), (SELL, 10, 1, 2, PV, True), first=50
+    )
+    left = net_position(orders, standing)
+    assert list(zip(left["id"].tolist(), left["energy_wh"].tolist(), strict=True)) == [(1, 30), (3, 60)]
+    assert net_position(orders, empty_orders()) is orders
+
+
+def test_a_pool_keeps_only_what_it_holds(tariff):
+    made = market(tariff, stock(1_000))
+    pool = made._slots[0].pool
+    for kept in (-1, 1_001):
+        with pytest.raises(PoolRefusalError, match="larger_than_pool"):
+            pool.close(kept_wh=kept)
+    money = pool.money_micro
+    claims = pool.close(kept_wh=400)
+    assert sum(claim.energy_wh for claim in claims) == 600
+    assert pool.money_micro == money + 600 * 80
