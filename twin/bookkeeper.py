@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapters.grid.feeder import FloatArray
+from adapters.grid.feeder import FloatArray, IntArray
 from twin.billing import BillBook
 from twin.disputes import Disputes
 from twin.ledger import Entry, Ledger
@@ -40,6 +40,10 @@ class Bookkeeper:
         self._loss_wh = 0.0
         self._flowed: FloatArray | None = None
         self._metered: FloatArray | None = None
+
+    def balances_micro(self) -> IntArray:
+        """What every participant gained since the start; (n,)."""
+        return self._settlement.gained_micro()
 
     def step(self, time_s: int, solved: PlantStep) -> Booked:
         """Take one step; the entry comes with the last step of an interval."""

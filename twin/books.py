@@ -1,5 +1,6 @@
 """What is kept of a solved step: the account of the interval it completes, and the rows of the run folder."""
 
+from adapters.grid.feeder import IntArray
 from twin.bookkeeper import Bookkeeper
 from twin.chronicle import Chronicle
 from twin.plant import PlantStep
@@ -10,6 +11,10 @@ class Books:
 
     def __init__(self, bookkeeper: Bookkeeper, chronicle: Chronicle) -> None:
         self.bookkeeper, self.chronicle = bookkeeper, chronicle
+
+    def balances_micro(self) -> IntArray:
+        """What every participant gained since the start; (n,)."""
+        return self.bookkeeper.balances_micro()
 
     def step(self, time_s: int, solved: PlantStep) -> None:
         """Book and record one step."""

@@ -163,7 +163,9 @@ def _value(hold: Hold, take: str) -> int | None:
     finding = hold.finding
     if take == "trades":
         return hold.traded_wh
-    return finding.log_wh if take == "grid_log" else finding.meter_wh
+    if take == "meter":
+        return finding.meter_wh
+    return finding.log_wh if finding.log_admitted else None
 
 
 def _supplier_micro(energy_wh: int, tariff: Tariff) -> int:

@@ -7,8 +7,8 @@ import numpy as np
 
 from adapters.chain.port import BatchReceipt, SettlementBatch, SettlementChain
 from adapters.grid.feeder import IntArray
-from market.mechanism import Payment
 from market.fills import joined
+from market.mechanism import Payment
 from market.netting import ENTRY_DTYPE, IMBALANCE, NETWORK, OTHER, ROUNDING, SUPPLY, TRADE, Entries, net
 from market.orders import POOL, SELL, SUPPLIER
 from twin.chain_outcome import agrees, pair

@@ -1,8 +1,7 @@
 """The wiring: the only place that knows mosaik's world and draws wires.
 
-Forward is one line: what is decided (participants, market, gate), the devices, the plant, what is kept (ledger,
-recorder). The back edge (device state) is time-shifted and ends at the participants. A bench that is coupled to the
-plant adds one more, from the plant to the devices.
+Forward is one line: what is decided (participants, market, gate), the field (devices and plant), what is kept (ledger,
+recorder). The back edge (device state) is time-shifted and ends at the participants.
 """
 
 import asyncio
@@ -10,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.grid.feeder import FloatArray
+from adapters.grid.feeder import IntArray
+from rigs.pacer import Pacer
 from twin.fleet import FleetState
 
-KINDS = ("coordination", "devices", "plant", "books")
+KINDS = ("coordination", "field", "books")
 
 WIRES = (
-    ("coordination", "devices", "decided"),
-    ("devices", "plant", "flows"),
-    ("plant", "books", "solved"),
+    ("coordination", "field", "decided"),
+    ("field", "books", "solved"),
 )
 
 
@@ -26,13 +25,15 @@ WIRES = (
 class WorldOrgans:
     """The domain object behind each simulator, by kind, and the devices' first state.
 
-    ``initial_v_pu`` (n_bus,) is set where a bench is coupled to the plant: its devices then see the voltages of the
-    step before, over a second time-shifted wire.
+    ``initial_balances`` (n,) is set where participants may only order what they can pay: what each gained so far then
+    reaches them over a second time-shifted wire. ``pacer`` is set where the run keeps wall-clock time: nothing of a
+    step begins before its moment.
     """
 
     by_kind: dict[str, Any]
     initial_state: FleetState
-    initial_v_pu: FloatArray | None = None
+    initial_balances: IntArray | None = None
+    pacer: Pacer | None = None
 
 
 Attach = Callable[[Any, dict[str, Any]], None]
@@ -61,26 +62,39 @@ def run_world(
         for source, target, attribute in WIRES:
             world.connect(entities[source], entities[target], attribute)
         world.connect(
-            entities["devices"],
+            entities["field"],
             entities["coordination"],
             "state",
             time_shifted=True,
             initial_data={"state": organs.initial_state},
         )
-        if organs.initial_v_pu is not None:
+        if organs.initial_balances is not None:
             world.connect(
-                entities["plant"],
-                entities["devices"],
-                "Vm[pu]",
+                entities["books"],
+                entities["coordination"],
+                "balances",
                 time_shifted=True,
-                initial_data={"Vm[pu]": organs.initial_v_pu},
+                initial_data={"balances": organs.initial_balances},
             )
+        if organs.pacer is not None:
+            _pace(world, entities, organs.pacer, step_s)
         if attach is not None:
             attach(world, entities)
         try:
-            world.run(until=until_s, print_progress=False, shutdown=False)
+            # a source that nothing feeds must not run ahead; our own line is a loop and cannot
+            lazy = organs.pacer is not None or attach is not None
+            world.run(until=until_s, print_progress=False, shutdown=False, lazy_stepping=lazy)
         finally:
             _cancel_all(loop)
+
+
+def _pace(world: Any, entities: dict[str, Any], pacer: Pacer, step_s: int) -> None:
+    """Let a simulator keep wall-clock time that what is decided and the devices wait for."""
+    config = {"python": "twin.simulators.pacer:Simulator"}
+    world.sim_config["pacer"] = config
+    entities["pacer"] = world.start("pacer", sim_id="pacer", organ=pacer, step_s=step_s).Pacer()
+    for kind in ("coordination", "field"):
+        world.connect(entities["pacer"], entities[kind], "late_s")
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

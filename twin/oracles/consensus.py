@@ -19,13 +19,14 @@ from twin.participants import BoolArray
 AGREED, OUTVOTED, HELD = range(3)
 NOBODY, METER, GRID_LOG, MODEL = range(4)
 SOURCES = ("nobody", "meter", "grid log", "model")
-FINE, DIFFER, ALONE, NOTHING, RANGE = range(5)
+FINE, DIFFER, ALONE, NOTHING, RANGE, UNCLEAR = range(6)
 REASONS = (
     "agreed",
     "the sources differ",
     "one source alone",
     "no source has a value",
     "beyond what the nameplates allow",
+    "the grid log cannot tell who of those at this bus",
 )
 
 
@@ -42,7 +43,7 @@ class Rule:
 class Agreement:
     """What came of an interval, (n,) each: the value (whole Wh; 0 where held), its status, who was named, and why.
 
-    ``log_wh`` is the grid log's value per participant where ``log_known``.
+    ``log_wh`` is the grid log's value per participant where ``log_known``; the model admits it where ``log_admitted``.
     """
 
     value_wh: IntArray
@@ -51,6 +52,7 @@ class Agreement:
     reason: IntArray
     log_wh: IntArray
     log_known: BoolArray
+    log_admitted: BoolArray
 
     @property
     def held(self) -> BoolArray:
@@ -59,36 +61,65 @@ class Agreement:
 
 
 @njit(cache=True)
-def _shared_out(site_of, site_wh, site_known, uncertainty, meter, has_meter, low, high, wh, known):  # type: ignore[no-untyped-def]
-    """The log's value per participant: of a place with several, less what the meters of the others say.
+def _inside(value, low, high, spread):  # type: ignore[no-untyped-def]
+    return low - spread <= value <= high + spread
 
-    Where that contradicts all of them and the model's band refuses the meter of exactly one, it is that one.
-    """
-    n, n_site = site_of.size, site_wh.size
-    sums, silent = np.zeros(n_site, dtype=np.int64), np.zeros(n_site, dtype=np.int64)
-    members, culprits = np.zeros(n_site, dtype=np.int64), np.zeros(n_site, dtype=np.int64)
-    culprit = np.full(n_site, -1, dtype=np.int64)
-    for i in range(n):
+
+@njit(cache=True)
+def _at_places(site_of, n_site, meter, has_meter, low, high):  # type: ignore[no-untyped-def]
+    """Per place: members, sum of the meters that may be right, how many may not, and the last of those."""
+    members, sums = np.zeros(n_site, dtype=np.int64), np.zeros(n_site, dtype=np.int64)
+    missing, last = np.zeros(n_site, dtype=np.int64), np.full(n_site, -1, dtype=np.int64)
+    for i in range(site_of.size):
         site = site_of[i]
         members[site] += 1
-        if has_meter[i]:
+        if has_meter[i] and low[i] <= meter[i] <= high[i]:
             sums[site] += meter[i]
         else:
-            silent[site] += 1
-    for i in range(n):
+            missing[site] += 1
+            last[site] = i
+    return members, sums, missing, last
+
+
+@njit(cache=True)
+def _culprits(  # type: ignore[no-untyped-def]
+    site_of, site_wh, uncertainty, meter, low, high, tolerance_wh, members, sums, missing, last
+):
+    """For places where all meters may be right but their sum is not: the only one whom the difference fits, or -2."""
+    for i in range(site_of.size):
         site = site_of[i]
-        others_silent = silent[site] - (0 if has_meter[i] else 1)
-        known[i] = site_known[site] and others_silent == 0
-        wh[i] = site_wh[site] - (sums[site] - (meter[i] if has_meter[i] else 0)) if known[i] else 0
-        if known[i] and has_meter[i] and members[site] > 1:
-            spread = uncertainty[site]
-            if not (low[i] <= meter[i] <= high[i]) and low[i] - spread <= wh[i] <= high[i] + spread:
-                culprits[site] += 1
-                culprit[site] = i
-    for i in range(n):
+        apart = site_wh[site] - sums[site]
+        if members[site] < 2 or missing[site] > 0 or abs(apart) <= tolerance_wh + uncertainty[site]:
+            continue
+        if _inside(meter[i] + apart, low[i], high[i], uncertainty[site]):
+            last[site] = i if last[site] == -1 else -2
+
+
+@njit(cache=True)
+def _shared_out(  # type: ignore[no-untyped-def]
+    site_of, site_wh, site_known, uncertainty, meter, has_meter, low, high, tolerance_wh, wh, known, unclear
+):
+    """The log's value per participant. Of a place with several it knows only the sum: then at most one is taken to be
+    wrong, the others at their word, if what is left for that one is admissible; else it is unclear for all.
+    """
+    members, sums, missing, last = _at_places(site_of, site_wh.size, meter, has_meter, low, high)
+    _culprits(site_of, site_wh, uncertainty, meter, low, high, tolerance_wh, members, sums, missing, last)
+    for i in range(site_of.size):
         site = site_of[i]
-        if known[i] and culprits[site] == 1 and culprit[site] != i and has_meter[i]:
-            wh[i] = meter[i]  # the difference is its neighbour's
+        if not site_known[site]:
+            continue
+        if members[site] == 1:
+            wh[i], known[i] = site_wh[site], True
+            continue
+        one = last[site]
+        left = site_wh[site] - sums[site] + (meter[one] if one >= 0 and missing[site] == 0 else 0)
+        apart = abs(site_wh[site] - sums[site]) > tolerance_wh + uncertainty[site]
+        if missing[site] == 0 and not apart:
+            wh[i], known[i] = meter[i] + site_wh[site] - sums[site], True
+        elif missing[site] > 1 or one < 0 or not _inside(left, low[one], high[one], uncertainty[site]):
+            unclear[i] = True
+        else:
+            wh[i], known[i] = left if i == one else meter[i], True
 
 
 @njit(cache=True)
@@ -124,8 +155,10 @@ def _pair(m, g, hm, hg, mg, mp, gp, m_in, g_in):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _why_held(hm, hg, hp, named):  # type: ignore[no-untyped-def]
+def _why_held(hm, hg, hp, named, unclear, m_in):  # type: ignore[no-untyped-def]
     """Reason and whom it points to, of a value on which too few agree."""
+    if unclear and not hp:
+        return UNCLEAR, NOBODY if hm and m_in else METER
     if hm and (hg or hp):
         # the log's two estimates confirm each other, or it would have none; nothing confirms the meter
         return DIFFER, METER if named == NOBODY else named
@@ -137,7 +170,7 @@ def _why_held(hm, hg, hp, named):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _decide(  # type: ignore[no-untyped-def]
     site_of, uncertainty, meter, has_meter, log, has_log, low, high, model, has_model, least, most, tolerance_wh, ppm,
-    quorum, value, status, named, reason,
+    quorum, unclear, value, status, named, reason,
 ):  # fmt: skip
     for i in range(meter.size):
         m, g, p, u = meter[i], log[i], model[i], uncertainty[site_of[i]]
@@ -145,15 +178,15 @@ def _decide(  # type: ignore[no-untyped-def]
         mg = hm and hg and abs(m - g) <= _tolerance(m, g, tolerance_wh, ppm) + u
         mp = hm and hp and abs(m - p) <= _tolerance(m, p, tolerance_wh, ppm)
         gp = hg and hp and abs(g - p) <= _tolerance(g, p, tolerance_wh, ppm) + u
+        m_in, g_in = low[i] <= m <= high[i], _inside(g, low[i], high[i], u)
         if hm and hg and hp:
             value[i], support, named[i] = _median(m, g, p, mg, mp, gp)
         else:
-            m_in, g_in = low[i] <= m <= high[i], low[i] - u <= g <= high[i] + u
             # a band decides between two values only where the model has none of its own
             value[i], support, named[i] = _pair(m, g, hm, hg, mg, mp, gp, m_in, g_in)
         status[i], reason[i] = AGREED if named[i] == NOBODY else OUTVOTED, FINE
         if support < quorum:
-            reason[i], named[i] = _why_held(hm, hg, hp, named[i])
+            reason[i], named[i] = _why_held(hm, hg, hp, named[i], unclear[i], m_in)
             status[i], value[i] = HELD, 0
         elif not least[i] <= value[i] <= most[i]:
             reason[i], status[i], value[i] = RANGE, HELD, 0
@@ -173,15 +206,17 @@ def agree(
         band: the output model, per participant.
     """
     n = len(meter_wh)
-    log_wh, log_known = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
+    log_wh, (log_known, unclear) = np.zeros(n, dtype=np.int64), np.zeros((2, n), dtype=np.bool_)
     _shared_out(
         site_of, log.energy_wh, log.known, log.uncertainty_wh, meter_wh, has_meter, band.low_wh, band.high_wh,
-        log_wh, log_known,
+        rule.tolerance_wh, log_wh, log_known, unclear,
     )  # fmt: skip
     value, status, named, reason = np.zeros((4, n), dtype=np.int64)
     _decide(
         site_of, log.uncertainty_wh, meter_wh, has_meter, log_wh, log_known, band.low_wh, band.high_wh,
         band.value_wh, band.has_value, band.least_wh, band.most_wh, rule.tolerance_wh, rule.tolerance_ppm,
-        rule.quorum, value, status, named, reason,
+        rule.quorum, unclear, value, status, named, reason,
     )  # fmt: skip
-    return Agreement(value, status, named, reason, log_wh, log_known)
+    spread = log.uncertainty_wh[site_of]
+    admitted = log_known & (band.low_wh - spread <= log_wh) & (log_wh <= band.high_wh + spread)
+    return Agreement(value, status, named, reason, log_wh, log_known, admitted)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twin.fault_plan import MeterFault
-from twin.oracles.consensus import HELD, METER, RANGE, REASONS, SOURCES, Agreement
+from twin.oracles.consensus import HELD, METER, RANGE, REASONS, SOURCES, UNCLEAR, Agreement
 from twin.oracles.meter import BROKEN, GAP, OK, REPLAYED, SILENT
 from twin.oracles.output_model import Band
 
@@ -34,6 +34,7 @@ class Finding:
     high_wh: int
     value_wh: int | None  # settled; None while held
     fault: str | None
+    log_admitted: bool = False  # by the model: else the log's value never stands by rule
     resolved_interval: int | None = None
     resolved_by: str | None = None
     withheld_micro: int = 0
@@ -81,7 +82,7 @@ class Findings:
         elif named == METER:
             word = WORDS.get(state) or ("frozen" if energy == 0 else "lying")
         else:
-            word = "off"
+            word = "unclear" if made.reason[row] == UNCLEAR else "off"
         active = [
             s
             for s in self.seen
@@ -98,7 +99,7 @@ class Findings:
             interval, row, "held" if held else "outvoted", SOURCES[named], word, REASONS[made.reason[row]],
             energy if state == OK else None, int(made.log_wh[row]) if made.log_known[row] else None,
             int(band.low_wh[row]), int(band.high_wh[row]), None if held else int(made.value_wh[row]),
-            active[0].fault.kind if active else None,
+            active[0].fault.kind if active else None, bool(made.log_admitted[row]),
         )  # fmt: skip
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -51,8 +51,8 @@ class MetersAlone:
         said = self._meters.read(end_s)
         energy = np.where(said.present, said.register_wh - self._register, 0)
         self._register = np.where(said.present, said.register_wh, self._register)
-        nobody = np.zeros(len(energy), dtype=np.int64)
-        return Agreement(energy, nobody + AGREED, nobody, nobody, nobody, np.zeros(len(energy), np.bool_))
+        nobody, never = np.zeros(len(energy), dtype=np.int64), np.zeros(len(energy), dtype=np.bool_)
+        return Agreement(energy, nobody + AGREED, nobody, nobody, nobody, never, never)
 
 
 class Panel:

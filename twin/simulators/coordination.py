@@ -9,8 +9,8 @@ class Simulator(Shell):
     """Organ: a ``Coordination``; steps once per market interval."""
 
     MODEL = "Coordination"
-    ATTRS = ("state", "decided")
+    ATTRS = ("state", "balances", "decided", "late_s")
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
         """Decide one interval."""
-        return {"decided": self.organ.decide(time // self.step_s, given["state"])}
+        return {"decided": self.organ.decide(time // self.step_s, given["state"], given.get("balances"))}

@@ -19,6 +19,7 @@ from twin.oracles.consensus import (
     NOTHING,
     OUTVOTED,
     RANGE,
+    UNCLEAR,
     Rule,
     agree,
 )
@@ -152,11 +153,27 @@ def test_a_bus_is_one_sensor():
     """Two neighbours, together 1500: what the log knows of one is the sum less the other's meter."""
     assert decide([1000, 500], [1500], site=[0, 0]).status.tolist() == [AGREED, AGREED]
     both = decide([1000, 900], [1500], site=[0, 0])
-    assert both.status.tolist() == [HELD, HELD], "it cannot tell which of them"
+    assert both.status.tolist() == [HELD, HELD] and both.reason.tolist() == [UNCLEAR, UNCLEAR]
+    assert both.named.tolist() == [NOBODY, NOBODY], "it cannot tell which of them"
+    fits = decide([1000, 100], [1500], site=[0, 0], band=[(0, 1200), (0, 3000)])
+    assert fits.status.tolist() == [AGREED, HELD] and fits.named.tolist() == [NOBODY, METER], (
+        "only one can be it"
+    )
+    assert fits.log_wh.tolist() == [1000, 500]
     one = decide([1000, 900], [1500], site=[0, 0], band=[(0, 3000), (0, 700)])
     assert one.status.tolist() == [AGREED, OUTVOTED] and one.value_wh.tolist() == [1000, 500]
     silent = decide([1000, None], [1500], site=[0, 0])
-    assert silent.status.tolist() == [HELD, HELD] and silent.log_wh[1] == 500 and not silent.log_known[0]
+    assert silent.status.tolist() == [AGREED, HELD] and silent.log_wh.tolist() == [1000, 500]
+    assert silent.log_admitted.tolist() == [True, True]
+
+
+def test_two_that_are_wrong_at_one_bus_leave_nothing_clear():
+    """One is silent, one says what cannot be: nobody's energy follows from the sum, the third one's neither."""
+    made = decide([26_000, None, -500], [1200], site=[0, 0, 0], band=[(0, 1500), (0, 1500), (-900, 0)])
+    assert made.status.tolist() == [HELD] * 3 and made.named.tolist() == [METER, METER, NOBODY]
+    assert not made.log_known.any() and not made.log_admitted.any(), "nor does it ever stand by rule"
+    lone = decide([None, 9000], [1200], site=[0, 0])
+    assert lone.status.tolist() == [HELD, HELD], "what is left for the silent one, -7800, is impossible"
 
 
 def test_nobody_at_all():
