@@ -95,7 +95,7 @@ class EmulatorProcess:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rigs.emulator", "--control-fd", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *((config.terminals_fd,) if config.terminals_fd >= 0 else ())),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -18,6 +18,7 @@ from rigs.emulator.server import Connections, serve_tcp
 
 _WALL_TICK_S = 0.02
 _KINDS = {
+    "ac_source": ("ac_source", "AcSource"),
     "battery": ("battery", "Battery"),
     "ev_charger": ("ev_charger", "EvCharger"),
     "heat_pump": ("heat_pump", "HeatPump"),
@@ -102,6 +103,14 @@ async def _listen(
     config: EmulatorConfig, device: EmulatedDevice, faults: Faults, connections: Connections
 ) -> tuple[Closable, int, str]:
     """Open the device's link; returns what to close, the port (sockets) and the path (serial lines)."""
+    if config.link == "scpi":
+        from rigs.emulator.scpi_server import ScpiProtocol
+
+        interpreter = device.interpreter  # type: ignore[attr-defined] # of the one kind that has this link
+        lines = await asyncio.get_running_loop().create_server(
+            lambda: ScpiProtocol(interpreter), config.host, config.port
+        )
+        return lines, lines.sockets[0].getsockname()[1], ""
     units = {config.unit: device.image}
     if config.link == "tcp":
         server, port = await serve_tcp(

@@ -10,6 +10,7 @@ from rigs.emulator.image import Key, SunSpecImage
 from rigs.emulator.map_image import MapImage
 from rigs.emulator.meter import Meter
 from rigs.emulator.process import PowerProcess
+from rigs.emulator.terminals import Terminals
 
 
 class EmulatedDevice(ABC):
@@ -27,6 +28,7 @@ class EmulatedDevice(ABC):
         self.v_pu, self.f_hz = 1.0, config.f_nominal_hz
         self._integrated_s = 0.0
         self._epoch_s = 0.0
+        self._terminals = Terminals(config.terminals_fd) if config.terminals_fd >= 0 else None
         if isinstance(image, SunSpecImage):
             image.put_all(1, {"Mn": config.maker, "Md": config.model, "SN": config.serial})
             image.put_all(1, {"Vr": "1", "DA": config.unit})
@@ -46,9 +48,12 @@ class EmulatedDevice(ABC):
 
     def surroundings(self, p_available_w: float, v_pu: float, f_hz: float | None = None) -> None:
         """Set what the sun allows, and voltage (pu) and frequency (default: as before) at the terminals, from
-        now on.
+        now on. Where an AC source feeds the terminals, its voltage and frequency hold, not these.
         """
         self.settle()
+        applied = self._terminals.see() if self._terminals is not None else None
+        if applied is not None:
+            v_pu, f_hz = applied.voltage_v / self.config.v_nominal_v, applied.frequency_hz
         self.p_available_w, self.v_pu = p_available_w, v_pu
         self.f_hz = self.f_hz if f_hz is None else f_hz
         self.mains(v_pu, self.f_hz)
@@ -60,12 +65,22 @@ class EmulatedDevice(ABC):
     def advance(self, duration_s: float) -> None:
         """Let time pass, then publish what the device's own meter saw: power is the mean over
         ``duration_s``."""
+        if self._terminals is not None:
+            self._see_terminals(self._terminals)
         if duration_s > 0:
             self.env.run(until=self.env.now + duration_s)
         self.settle()
         self.meter.close(duration_s, self.now_s)
         self.close_step(duration_s)
         self.publish()
+
+    def _see_terminals(self, terminals: Terminals) -> None:
+        """Take the voltage that an AC source applies."""
+        mains = terminals.see()
+        if mains is None:
+            return
+        if (mains.voltage_v / self.config.v_nominal_v, mains.frequency_hz) != (self.v_pu, self.f_hz):
+            self.surroundings(self.p_available_w, self.v_pu)
 
     def close_step(self, duration_s: float) -> None:  # noqa: B027 - not every device has more to sum up
         """Sum up what beside active power is reported as a mean over the step."""

@@ -1,0 +1,109 @@
+"""The AC source of a bench: real or emulated, held within the bench's voltage limits."""
+
+import asyncio
+import os
+
+from adapters.scpi.ac_source import AcSource
+from adapters.scpi.errors import ScpiError
+from adapters.scpi.link import ScpiLink
+from rigs.bench_sections import AcSourceSection
+from rigs.emulator.config import EmulatorConfig
+from rigs.emulator.terminals import new_terminals
+from rigs.emulator_process import EmulatorProcess
+from rigs.errors import RigError
+
+ROLE = "ac_source"
+
+
+class BenchSource:
+    """Use ``open``, ``apply``, ``close``. ``terminals_fd`` is what emulated devices at its terminals inherit; -1
+    for a real source, whose wires are real.
+    """
+
+    def __init__(self, section: AcSourceSection) -> None:
+        self.section = section
+        self.terminals_fd = new_terminals() if section.driver == "emulated" else -1
+        self.emulator: EmulatorProcess | None = None
+        if section.driver == "emulated":
+            config = EmulatorConfig(
+                role=ROLE, kind="ac_source", p_max_w=0.0, link="scpi", clock="wall", model="emulated ac_source",
+                serial="1", v_nominal_v=section.v_nominal_v, f_nominal_hz=section.f_nominal_hz,
+                terminals_fd=self.terminals_fd,
+            )  # fmt: skip
+            self.emulator = EmulatorProcess(config)
+        self._source: AcSource | None = None
+        self.identity = ""
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port; the port of an emulated source is known once it is open."""
+        if self.emulator is not None:
+            return self.emulator.config.host, self.emulator.port
+        return str(self.section.host), self.section.port
+
+    async def open(self) -> None:
+        """Connect, ask who it is, and put it at nominal voltage and frequency with its output on.
+
+        Raises:
+            RigError: it does not answer, or refuses.
+        """
+        if self.emulator is not None:
+            await self.emulator.ready()
+        link = ScpiLink(*self.endpoint)
+        try:
+            await link.connect()
+            self._source = AcSource(link)
+            self.identity = await self._source.identity()
+            await self._source.set_frequency(self.section.f_nominal_hz)
+            await self._source.set_voltage(self.section.v_nominal_v)
+            await self._source.switch(True)
+        except ScpiError as error:
+            raise RigError(f"{ROLE}: {error}") from error
+
+    async def apply(self, v_pu: float) -> float:
+        """Set a voltage; returns the one that the source measures, in pu.
+
+        Raises:
+            RigError: outside the bench's limits (nothing was sent), or the source does not do it.
+        """
+        least, most = self.section.v_pu
+        if not least <= v_pu <= most:
+            raise RigError(
+                f"{ROLE}: {v_pu:.4f} pu lies outside v_pu [{least}, {most}] of the bench; not sent"
+            )
+        try:
+            source = self._opened()
+            await source.set_voltage(v_pu * self.section.v_nominal_v)
+            return (await source.measure()).voltage_v / self.section.v_nominal_v
+        except ScpiError as error:
+            raise RigError(f"{ROLE}: {error}") from error
+
+    async def make_safe(self) -> None:
+        """Go back to nominal voltage and frequency; connects again where the link is gone.
+
+        Raises:
+            RigError: it could not be set.
+        """
+        if self._source is None:
+            return
+        try:
+            await self._source.link.connect()
+            await self._source.set_voltage(self.section.v_nominal_v)
+            await self._source.set_frequency(self.section.f_nominal_hz)
+        except ScpiError as error:
+            raise RigError(f"{ROLE}: not safe: {error}") from error
+
+    async def close(self) -> None:
+        """Close the link and end an emulated source. Safe from any state and twice."""
+        if self._source is not None:
+            await self._source.link.close()
+        if self.emulator is not None:
+            await asyncio.to_thread(self.emulator.end)
+        if self.terminals_fd >= 0:
+            os.close(self.terminals_fd)
+            self.terminals_fd = -1
+
+    def _opened(self) -> AcSource:
+        if self._source is None:
+            raise RigError(f"{ROLE}: not open")
+        return self._source
