@@ -26,7 +26,7 @@ from rigs.interlock import ROLE as INTERLOCK
 from rigs.interlock import Interlock
 from rigs.journal import RigJournal
 from rigs.links import emulator_config
-from rigs.live import LiveDevice, LiveTiming
+from rigs.live import LiveDevice, LiveTiming, cancel
 from rigs.memory import MemoryDevice
 from rigs.rig_lock import RigLock, holder
 from rigs.signals import sigterm_raises, uninterrupted
@@ -165,13 +165,21 @@ class OpenBench:
         """Schedule faults of emulated devices, before the first step; ``findings`` tells what became of
         them."""
         for fault in faults:
-            self.inject(fault.role, "fault", **fault.message())
+            message = fault.message()
+            if fault.role in self._live:  # its own time began when it was started
+                now_s = float(self.inject(fault.role, "truth")["now_s"])
+                message |= {"from_s": fault.from_s + now_s, "until_s": fault.until_s + now_s}
+            self.inject(fault.role, "fault", **message)
         self._watch = FaultWatch((*self._faults, *faults))
         self._faults = (*self._faults, *faults)
 
     def findings(self) -> tuple[FaultFinding, ...]:
         """Return what became of every scheduled fault."""
         return self._watch.findings()
+
+    def close(self) -> None:
+        """Make all safe and close; leaving the context does the same."""
+        self._tear_down(None)
 
     def __enter__(self) -> Self:
         self._guard.__enter__()
@@ -253,7 +261,7 @@ class OpenBench:
             device = self._wired[role]
             command = commands.get(role, Command(device.section.safe.p_set_w))
             if role in self._live:
-                return _live_step(self._live[role], command, here)
+                return self._live[role].step(command, here)
             return device.step(time_s, step_s, command, here)
 
         devices = [role for role in self._wired if role not in self._meters.meters]
@@ -281,7 +289,7 @@ class OpenBench:
         troubles: list[Exception] = []
         for live in self._live.values():
             live.stop()
-        self._run(_cancel(self._tasks))
+        self._run(cancel(self._tasks))
         for role, device in backwards:
             self._attempt(role, partial(device.make_safe, self._now_s(role)), _SAFE_S, troubles)
         for role, device in backwards:
@@ -316,14 +324,3 @@ class OpenBench:
             self._run(asyncio.wait_for(act(), seconds))
         except Exception as error:
             troubles.append(RigError(f"{role}: {type(error).__name__}: {error}"))
-
-
-async def _live_step(live: LiveDevice, command: Command, ambient: Ambient) -> Sample:
-    await live.post(command, ambient)
-    return await live.latest()
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,6 +7,7 @@ it; after ``safe_after_s`` without a step, or without an answer, the device is m
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.modbus.errors import ModbusError
@@ -25,6 +26,7 @@ class LiveTiming:
     worst_latency_s: float = 0.0
     worst_age_s: float = 0.0
     sum_latency_s: float = 0.0
+    made_safe: str = ""  # why the device was made safe during the run, empty where it was not
 
     @property
     def mean_latency_s(self) -> float:
@@ -67,6 +69,11 @@ class LiveDevice:
         """Let the loop end after its present turn."""
         self._stop = True
 
+    async def step(self, command: Command, ambient: Ambient) -> Sample:
+        """Leave an order and take the last sample; waits for no socket."""
+        await self.post(command, ambient)
+        return await self.latest()
+
     async def post(self, command: Command, ambient: Ambient) -> None:
         """Leave what the device shall do for the I/O loop."""
         self._intent = command, ambient
@@ -79,7 +86,7 @@ class LiveDevice:
             return Sample(
                 math.nan, math.nan, 0.0, 0.0, math.nan, Quality.BAD, 0.0, wire=True, note="no sample yet"
             )
-        age_s = now_s - self._sampled_at_s
+        age_s = now_s - self._sampled_at_s + abs(self.wire.section.meter.clock_offset_s)
         self.timing.worst_age_s = max(self.timing.worst_age_s, age_s)
         stale = age_s > self.wire.section.stale_after_s and self._sample.quality is Quality.GOOD
         note = "; ".join(filter(None, (self._sample.note, self.made_safe)))
@@ -112,7 +119,7 @@ class LiveDevice:
             await self.wire.make_safe(now_s)
         except (ModbusError, RigError):
             return  # tried again with the next turn; the device's own timer runs meanwhile
-        self.made_safe = f"made safe: {why} for {self.wire.section.safe_after_s} s"
+        self.made_safe = self.timing.made_safe = f"made safe: {why} for {self.wire.section.safe_after_s} s"
 
     async def _surround(self, ambient: Ambient) -> None:
         emulator = self.wire.emulator
@@ -124,3 +131,10 @@ class LiveDevice:
         self.timing.polls += 1
         self.timing.sum_latency_s += latency_s
         self.timing.worst_latency_s = max(self.timing.worst_latency_s, latency_s)
+
+
+async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks of the I/O loop and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rigs.arming import arming_problems
 from rigs.bench import OpenBench
-from rigs.bench_file import load_bench
+from rigs.bench_file import BenchFile, load_bench
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
 
@@ -38,6 +38,7 @@ def open_bench(
     arm: Mapping[str, float] | None = None,
     state: Path | None = None,
     record: Path | None = None,
+    wall_clock: bool = False,
 ) -> OpenBench:
     """Open every device of a bench. Use the result as a context manager.
 
@@ -48,6 +49,7 @@ def open_bench(
         arm: Role to seconds for which a real device is armed from now on. Never a default, never from a file.
         state: Folder for locks, latches and write budgets of real devices; default: the user's state folder.
         record: New file for the hash-chained log with every frame, see ``rigs.journal``.
+        wall_clock: Emulated devices run on wall-clock time, whatever the file says of their clock.
 
     Raises:
         BenchFileError: everything that is wrong with the file, before anything is opened.
@@ -57,11 +59,26 @@ def open_bench(
     if problems := check_bench(path, roles, arm):
         raise BenchFileError(problems)
     specs = {r.role: r for r in roles}
+    file = load_bench(path, roles)
     bench = OpenBench(
-        load_bench(path, roles), specs, arm or {}, state or default_state(), path.parent, record
+        on_wall_clock(file) if wall_clock else file,
+        specs,
+        arm or {},
+        state or default_state(),
+        path.parent,
+        record,
     )
     bench.open()
     return bench
+
+
+def on_wall_clock(bench: BenchFile) -> BenchFile:
+    """Return the bench with all its emulated devices on wall-clock time."""
+    devices = {
+        role: device.model_copy(update={"emulated": device.emulated.model_copy(update={"clock": "wall"})})
+        for role, device in bench.devices.items()
+    }
+    return bench.model_copy(update={"devices": devices})
 
 
 def default_state() -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rigs.bench_sections import BenchFile
 from twin.fault_plan import Complain, FaultPlan, plan_faults
 from twin.participants import Participants
 from twin.scenario.schema import Scenario
@@ -21,7 +22,12 @@ class BenchSetup:
 
 
 def set_up(
-    path: Path | None, needed: bool, scenario: Scenario, people: Participants, complain: Complain
+    path: Path | None,
+    needed: bool,
+    scenario: Scenario,
+    people: Participants,
+    complain: Complain,
+    arm: Mapping[str, float] | None = None,
 ) -> BenchSetup:
     """Check a bench file against participants, requirements and faults.
 
@@ -31,6 +37,7 @@ def set_up(
         scenario: the scenario.
         people: the participants.
         complain: hears every problem, with its key path.
+        arm: role to seconds for which a real device shall be armed.
     """
     coupling, readable = "none", not needed
     features: tuple[str, ...] = ()
@@ -41,17 +48,37 @@ def set_up(
         from twin.devices import role_specs
 
         specs = role_specs(people)
-        problems = check_bench(path, specs)
+        problems = check_bench(path, specs, arm)
         for problem in problems:
             complain("devices.bench", problem)
         if not problems:
             bench = load_bench(path, specs)
             coupling, features, readable = bench.coupling, tuple(bench.features), True
             drivers = {role: device.driver for role, device in bench.devices.items()}
+            _check_time(scenario, bench, complain)
+    if arm and not needed:
+        complain("devices.bench", "--arm needs a bench, and none is named", ", ".join(arm))
     if readable:
         _check_features(scenario, features, path, complain)
     plan = plan_faults(scenario, people.names, drivers, readable, complain)
     return BenchSetup(path, coupling, drivers, plan)
+
+
+def _check_time(scenario: Scenario, bench: BenchFile, complain: Complain) -> None:
+    """Complain of devices that do not run in the scenario's time."""
+    if scenario.devices.time == "wall_clock":
+        return
+    for role, device in bench.devices.items():
+        real = device.driver == "modbus"
+        if real or (device.driver == "emulated" and device.emulated.clock == "wall"):
+            what = "a real device" if real else "an emulated device with clock: wall"
+            complain(
+                "devices.time",
+                f"{role!r} is {what}, which cannot run in simulated time",
+                "simulated",
+                "wall_clock",
+                f"A run then takes as long as it lasts; with substep_s a step is {scenario.step_s} s now.",
+            )
 
 
 def _check_features(

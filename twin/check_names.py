@@ -23,7 +23,9 @@ CHECK_WORDS = {
     "engine_agreement": "agreement of engines",
     "device_data": "data of devices on a wire",
     "fault_handling": "faults noticed and handled",
+    "wall_clock": "wall-clock time kept",
     "money": "money sums to zero",
+    "oracles": "readings agreed",
     "settlement": "batches on chain",
 }
 _WHO = {"trades": "with trades", "feeder": "without trades", "expect": "expected"}

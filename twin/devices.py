@@ -32,8 +32,12 @@ class DeviceStep:
     state: FleetState
 
 
+_METERS = ("meter", "analyser")
+"""Both stand at the connection point and show what devices do not; the meter's counters are what is billed."""
+
+
 def role_specs(people: Participants) -> list[RoleSpec]:
-    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv' and '.meter'."""
+    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv', '.meter', '.analyser'."""
     specs: list[RoleSpec] = []
     for row, name in enumerate(people.names):
         if people.battery_wh[row] > 0:
@@ -50,7 +54,8 @@ def role_specs(people: Participants) -> list[RoleSpec]:
         if people.pv_rated_w[row] > 0:
             specs.append(RoleSpec(f"{name}.pv", "pv_inverter", float(people.pv_rated_w[row])))
         most_w = people.load_p_rated_w[row] + people.ev_p_w[row] + people.battery_p_w[row]
-        specs.append(RoleSpec(f"{name}.meter", "meter", float(max(most_w, people.pv_rated_w[row], 1000.0))))
+        most_w = float(max(most_w, people.pv_rated_w[row], 1000.0))
+        specs += [RoleSpec(f"{name}.{kind}", "meter", most_w) for kind in _METERS]
     return specs
 
 
@@ -89,16 +94,21 @@ class Devices:
         self._zero_wh: dict[str, float] = {}  # per role: where its counter stood at the start
         self._booked_wh: dict[str, float] = {}  # per role: net energy that was booked so far
         self._never = np.zeros(people.n, dtype=np.bool_)
+        self._last_commands: dict[str, Command] = {}
         self.bad_by_fault = 0  # participant-steps whose bad reading a scheduled fault explains
 
     def _role_rows(self, roles: tuple[str, ...]) -> list[tuple[str, str, int]]:
         rows = {name: row for row, name in enumerate(self._people.names)}
-        return [(role, role.rpartition(".")[2], rows[role.rpartition(".")[0]]) for role in roles]
+        parts = [(role, *role.rpartition(".")[::2]) for role in roles]
+        return [(role, kind, rows[name]) for role, name, kind in parts]
 
-    def step(self, step: int, decided: Decided, v_pu: FloatArray | None = None) -> DeviceStep:
+    def step(
+        self, step: int, decided: Decided, v_pu: FloatArray | None = None, hold: bool = False
+    ) -> DeviceStep:
         """Advance all devices by one step under the decision's set points.
 
         ``v_pu`` (n_bus,) are the plant's voltages of the step before, for a bench that is coupled to them.
+        ``hold`` leaves the bench's devices at their last set points: the step began too late to act on.
         """
         load_w, load_var, pv_w = self._profiles.at(step)
         state, points = self.state, decided.accepted.set_points
@@ -109,7 +119,7 @@ class Devices:
         wire = bad = self._never
         soc = None
         if self._bench is not None:
-            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w, v_pu)
+            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w, v_pu, hold)
         after = advance(self._people, state, flows, self._step_s)
         if soc is not None:
             after = replace(after, soc=np.where(np.isnan(soc), after.soc, soc))
@@ -117,11 +127,14 @@ class Devices:
         return DeviceStep(step, decided, flows, base, metered, wire, bad, self.state)
 
     def _over_bench(
-        self, step: int, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None
+        self, step: int, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None, hold: bool
     ) -> tuple[Flows, FloatArray, FloatArray, BoolArray, BoolArray]:
         """Replace the bench's devices by what they did: command, advance, read."""
         assert self._bench is not None
         commands, ambient = self._commands(flows, sun_w, v_pu)
+        if hold and self._last_commands:
+            commands = self._last_commands
+        self._last_commands = commands
         samples = self._bench.step(step * self._step_s, self._step_s, commands, ambient)
         battery, pv = flows.battery_w.copy(), flows.pv_w.copy()
         wire, bad = self._never.copy(), self._never.copy()
@@ -135,7 +148,7 @@ class Devices:
             wire[row] |= sample.wire
             if sample.quality is not Quality.GOOD:
                 explained[row] = explained.get(row, True) and sample.scheduled
-            if kind == "meter":
+            if kind in _METERS:
                 bad[row] |= sample.quality is not Quality.GOOD
                 continue
             column = battery if kind == "battery" else pv
@@ -189,7 +202,7 @@ class Devices:
         """What flows at a connection point apart from devices of the bench, in W into the grid."""
         native_w = float(flows.p_gen_w[row])
         for _, kind, where in self._roles:
-            if where == row and kind != "meter":
+            if where == row and kind not in _METERS:
                 native_w -= float((flows.battery_w if kind == "battery" else flows.pv_w)[row])
         return native_w
 
@@ -200,7 +213,7 @@ class Devices:
         ambient: dict[str, Ambient] = {}
         for role, kind, row in self._roles:
             v = 1.0 if v_pu is None else float(v_pu[self._bus_of[row]])
-            if kind == "meter":  # the bench adds what its own devices do
+            if kind in _METERS:  # the bench adds what its own devices do
                 ambient[role] = Ambient(p_available_w=self._rest_w(flows, row), v_pu=v)
                 continue
             ambient[role] = Ambient(p_available_w=float(sun_w[row]), v_pu=v)

@@ -14,6 +14,7 @@ from twin.attributed import (
     violation_rows,
     worst_moment,
 )
+from twin.bench_run import time_check
 from twin.billing import supply_tariff
 from twin.chain_checks import chain_checks, chain_kpis
 from twin.chain_outcome import pair
@@ -68,7 +69,8 @@ def judge(
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
     findings = findings_of(organs.bench) if run.faults.devices else ()
     checks = make_checks(Evidence(run, recorder, numbers, chain_agrees)) + fault_check(findings, s.interval_s)
-    checks += chain_checks(batches, chain_agrees is not None)
+    checks += time_check(organs.pacer, organs.bench)
+    checks += chain_checks(batches, chain_agrees is not None) + oracle_check(organs.disputes)
     outcome = overall(checks)
     verdict = {
         "verdict": outcome,

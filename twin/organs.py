@@ -10,8 +10,12 @@ from adapters.export.run_folder import RunFolder
 from adapters.grid.engine import Engine
 from adapters.grid.factory import make_engine
 from market.pool_study import PoolStudy
-from rigs.device import Bench, Quality, Sample
+from rigs.bench import OpenBench
+from rigs.device import Quality, Sample
+from rigs.pacer import Pacer
 from twin.agents import Agents
+from twin.ahead_setup import make_agents, make_desk
+from twin.bench_run import make_pacer, pacer_record, timing_record
 from twin.billing import BillBook
 from twin.bookkeeper import Bookkeeper
 from twin.books import Books
@@ -54,28 +58,36 @@ class Organs:
     settlement: Settlement
     recorder: Recorder
     samples: dict[str, dict[str, Any]]
-    bench: Bench | None = None
+    bench: OpenBench | None = None
+    pacer: Pacer | None = None
     disputes: Disputes | None = None
+    purse: Purse | None = None
 
     def world(self, progress: ProgressSink, stop: StopRequest) -> WorldOrgans:
         """What stands behind each simulator of the world."""
         chronicle = Chronicle(self.recorder, self.run.scenario, progress, stop)
         by_kind = {
-            "coordination": Coordination(self.agents, self.forecaster, self.desk, self.operator),
-            "devices": self.devices,
-            "plant": self.plant,
+            "coordination": Coordination(self.agents, self.forecaster, self.desk, self.operator, self.purse),
+            "field": Field(self.devices, self.plant, self.run.coupling == "quasi_static"),
             "books": Books(self.bookkeeper, chronicle),
         }
-        coupled = self.run.coupling == "quasi_static"
-        v_pu = np.ones(self.run.feeder.n_bus) if coupled else None
-        return WorldOrgans(by_kind, self.devices.state, v_pu)
+        balances = None if self.purse is None else self.purse.opening()
+        return WorldOrgans(by_kind, self.devices.state, balances, self.pacer)
 
-    def role_records(self) -> list[dict[str, Any]]:
-        """What was seen of each bench role, for the manifest."""
-        return [{"role": role, **record} for role, record in sorted(self.samples.items())]
+    def device_records(self) -> dict[str, Any]:
+        """What was seen of each bench role, and how well wall-clock time was kept, for the manifest."""
+        timings = {} if self.bench is None else self.bench.timing()
+        return {
+            "roles": [
+                {"role": role, **record}
+                | ({"timing": timing_record(timings[role])} if role in timings else {})
+                for role, record in sorted(self.samples.items())
+            ],
+            "pacer": None if self.pacer is None else pacer_record(self.pacer),
+        }
 
 
-def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Bench | None) -> Organs:
+def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: OpenBench | None) -> Organs:
     """Build all organs of a prepared variant."""
     s, feeder, people = run.scenario, run.feeder, run.people
     gate_engine = make_engine(feeder, run.gate_engine)
@@ -119,5 +131,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Be
         recorder=Recorder(folder, s, feeder, judged, people, comparison),
         samples=samples,
         bench=bench,
+        pacer=make_pacer(run),
         disputes=disputes,
+        purse=None if s.settlement.balances is None else Purse(s.settlement.balances, people.n),
     )

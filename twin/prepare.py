@@ -1,5 +1,6 @@
 """From a loaded scenario to everything a run needs: feeder, profiles, participants, limits. Runs nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,7 @@ class PreparedRun:
     coupling: str
     notes: tuple[str, ...]
     faults: FaultPlan = field(default_factory=FaultPlan)
+    drivers: Mapping[str, str] = field(default_factory=dict)  # role to driver of the bench
     home: Path = Path()  # the scenario's folder: files that it names are beside it
 
     @property
@@ -70,9 +72,11 @@ def second_of_day(moment: datetime) -> int:
 class _Preparation:
     """Collects problems over all variants; loads each feeder and each profile source once."""
 
-    def __init__(self, loaded: LoadedScenario, bench: Path | None) -> None:
+    def __init__(
+        self, loaded: LoadedScenario, bench: Path | None, arm: Mapping[str, float] | None
+    ) -> None:
         self.loaded = loaded
-        self.bench = bench
+        self.bench, self.arm = bench, arm
         self.problems: list[Problem] = []
         grids = [scenario.grid for scenario in loaded.runs().values()]
         self._opendss = any("opendss" in (grid.engine, grid.plant.engine) for grid in grids)
@@ -168,7 +172,7 @@ class _Preparation:
         )
         gate, plant, notes = self._engines(scenario, feeder, model_error)
         named = self.bench is not None or scenario.devices.bench is not None
-        setup = set_up(bench, named, scenario, people, self.complain)
+        setup = set_up(bench, named, scenario, people, self.complain, self.arm)
         return PreparedRun(
             name,
             scenario,
@@ -183,6 +187,7 @@ class _Preparation:
             setup.coupling,
             notes,
             setup.faults,
+            setup.drivers,
             self.loaded.path.parent,
         )
 
@@ -287,17 +292,20 @@ def with_profiles(feeder: Feeder, table: Table, seed: int) -> Feeder:
     return replace(feeder, points=tuple(points), notes=notes)
 
 
-def prepare(loaded: LoadedScenario, bench: Path | None = None) -> PreparedScenario:
+def prepare(
+    loaded: LoadedScenario, bench: Path | None = None, arm: Mapping[str, float] | None = None
+) -> PreparedScenario:
     """Prepare all variants of a scenario. Opens no socket and starts no process.
 
     Args:
         loaded: from ``load_scenario``.
         bench: a bench file that replaces the scenario's own.
+        arm: role to seconds for which a real device shall be armed.
 
     Raises:
         ScenarioError: with every problem that needs the feeder, the profiles or the bench to be seen.
     """
-    work = _Preparation(loaded, bench)
+    work = _Preparation(loaded, bench, arm)
     runs = {name: work.variant(name, scenario) for name, scenario in loaded.runs().items()}
     chain_problems(loaded.runs(), work.complain)
     if work.problems:

@@ -6,18 +6,17 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.chain.errors import ChainError
 from adapters.chain.port import BatchReceipt
 from adapters.export.errors import FolderExistsError
 from adapters.export.run_folder import RunFolder
-from rigs.device import Bench
 from rigs.errors import RigError
 from twin.chain_outcome import pair, settlement_row
 from twin.chronicle import StopRequest
@@ -29,6 +28,9 @@ from twin.scenario.load import LoadedScenario
 from twin.settlement_chain import check_nodes, open_settlement
 from twin.tables import TABLES
 from twin.versions import git_commit, versions
+
+if TYPE_CHECKING:
+    from rigs.bench import OpenBench
 
 SCHEMA_VERSION = 1
 
@@ -53,6 +55,7 @@ def run(
     variants: Sequence[str] | None = None,
     replace: bool = False,
     progress: ProgressSink = silent,
+    arm: Mapping[str, float] | None = None,
 ) -> RunResult:
     """Run a scenario with all its variants (or those named) and write its run folder.
 
@@ -63,6 +66,7 @@ def run(
         variants: names of the variants to run; the judged one is always among them.
         replace: replace an earlier run in ``out``.
         progress: who is told how far the run is.
+        arm: role to seconds for which a real device of the bench is armed; never a default, never from a file.
 
     Returns:
         The results; also of a run that was stopped or that an outside part ended (verdict 'aborted').
@@ -73,7 +77,7 @@ def run(
     """
     started = time.monotonic()
     command = rerun_command(loaded, bench, variants)
-    prepared = prepare(loaded, bench)
+    prepared = prepare(loaded, bench, arm)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
     check_nodes(prepared, names)
     folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -83,7 +87,7 @@ def run(
     try:
         with _stop_on_signal(stop):
             for name in names:
-                failure = failure or _run_one(prepared.runs[name], open_folders[name], progress, stop)
+                failure = failure or _run_one(prepared.runs[name], open_folders[name], progress, stop, arm)
     except BaseException as error:
         failure = f"{type(error).__name__}: {error}"
         raise
@@ -182,12 +186,18 @@ def _manifest(prepared: PreparedScenario, names: list[str], run: PreparedRun) ->
     }  # fmt: skip
 
 
-def _run_one(run: PreparedRun, folder: RunFolder, progress: ProgressSink, stop: StopRequest) -> str:
+def _run_one(
+    run: PreparedRun,
+    folder: RunFolder,
+    progress: ProgressSink,
+    stop: StopRequest,
+    arm: Mapping[str, float] | None = None,
+) -> str:
     """Run one variant; returns why it ended early, or an empty text."""
     progress.start(run.name, run.scenario.n_intervals)
     try:
         with ExitStack() as opened:
-            _Variant(run, folder, opened).go(progress, stop)
+            _Variant(run, folder, opened, arm or {}).go(progress, stop)
     except (AbortedError, RigError, ChainError) as error:
         return f"{type(error).__name__}: {error}"
     finally:
@@ -198,7 +208,9 @@ def _run_one(run: PreparedRun, folder: RunFolder, progress: ProgressSink, stop: 
 class _Variant:
     """One variant from its organs to its verdict."""
 
-    def __init__(self, run: PreparedRun, folder: RunFolder, opened: ExitStack) -> None:
+    def __init__(
+        self, run: PreparedRun, folder: RunFolder, opened: ExitStack, arm: Mapping[str, float]
+    ) -> None:
         """Build the organs; what must be closed again is entered into ``opened``."""
         from twin.organs import build
 
@@ -206,20 +218,14 @@ class _Variant:
         # the chain's process starts first: it imports its libraries while the simulation runs
         self.chain = open_settlement(run)
         opened.callback(self.chain.close)
-        self.bench = self._open_bench(opened)
+        self.bench = None if run.bench is None else self._open_bench(opened, arm)
         self.organs = build(run, folder, self.chain, self.bench)
 
-    def _open_bench(self, opened: ExitStack) -> Bench | None:
-        if self.run.bench is None:
-            return None
-        from rigs.open_bench import open_bench
-        from twin.devices import role_specs
+    def _open_bench(self, opened: ExitStack, arm: Mapping[str, float]) -> "OpenBench | None":
+        from twin.bench_run import open_run_bench
 
-        bench = open_bench(self.run.bench, role_specs(self.run.people), seed=self.run.scenario.seed)
-        opened.enter_context(bench)
-        if self.run.faults.devices:
-            bench.schedule(self.run.faults.devices)
-        return bench
+        bench = open_run_bench(self.run, self.folder.path, arm)
+        return None if bench is None else opened.enter_context(bench)
 
     def go(self, progress: ProgressSink, stop: StopRequest) -> None:
         """Simulate, settle, judge, write."""
@@ -255,7 +261,7 @@ class _Variant:
                 self.folder.append(table, rows)
         self.folder.write_json("kpis.json", judgement.kpis)
         self.folder.write_json("verdict.json", judgement.verdict)
-        self.folder.manifest["devices"] = {"roles": self.organs.role_records()}
+        self.folder.manifest["devices"] = self.organs.device_records()
 
 
 @contextmanager

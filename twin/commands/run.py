@@ -22,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``twin run`` understands."""
     parser.add_argument("scenario", type=Path, help="scenario file (YAML)")
     parser.add_argument("--bench", type=Path, metavar="FILE", help="bench file that serves roles by devices")
+    parser.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="ROLE=SECONDS",
+        help="let the run write to this real device of the bench for so long (repeatable); never a default",
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/NAME-TIME)")
     parser.add_argument("--replace", action="store_true", help="replace an earlier run in that folder")
     add_overrides(parser)
@@ -50,6 +57,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the scenario; return the verdict as an exit code."""
     from twin.scenario.load import load_scenario
 
+    arm = _armed(arguments.arm)
     loaded = load_scenario(arguments.scenario, arguments.overrides, arguments.seed)
     variants = _variants(loaded, arguments.variant)
     out = arguments.out or _default_folder(loaded.base.name)
@@ -65,11 +73,37 @@ def execute(arguments: argparse.Namespace) -> int:
             variants=variants,
             replace=arguments.replace,
             progress=progress,
+            arm=arm,
         )
     if arguments.junit is not None:
         _write_junit(arguments.junit, result)
     _print(result, arguments)
     return int(result.exit_code)
+
+
+def _armed(words: list[str]) -> dict[str, float]:
+    """Read ROLE=SECONDS; every word that is no such thing is told."""
+    from twin.scenario.problems import Problem, ScenarioError
+
+    arm: dict[str, float] = {}
+    problems = []
+    for word in words:
+        role, _, text = word.rpartition("=")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = float("nan")
+        if not role or not seconds > 0:
+            allowed = "ROLE=SECONDS, for example house_1.battery=600"
+            problems.append(
+                Problem("command line", None, "--arm", "is no role with a time", repr(word), allowed)
+            )
+        elif role in arm:
+            problems.append(Problem("command line", None, "--arm", "arms a role twice", repr(word)))
+        arm[role] = seconds
+    if problems:
+        raise ScenarioError(problems)
+    return arm
 
 
 def _variants(loaded: "LoadedScenario", wanted: list[str] | None) -> list[str] | None:
