@@ -24,7 +24,7 @@ class Chain:
         self.batches.append(batch)
 
     def drain(self):
-        return [SimpleNamespace(digest=b.digest) for b in self.batches]
+        return [SimpleNamespace(digest=b.digest, status="final") for b in self.batches]
 
     def balances_micro(self):
         sums = {}

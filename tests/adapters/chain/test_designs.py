@@ -36,6 +36,7 @@ def test_a_batch_of_trades_and_single_trades_give_what_netting_gives(designs):
         assert held == designs.net_of(6, trades)
 
 
+@pytest.mark.slow
 def test_only_the_netted_design_does_not_grow_with_trades_and_is_the_cheapest(designs):
     life = designs.life
     few, many = (life("netted", 6, n).total for n in (12, 120))

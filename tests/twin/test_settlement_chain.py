@@ -1,0 +1,191 @@
+"""A scenario that settles on a node: what is wrong is seen before the run, and no key gets into its folder."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from adapters.chain.cli import main as chain_cli
+from adapters.chain.contract import Contract
+from adapters.chain.deploy import SETUP, create, wait_idle
+from adapters.chain.http_node import HttpNode, embedded_node
+from adapters.chain.keys import Signer, load_keystore
+from adapters.chain.outbox import Outbox, Post
+from adapters.chain.rpc import connect
+from adapters.chain.typed import account_id
+from twin.run import run
+from twin.scenario.load import load_scenario
+from twin.scenario.problems import ScenarioError
+
+START_S = 1_453_071_600
+PASSWORD = "correct-horse-7319"
+SCENARIO = """\
+name: lab
+start: 2016-01-18T00:00:00+01:00
+duration_days: 0.125
+seed: 1
+grid: {{source: "pandapower:create_kerber_landnetz_freileitung_1"}}
+profiles: {{source: profiles.csv}}
+settlement:
+  chain: rpc
+  batch_s: 5400
+  rpc: {{url: "{url}", outbox: outbox.sqlite, deployment: deployment.json, confirmations: 0, patience_s: 20}}
+"""
+
+
+@dataclass
+class Lab:
+    """A node on a socket, keystores in the environment, our contracts and money for everybody."""
+
+    node: HttpNode
+    folder: object
+    secrets: list[bytes]
+
+    def loaded(self, *overrides):
+        return load_scenario(self.folder / "lab.yaml", overrides)
+
+    def problems(self, *overrides):
+        with pytest.raises(ScenarioError) as caught:
+            run(self.loaded(*overrides), self.folder / "refused")
+        assert not (self.folder / "refused").exists()
+        return str(caught.value)
+
+    def deposit(self, names):
+        node = connect(self.node.url)
+        operator = load_keystore(self.folder / "operator.json", PASSWORD)
+        outbox = Outbox(":memory:", node, operator)
+        found = json.loads((self.folder / "deployment.json").read_text())
+        money, book = found["currency"], found["settlement"]
+        currency, contract = Contract(node, "TestCurrency", money), Contract(node, "EnergySettlement", book)
+        ids, amount = [account_id(name) for name in names], 10**12
+        for to, data in [
+            (money, currency.data("mint", operator.address, amount * len(ids))),
+            (money, currency.data("approve", book, 2**256 - 1)),
+            (book, contract.data("openAccounts", names, [operator.address] * len(ids))),
+            (book, contract.data("deposit", ids, [amount] * len(ids))),
+        ]:
+            outbox.post(Post(SETUP, "lab", to, data, 3_000_000))
+            wait_idle(outbox)
+        node.close()
+
+
+def keystore(path, secret):
+    from eth_account import Account
+
+    path.write_text(json.dumps(Account.encrypt(secret, PASSWORD, kdf="pbkdf2", iterations=1)))
+    return str(path)
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    secrets = [hashlib.sha256(b"lab %d" % i).digest() for i in range(4)]
+    files = [
+        keystore(tmp_path / f"{n}.json", s) for n, s in zip(("operator", "a", "b", "c"), secrets, strict=True)
+    ]
+    monkeypatch.setenv("TWIN_CHAIN_KEYSTORE", files[0])
+    monkeypatch.setenv("TWIN_CHAIN_PASSWORD", PASSWORD)
+    monkeypatch.setenv("TWIN_CHAIN_ORACLES", ":".join(files[1:]))
+    rows = ["time,load:house"] + [
+        f"2016-01-18T{h:02}:{m:02}:00,1000" for h in range(4) for m in (0, 15, 30, 45)
+    ]
+    (tmp_path / "profiles.csv").write_text("\n".join(rows) + "\n")
+    with embedded_node(START_S, fund=[Signer(secrets[0]).address]) as served:
+        (tmp_path / "lab.yaml").write_text(SCENARIO.format(url=served.url))
+        yield Lab(served, tmp_path, secrets)
+
+
+def deploy(lab, market="lab/main"):
+    node = connect(lab.node.url)
+    operator = load_keystore(lab.folder / "operator.json", PASSWORD)
+    outbox = Outbox(":memory:", node, operator)
+    money = create(outbox, "TestCurrency", ["address"], [operator.address])
+    node.close()
+    arguments = ["--url", lab.node.url, "--market", market, "--currency", money]
+    path = lab.folder / "deployment.json"
+    path.unlink(missing_ok=True)
+    assert chain_cli(["deploy", *arguments, "--out", str(path)]) == 0
+
+
+HOUSES = [*(f"load {i}" for i in range(13)), "supplier"]
+
+
+def test_a_run_on_a_node_with_keystores_leaves_no_key_behind_and_says_what_is_proposed(lab):
+    deploy(lab)
+    assert "14 accounts have no money on the contract: deposit first (load 0, load 1" in lab.problems()
+    lab.deposit(HOUSES)
+    result = run(lab.loaded(), lab.folder / "run")
+    assert result.table("settlement")["status"].to_pylist() == ["proposed"] * 2
+    checks = {check["name"]: check for check in result.checks}
+    assert checks["money"]["verdict"] == checks["settlement"]["verdict"] == "pass"
+    assert "2 PROPOSED of 2 batches" in checks["settlement"]["detail"]
+    assert "2 PROPOSED of 2 batches" in (lab.folder / "run" / "report.html").read_text("utf-8")
+    written = b"".join(p.read_bytes() for p in (lab.folder / "run").rglob("*") if p.is_file())
+    for secret in lab.secrets:
+        assert secret not in written and secret.hex().encode() not in written.lower()
+    assert PASSWORD.encode() not in written
+    again = run(lab.loaded(), lab.folder / "again")  # the same run again: what is settled stays settled once
+    same = [result.table("settlement"), again.table("settlement")]
+    assert same[0]["transaction"].to_pylist() == same[1]["transaction"].to_pylist()
+    assert chain_cli(["reconcile", str(lab.folder / "again"), "--url", lab.node.url]) == 0
+    assert again.verdict == result.verdict != "fail"
+
+
+def test_what_is_wrong_with_a_node_is_said_at_once_and_before_the_run(lab, monkeypatch):
+    assert "deployment.json is no deployment file" in lab.problems()
+    deploy(lab, market="elsewhere")
+    lab.deposit(HOUSES)
+    monkeypatch.setenv("TWIN_CHAIN_ORACLES", str(lab.folder / "a.json"))
+    text = lab.problems("settlement.rpc.outbox=nowhere/outbox.sqlite")
+    for said in (
+        "lab.yaml:10: settlement.rpc.deployment: the contract at 0x",
+        "does not settle market 'lab/main'",
+        "the contract's oracles are 2 of",
+        "there is no folder nowhere",
+    ):
+        assert said in text
+    assert "settlement.rpc.chain_id: the node at" in lab.problems("settlement.rpc.chain_id=1")
+    monkeypatch.setenv("TWIN_CHAIN_PASSWORD", "wrong")
+    text = lab.problems()
+    assert "keystore operator.json cannot be opened: wrong password" in text and PASSWORD not in text
+    lab.node.stop()
+    monkeypatch.setenv("TWIN_CHAIN_PASSWORD", PASSWORD)
+    assert f"no answer from {lab.node.url}: " in lab.problems()
+
+
+def test_an_operator_without_funds_or_role_is_told(lab, monkeypatch):
+    deploy(lab)
+    lab.deposit(HOUSES)
+    monkeypatch.setenv("TWIN_CHAIN_KEYSTORE", str(lab.folder / "a.json"))
+    text = lab.problems()
+    assert "has no funds for gas on chain 413117" in text and "it lacks PROPOSER_ROLE" in text
+
+
+def test_other_code_and_another_outbox(lab):
+    deploy(lab)
+    lab.deposit(HOUSES)
+    path = lab.folder / "deployment.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"settlement": found["currency"]}))
+    assert "is not EnergySettlement as shipped" in lab.problems()
+    path.write_text(json.dumps(found))
+    (lab.folder / "outbox.sqlite").write_text("not a database, but long enough to be looked at")
+    assert "outbox.sqlite is no outbox" in lab.problems()
+    node = connect(lab.node.url)
+    other = load_keystore(lab.folder / "a.json", PASSWORD)
+    (lab.folder / "outbox.sqlite").unlink()
+    Outbox(str(lab.folder / "outbox.sqlite"), node, other).close()
+    node.close()
+    assert f"outbox.sqlite was made for sender {other.address}" in lab.problems()
+
+
+def test_the_address_comes_from_the_environment_and_variants_do_not_share(lab, monkeypatch):
+    nameless = "settlement.rpc.url=''"
+    assert "settlement.rpc.url: is missing: write it, or set TWIN_CHAIN_URL" in lab.problems(nameless)
+    monkeypatch.setenv("TWIN_CHAIN_URL", "http://127.0.0.1:1")
+    assert "no answer from http://127.0.0.1:1" in lab.problems(nameless)
+    shared = "variants={a: {judged: true}, b: {}}"
+    text = lab.problems(shared)
+    assert "settlement.rpc.outbox: is shared by the variants a and b" in text
+    outage = "settlement.outages=[{at_s: 90000, for_s: 60}]"
+    assert "begins outside the run" in lab.problems("settlement.chain=embedded", outage)
