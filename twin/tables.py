@@ -143,7 +143,7 @@ ORACLES = pa.schema(
         ("status", pa.string()),  # outvoted | held; readings on which the sources simply agreed have no row
         ("named", pa.string()),  # the source that is wrong: meter | grid log | model | nobody
         ("finding", pa.string()),  # lying | frozen | silent | replaying | tampered | gap | unclear | off | out of range
-        ("reason", pa.string()),  # why it was held, or 'agreed' by the other two
+        ("reason", pa.string()),  # why it was held, or that the other two agree
         ("meter_wh", pa.int64()),  # null: no reading that can be used
         ("grid_log_wh", pa.int64()),  # null: the log has no value, or cannot tell participants of a bus apart
         ("model_low_wh", pa.int64()),
@@ -154,6 +154,17 @@ ORACLES = pa.schema(
         ("withheld_micro", pa.int64()),  # what the participant was owed for its sales and had to wait for
         ("rest_micro", pa.int64()),  # with the supplier, + received, once it was decided
         ("fault", pa.string()),  # the scenario's fault of this meter, null where there is none
+    ]
+)
+
+READINGS = pa.schema(
+    [
+        ("batch_end_s", pa.int64()),  # end of the batch that commits to it; kept with settlement.oracles
+        ("asset", pa.string()),  # connection point; the rows of a batch are the leaves of its tree, in order
+        ("start_s", pa.int64()),  # Unix seconds
+        ("end_s", pa.int64()),
+        ("exported_wh", pa.int64()),
+        ("imported_wh", pa.int64()),
     ]
 )
 
@@ -379,6 +390,7 @@ TABLES = {
     "settlement": SETTLEMENT,
     "oracles": ORACLES,
     "entries": ENTRIES,
+    "readings": READINGS,
     "charges": CHARGES,
     "mechanisms": MECHANISMS,
     "bills": BILLS,

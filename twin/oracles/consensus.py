@@ -21,7 +21,7 @@ NOBODY, METER, GRID_LOG, MODEL = range(4)
 SOURCES = ("nobody", "meter", "grid log", "model")
 FINE, DIFFER, ALONE, NOTHING, RANGE, UNCLEAR = range(6)
 REASONS = (
-    "agreed",
+    "two sources agree",
     "the sources differ",
     "one source alone",
     "no source has a value",

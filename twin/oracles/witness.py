@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from adapters.chain.readings import MeterReading, readings_root
 from adapters.grid.feeder import IntArray
 from twin.oracles.meter import MeterOracle, Meters
 from twin.participants import BoolArray
@@ -30,6 +31,7 @@ class Witness:
         self._keys = [DeviceKey(market_id, name) for name in names]
         self._verifiers = [Verifier(key) for key in self._keys]
         self._since = _Since()
+        self.closed: list[tuple[int, list[MeterReading]]] = []  # end of the batch, leaves in their order
         self.signatures = 0
         self.refused: list[tuple[int, str]] = []  # end of the batch, device
 
@@ -48,7 +50,6 @@ class Witness:
         something else.
         """
         from adapters.chain.device_keys import batch_message
-        from adapters.chain.readings import MeterReading, readings_root
 
         for row, (own, taken) in enumerate(zip(self._meters.links, self._oracle.links, strict=True)):
             if own != taken:
@@ -66,4 +67,5 @@ class Witness:
                 readings.append(MeterReading(self._names[row], begin, end, max(wh, 0), max(-wh, 0)))
         for row, begin, end, wh in since.late:
             readings.append(MeterReading(self._names[row], begin, end, max(wh, 0), max(-wh, 0)))
+        self.closed.append((end_s, readings))
         return readings_root(readings)

@@ -17,6 +17,7 @@ from twin.report.devices import devices_context
 from twin.report.feeder import feeder_payload
 from twin.report.mechanisms import mechanisms_context, mechanisms_payload
 from twin.report.operator import operator_context
+from twin.report.oracles import oracles_context
 from twin.report.people import people_context, people_of
 from twin.report.series import power_payload, series_payload, slots_of, states_payload, use_percent
 from twin.report.settlement import settlement_context
@@ -123,6 +124,7 @@ def _context(run: RunResult) -> Context:
         "people": people_context(sums[judged], sums.get(reference or ""), currency),
         "reference": titles.get(reference or "", reference),
         "settlement": settlement_context(run, start),
+        "oracles": oracles_context(run, times, currency),
         "mechanisms": mechanisms_context(run, currency),
         "devices": devices_context(run),
         "operator": operator_context(runs, titles, currency),
