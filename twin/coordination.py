@@ -1,6 +1,8 @@
 """What is decided before anything flows: the participants' intent, the market's fills, the operator's word."""
 
+from adapters.grid.engine import Engine
 from adapters.grid.feeder import IntArray
+from adapters.grid.oltc import Following
 from twin.agents import Agents
 from twin.fleet import FleetState
 from twin.gate.envelope import Envelope
@@ -24,17 +26,27 @@ class Coordination:
         desk: TradingDesk,
         operator: Operator,
         purse: Purse | None = None,
+        gate_engine: Engine | None = None,
     ) -> None:
-        """Bind everybody; ``purse`` None: nobody is asked what it can pay."""
+        """Bind everybody; ``purse`` None: nobody is asked what it can pay.
+
+        ``gate_engine`` is told where the plant's tap is, if it can follow.
+        """
+        self._follower = gate_engine if isinstance(gate_engine, Following) else None
         self.purse = purse
         self.agents, self.forecaster, self.desk, self.operator = agents, forecaster, desk, operator
         self._published: Envelope | NetworkCharges | None = None
 
-    def decide(self, interval: int, state: FleetState, gained_micro: IntArray | None = None) -> Decided:
+    def decide(
+        self, interval: int, state: FleetState, gained_micro: IntArray | None = None, tap: int | None = None
+    ) -> Decided:
         """One interval: forecasts and orders, clearing, and the operator's cut.
 
-        ``gained_micro`` is what every participant gained since the start, where there is a purse.
+        ``gained_micro`` is what every participant gained since the start, where there is a purse; ``tap`` where the
+        plant left its tap, where that moves.
         """
+        if self._follower is not None and tap is not None:
+            self._follower.position = tap
         intent = self.agents.intend(interval, state, *self.forecaster.interval(interval), self._published)
         if self.purse is not None and gained_micro is not None:
             intent = self.purse.bound(intent, gained_micro)

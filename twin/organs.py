@@ -23,17 +23,24 @@ from twin.chronicle import Chronicle, StopRequest
 from twin.comparison import Comparison
 from twin.coordination import Coordination
 from twin.devices import Devices
+from twin.dispute_setup import build_disputes
+from twin.disputes import Disputes
+from twin.field import Field
 from twin.gate.limits import Limits
 from twin.ledger import Ledger
-from twin.market_setup import build_comparison, build_mechanism, build_pool_study
+from twin.market_setup import LocalMarket, build_comparison, build_market, build_pool_study
+from twin.network_charges import bearable_micro
 from twin.operator import Operator, make_operator
 from twin.plant import Plant
+from twin.plant_setup import make_changer, make_gate_engine, make_plant
 from twin.prepare import PreparedRun
 from twin.profiles import Forecaster, Profiles
 from twin.progress import ProgressSink
+from twin.purse import Purse
 from twin.recorder import Recorder
 from twin.settlement import Settlement
-from twin.tariff import SupplierTariff
+from twin.shadow_bills import ShadowBills
+from twin.tariff import SupplierTariff, micro
 from twin.trading import TradingDesk
 from twin.world import WorldOrgans
 
@@ -46,6 +53,7 @@ class Organs:
     agents: Agents
     forecaster: Forecaster
     desk: TradingDesk
+    market: LocalMarket
     comparison: Comparison | None
     study: PoolStudy | None
     operator: Operator
@@ -67,12 +75,14 @@ class Organs:
         """What stands behind each simulator of the world."""
         chronicle = Chronicle(self.recorder, self.run.scenario, progress, stop)
         by_kind = {
-            "coordination": Coordination(self.agents, self.forecaster, self.desk, self.operator, self.purse),
+            "coordination": Coordination(
+                self.agents, self.forecaster, self.desk, self.operator, self.purse, self.gate_engine
+            ),
             "field": Field(self.devices, self.plant, self.run.coupling == "quasi_static"),
             "books": Books(self.bookkeeper, chronicle),
         }
         balances = None if self.purse is None else self.purse.opening()
-        return WorldOrgans(by_kind, self.devices.state, balances, self.pacer)
+        return WorldOrgans(by_kind, self.devices.state, balances, self.pacer, self.plant.tap)
 
     def device_records(self) -> dict[str, Any]:
         """What was seen of each bench role, and how well wall-clock time was kept, for the manifest."""
@@ -90,15 +100,16 @@ class Organs:
 def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: OpenBench | None) -> Organs:
     """Build all organs of a prepared variant."""
     s, feeder, people = run.scenario, run.feeder, run.people
-    gate_engine = make_engine(feeder, run.gate_engine)
+    changer = make_changer(s, feeder, run.plant_engine, run.model_error)
+    gate_engine = make_gate_engine(feeder, run.gate_engine, changer)
     plant_engine = make_engine(feeder, run.plant_engine, run.model_error)
     dead = getattr(plant_engine, "dead_buses", ())
     limits = Limits.from_section(feeder, s.limits, dead)
     judged = Limits.from_section(feeder, s.limits, dead, short_time=True)
     tariff = SupplierTariff(s.market.supplier, run.day_start_s)
     profiles = Profiles(run.table, s, people)
-    local = build_mechanism(s, people.names, gate_engine)
-    comparison = build_comparison(s.market, people.n)
+    market = build_market(s, people.names, gate_engine, people)
+    comparison = build_comparison(s.market, people.n, ShadowBills(people.n, s.interval_s))
     study = build_pool_study(s)
     bills = BillBook(people.n, s.interval_s, s.market.bill.losses)
     samples: dict[str, dict[str, Any]] = {}
@@ -111,18 +122,24 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         record["wire_samples"] += int(sample.wire)
         record["bad_samples"] += int(sample.quality is not Quality.GOOD)
 
+    bearable = None
+    if s.coordination.mode == "price":
+        bearable = bearable_micro(s.seed, people.names, micro(s.coordination.charge_bearable_eur_per_kwh))
     start_s = int(s.start.timestamp())
+    ledger = Ledger(people.n, market.mechanism, bills, market.pools)
     settlement = Settlement(people, chain, f"{s.name}/{run.name}", s.settlement.batch_s, start_s)
+    disputes = build_disputes(run, ledger, settlement, plant_engine, profiles, bills)
     return Organs(
         run=run,
-        agents=Agents(people, tariff, s.interval_s, run.day_start_s),
+        agents=make_agents(run, tariff, profiles, bearable),
         forecaster=Forecaster(profiles, s, people),
-        desk=TradingDesk(local, tariff, s.interval_s, comparison, study),
+        desk=make_desk(market, run, tariff, comparison, study),
+        market=market,
         comparison=comparison,
         study=study,
-        operator=make_operator(s.coordination, gate_engine, limits, s.interval_s, people.extra_w),
+        operator=make_operator(s.coordination, gate_engine, limits, s.interval_s, people.extra_w, bearable),
         devices=Devices(people, profiles, s.step_s, bus_of, bench, on_sample),
-        plant=Plant(plant_engine),
+        plant=make_plant(s, people, plant_engine, changer),
         plant_engine=plant_engine,
         gate_engine=gate_engine,
         bookkeeper=Bookkeeper(ledger, settlement, s.interval_s, s.step_s, bills, disputes),

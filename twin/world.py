@@ -26,14 +26,16 @@ class WorldOrgans:
     """The domain object behind each simulator, by kind, and the devices' first state.
 
     ``initial_balances`` (n,) is set where participants may only order what they can pay: what each gained so far then
-    reaches them over a second time-shifted wire. ``pacer`` is set where the run keeps wall-clock time: nothing of a
-    step begins before its moment.
+    reaches them over a second time-shifted wire. ``initial_tap`` is set where the plant moves a tap: the operator
+    learns where it was last. ``pacer`` is set where the run keeps wall-clock time: nothing of a step begins before its
+    moment.
     """
 
     by_kind: dict[str, Any]
     initial_state: FleetState
     initial_balances: IntArray | None = None
     pacer: Pacer | None = None
+    initial_tap: int | None = None
 
 
 Attach = Callable[[Any, dict[str, Any]], None]
@@ -75,6 +77,14 @@ def run_world(
                 "balances",
                 time_shifted=True,
                 initial_data={"balances": organs.initial_balances},
+            )
+        if organs.initial_tap is not None:
+            world.connect(
+                entities["field"],
+                entities["coordination"],
+                "tap",
+                time_shifted=True,
+                initial_data={"tap": organs.initial_tap},
             )
         if organs.pacer is not None:
             _pace(world, entities, organs.pacer, step_s)

@@ -63,10 +63,10 @@ def test_a_simulator_of_a_third_party_hears_buses_and_participants(street_file, 
     def attach(world, entities):
         world.sim_config["Ear"] = {"python": f"{__name__}:Listener"}
         ear = world.start("Ear", heard=heard).Ear()
-        buses = {c.eid: c for c in entities["plant"].children}
-        assert len(buses) == prepared.feeder.n_bus
-        world.connect(buses["Bus-14"], ear, "Vm[pu]")
-        world.connect(entities["devices"].children[12], ear, "P_gen[W]", "Q_gen[var]")
+        children = {c.eid: c for c in entities["field"].children}
+        assert sum(c.type == "Bus" for c in children.values()) == prepared.feeder.n_bus
+        world.connect(children["Bus-14"], ear, "Vm[pu]")
+        world.connect(children["Participant-12"], ear, "P_gen[W]", "Q_gen[var]")
 
     run_world(organs.world(silent, StopRequest()), 900, 900, 12 * 900, attach)
     organs.recorder.write()

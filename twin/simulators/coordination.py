@@ -9,8 +9,9 @@ class Simulator(Shell):
     """Organ: a ``Coordination``; steps once per market interval."""
 
     MODEL = "Coordination"
-    ATTRS = ("state", "balances", "decided", "late_s")
+    ATTRS = ("state", "balances", "tap", "decided", "late_s")
 
     def advance(self, time: int, given: dict[str, Any]) -> dict[str, Any]:
         """Decide one interval."""
-        return {"decided": self.organ.decide(time // self.step_s, given["state"], given.get("balances"))}
+        known = (given["state"], given.get("balances"), given.get("tap"))
+        return {"decided": self.organ.decide(time // self.step_s, *known)}
