@@ -11,9 +11,8 @@ from market.mechanism import Tariff
 from market.money import fills_money_micro
 from market.orders import BATTERY, BUY, HOUSE, POOL, PV, SELL, SUPPLIER, empty_orders
 from market.pool_market import PoolAndBook
-from market.pool_slot import ARBITRAGE, SWAP
+from market.pool_slot import ARBITRAGE, BOOK, SWAP
 from market.recut import settle_accepted
-from market.routing import SupplierVenue
 
 QUARTER = 900
 TRADER = 7
@@ -325,16 +324,28 @@ def test_nobody_arbitrages_where_book_and_pool_agree(tariff):
     assert made._slots[1].pieces == []
 
 
-def test_an_order_goes_to_the_best_of_pool_book_and_supplier(tariff):
+def test_a_buyer_takes_the_book_where_it_is_cheaper_than_the_pool(tariff):
+    """The pool opens at 0.2 and rises as it is bought; an offer at 0.21 that it did not take rests in the book."""
     made = market(tariff, stock(2_000))
-    cheap = rows((SELL, 100, 210_000, 1, PV, False), (BUY, 200, 320_000, 2, HOUSE, False))
-    made.clear(cheap, tariff, 0)
+    orders = rows((SELL, 100, 210_000, 1, PV, False), (BUY, 400, 320_000, 2, HOUSE, False))
+    made.clear(orders, tariff, 0)
     pieces = made._done[0].slot.pieces
-    assert {p.venue for p in pieces if p.row == 1} == {SWAP} | {p.venue for p in pieces if p.row == 0}
-    night = Tariff(90_000, 80_000)  # the fee lifts the pool above retail: everybody stays with the supplier
-    made = PoolAndBook(fee_ppm=400_000)
+    assert {p.venue for p in pieces if p.row == 0} == {BOOK}
+    assert {p.venue for p in pieces if p.row == 1} == {BOOK, SWAP}
+    assert [p.value for p in pieces if p.row == 0] == [100 * 210_000]
+
+
+def test_nobody_buys_above_retail_whatever_his_limit(tariff):
+    """A buyer who would pay 0.5 takes from the pool until it costs 0.32 with its fee, and the rest from the supplier."""
+    made = market(tariff, stock(1_000), fee_ppm=200_000)
+    made.clear(rows((BUY, 900, 500_000, 2, HOUSE, False)), tariff, 0)
+    slices = [-p.value / p.energy_wh for p in made._done[0].slot.pieces]
+    bought = int(made._done[0].slot.executed_wh()[0])
+    assert 0 < bought < 900
+    assert max(slices) <= 320_000
+    night = Tariff(90_000, 80_000)  # the fee lifts the pool above retail from its first Wh
+    made = market(night, stock(1_000), fee_ppm=400_000)
     assert made.clear(rows((BUY, 100, 300_000, 1, HOUSE, False)), night, 0).fills.size == 0
-    assert SupplierVenue(night).quote(BUY, 100) == -9_000
 
 
 def test_the_index_follows_supply_and_demand_and_opens_the_next_pool(tariff):
@@ -400,7 +411,8 @@ def test_a_pool_keeps_only_what_it_holds(tariff):
     for kept in (-1, 1_001):
         with pytest.raises(PoolRefusalError, match="larger_than_pool"):
             pool.close(kept_wh=kept)
+    pool.sell(500, 3, PV)
     money = pool.money_micro
-    claims = pool.close(kept_wh=400)
-    assert sum(claim.energy_wh for claim in claims) == 600
-    assert pool.money_micro == money + 600 * 80
+    claims = pool.close(kept_wh=1_000)
+    assert [(claim.participant, claim.energy_wh) for claim in claims] == [(3, 500)], "stock stays where it is"
+    assert pool.money_micro == money + 500 * 80
