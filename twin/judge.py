@@ -23,7 +23,9 @@ from twin.fault_report import fault_check, fault_columns, findings_of
 from twin.gate.kinds import SHORT_TIME
 from twin.kpis import kpis
 from twin.lasting_rows import lasting_rows
+from twin.market_tables import market_kpis, market_records, market_tables, whole_bills
 from twin.mechanism_report import bill_columns, comparison_record
+from twin.oracle_report import oracle_check, oracle_kpis, oracle_record, oracle_tables
 from twin.organs import Organs
 from twin.plant import WITH, WITHOUT
 from twin.pool_report import pool_columns, pool_records
@@ -63,9 +65,13 @@ def judge(
     """
     s, recorder = run.scenario, organs.recorder
     tariff = supply_tariff(s.market.bill, s.market.supplier)
-    numbers = kpis(run, recorder, organs.devices, receipts) | organs.bills.kpis(tariff)
+    numbers = (
+        kpis(run, recorder, organs.devices, receipts) | organs.bills.kpis(tariff) | market_kpis(organs.market)
+    )
     batches = pair(organs.settlement.batches, receipts)
     numbers |= chain_kpis(batches, s.settlement.chain == "embedded")
+    numbers |= oracle_kpis(organs.disputes)
+    pairs = whole_bills(s.market.mechanism, organs, tariff)
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
     findings = findings_of(organs.bench) if run.faults.devices else ()
     checks = make_checks(Evidence(run, recorder, numbers, chain_agrees)) + fault_check(findings, s.interval_s)
@@ -83,6 +89,8 @@ def judge(
         "worst_branch": _worst(run, organs, (LINE, TRAFO)),
         "mechanisms": comparison_record(organs.comparison),
         "pools": pool_records(organs.study),
+        **market_records(organs.market, run, pairs),
+        "oracles": oracle_record(organs.disputes),
         "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done),
     }
     tables = {
@@ -92,7 +100,9 @@ def judge(
     totals = recorder.totals
     tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
     tables["faults"] = fault_columns(findings)
+    tables |= oracle_tables(organs.disputes, organs.settlement, run.people.names)
     tables["pools"] = pool_columns(organs.study)
+    tables |= market_tables(organs.market, run.people.names, pairs, s.market.mechanism)
     tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)
     return Judgement(numbers, verdict, tables)
 
