@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 
 from adapters.scpi.ac_source import AcSource
 from adapters.scpi.errors import ScpiError
@@ -24,22 +25,9 @@ class BenchSource:
         self.section = section
         self.terminals_fd = new_terminals() if section.driver == "emulated" else -1
         self.emulator: EmulatorProcess | None = None
-        if section.driver == "emulated":
-            config = EmulatorConfig(
-                role=ROLE, kind="ac_source", p_max_w=0.0, link="scpi", clock="wall", model="emulated ac_source",
-                serial="1", v_nominal_v=section.v_nominal_v, f_nominal_hz=section.f_nominal_hz,
-                terminals_fd=self.terminals_fd,
-            )  # fmt: skip
-            self.emulator = EmulatorProcess(config)
         self._source: AcSource | None = None
+        self._task: asyncio.Task[float] | None = None
         self.identity = ""
-
-    @property
-    def endpoint(self) -> tuple[str, int]:
-        """Host and port; the port of an emulated source is known once it is open."""
-        if self.emulator is not None:
-            return self.emulator.config.host, self.emulator.port
-        return str(self.section.host), self.section.port
 
     async def open(self) -> None:
         """Connect, ask who it is, and put it at nominal voltage and frequency with its output on.
@@ -47,6 +35,14 @@ class BenchSource:
         Raises:
             RigError: it does not answer, or refuses.
         """
+        section = self.section
+        if section.driver == "emulated":
+            config = EmulatorConfig(
+                role=ROLE, kind="ac_source", p_max_w=0.0, link="scpi", clock="wall", model="emulated ac_source",
+                serial="1", v_nominal_v=section.v_nominal_v, f_nominal_hz=section.f_nominal_hz,
+                terminals_fd=self.terminals_fd,
+            )  # fmt: skip
+            self.emulator = EmulatorProcess(config)
         if self.emulator is not None:
             await self.emulator.ready()
         link = ScpiLink(*self.endpoint)
@@ -59,6 +55,42 @@ class BenchSource:
             await self._source.switch(True)
         except ScpiError as error:
             raise RigError(f"{ROLE}: {error}") from error
+
+    def wires(self, role: str) -> int:
+        """Return what the emulated device of a role inherits: the file of the wires, -1 where it is not fed."""
+        return self.terminals_fd if not self.section.feeds or role in self.section.feeds else -1
+
+    async def follow(self, v_pu: Mapping[str, float], *, background: bool) -> None:
+        """Apply the mean voltage of the roles at the terminals; one source can do no more than one voltage.
+
+        In the ``background`` nothing is waited for: what went wrong is raised with the next call.
+        """
+        fed = [v for role, v in v_pu.items() if not self.section.feeds or role in self.section.feeds]
+        if self._task is not None:
+            if not self._task.done():
+                return
+            self._task.result()
+        if fed:
+            self._task = asyncio.create_task(self.apply(sum(fed) / len(fed)))
+            if not background:
+                await self._task
+
+    async def end(self) -> None:
+        """Make safe, then close whatever that brought."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self.make_safe()
+        finally:
+            await self.close()
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port; the port of an emulated source is known once it is open."""
+        if self.emulator is not None:
+            return self.emulator.config.host, self.emulator.port
+        return str(self.section.host), self.section.port
 
     async def apply(self, v_pu: float) -> float:
         """Set a voltage; returns the one that the source measures, in pu.

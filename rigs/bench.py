@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from adapters.modbus.errors import ModbusError
 from adapters.modbus.register_map import load_map
+from rigs.ac_source import BenchSource
 from rigs.arming import aggregate_breach
 from rigs.bench_file import BenchFile, DeviceSection, find_map
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
@@ -31,6 +31,7 @@ from rigs.memory import MemoryDevice
 from rigs.rig_lock import RigLock, holder
 from rigs.signals import sigterm_raises, uninterrupted
 from rigs.supervisor import Charge, SupervisorProcess
+from rigs.troubles import raise_together
 from rigs.wire import WireDevice
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class OpenBench:
         self._memory: dict[str, MemoryDevice] = {}
         self._wired: dict[str, WireDevice] = {}
         self._interlock = Interlock(bench.interlock, folder) if bench.interlock is not None else None
+        self.source = BenchSource(bench.ac_source) if bench.ac_source is not None else None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
         self._time_s = 0
@@ -91,9 +93,9 @@ class OpenBench:
             return
         memory, process = GateMemory(today), None
         if section.driver == "emulated":
-            process = EmulatorProcess(
-                emulator_config(spec, section, self._folder)
-            )  # all start before the first is waited for
+            wires = self.source.wires(role) if self.source is not None else -1
+            # all start before the first is waited for
+            process = EmulatorProcess(emulator_config(spec, section, self._folder, wires))
         else:
             endpoint = (str(section.host), section.port, section.unit_id)
             memory = GateMemory(today, self._state / "roles" / f"{self.name}.{role}.json")
@@ -203,20 +205,13 @@ class OpenBench:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open_all(self) -> None:
+        if self.source is not None:
+            await self.source.open()
         if self._interlock is not None:
             armed = [r for r, d in self._file.devices.items() if d.mode == "armed" or r in self._arm]
             await self._interlock.open(armed)
         results = await asyncio.gather(*(d.open() for d in self._wired.values()), return_exceptions=True)
-        troubles = [
-            f"{role}: {r}" if isinstance(r, ModbusError) else str(r)
-            for role, r in zip(self._wired, results, strict=True)
-            if isinstance(r, RigError | ModbusError)
-        ]
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, RigError | ModbusError):
-                raise result
-        if troubles:
-            raise RigError("\n".join(troubles))
+        raise_together(self._wired, results)
         for role, device in self._wired.items():
             if not device.lockstep:
                 self._live[role] = LiveDevice(device)
@@ -251,6 +246,8 @@ class OpenBench:
         """Step all devices, then the meters behind which they stand: those see what really flowed."""
         if self._interlock is not None and not self._live:
             await self._interlock.heed(self._wired, lambda role: time_s)
+        if self.source is not None and self._file.coupling == "quasi_static":
+            await self.source.follow({r: a.v_pu for r, a in ambient.items()}, background=bool(self._live))
         orders_w = {role: commands[role].p_set_w for role in self._wired if role in commands}
         if reason := aggregate_breach(self._file, orders_w):
             for device in self._wired.values():
@@ -299,6 +296,8 @@ class OpenBench:
             self._supervisor.dismiss() if not troubles else self._supervisor.leave()
         if self._interlock is not None:
             self._attempt("interlock", self._interlock.close, _CLOSE_S, troubles)
+        if self.source is not None:
+            self._attempt("ac_source", self.source.end, _CLOSE_S, troubles)
         for lock in self._locks:
             lock.release()
         self.log.close()

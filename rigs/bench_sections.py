@@ -103,13 +103,30 @@ class EmulatedSection(Section):
     link: Literal["tcp", "tls", "rtu"] = Field("tcp", description="tls: mutual; rtu: over a pseudo-terminal.")
     tls: TlsSection | None = Field(None, description="The device's own certificate (link tls).")
     clock: Literal["lockstep", "wall"] = Field("lockstep", description="Simulated or wall-clock time.")
+    category: Literal["none", "I", "II", "III"] = Field(
+        "III",
+        description="Abnormal performance category of IEEE 1547-2018: what it rides through; none: it never trips.",
+    )
+    performance: Literal["A", "B"] = Field(
+        "B",
+        description="Normal performance category of IEEE 1547-2018: its default curves and reactive power.",
+    )
+    enter_service_s: Seconds = Field(300.0, description="How long mains must be well after a trip.")
+    heartbeat_s: Seconds = Field(
+        60.0,
+        description="How long a controller's heartbeat (model 715) may stop, once heard; 0: not listened to.",
+    )
 
 
 class MeterSection(Section):
     """What is known of the meter that a device's readings come from. Its uncertainty bounds what they prove."""
 
-    accuracy_class: float = Field(
-        1.0, gt=0, le=10, description="IEC 62053 class: greatest error in percent of the reading."
+    accuracy_class: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="IEC 62053 class: greatest error in percent of the reading; none: 2 for a real device, exact "
+        "for an emulated one.",
     )
     ct_ratio: float = Field(
         1.0,
@@ -131,11 +148,6 @@ class MeterSection(Section):
     effect_within_s: Seconds = Field(
         10.0, description="Wall-clock time: how long meter and devices may disagree after a change."
     )
-
-    @property
-    def share(self) -> float:
-        """Greatest error as a share of the reading."""
-        return self.accuracy_class / 100
 
 
 class DeviceSection(Section):
@@ -211,6 +223,13 @@ class DeviceSection(Section):
         if self.no_reversion_because and len(self.no_reversion_because.split()) < 4:
             raise ValueError("no_reversion_because: say who decided and why, in words")
         return self
+
+    @property
+    def error_share(self) -> float:
+        """Greatest error of what the device's meter says, as a share: by its class, else 2 % of a real one."""
+        if self.meter.accuracy_class is not None:
+            return self.meter.accuracy_class / 100
+        return 0.02 if self.driver == "modbus" else 0.0
 
 
 class InterlockSection(Section):

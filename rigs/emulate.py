@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from rigs.ac_source import BenchSource
 from rigs.bench_file import load_bench, nameplate_roles
+from rigs.emulator.config import EmulatorConfig
 from rigs.emulator_process import EmulatorProcess
 from rigs.links import emulator_config
 
@@ -24,25 +26,32 @@ def emulate(path: Path, say: Callable[[str], None]) -> None:
 async def _serve(path: Path, say: Callable[[str], None]) -> None:
     specs = {spec.role: spec for spec in nameplate_roles(path)}
     bench = load_bench(path, tuple(specs.values()))
-    processes = [
-        EmulatorProcess(replace(emulator_config(specs[role], section, path.parent), clock="wall"))
-        for role, section in bench.devices.items()
-    ]
+    emulated = bench.ac_source is not None and bench.ac_source.driver == "emulated"
+    source = BenchSource(bench.ac_source) if emulated and bench.ac_source is not None else None
+
+    def config(role: str) -> EmulatorConfig:
+        wires = source.wires(role) if source is not None else -1
+        return replace(emulator_config(specs[role], bench.devices[role], path.parent, wires), clock="wall")
+
+    processes = [EmulatorProcess(config(role)) for role in bench.devices]
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
         await asyncio.gather(*(p.ready() for p in processes))
+        if source is not None:
+            await source.open()
+            say(f"ac_source: {source.identity} at scpi {':'.join(map(str, source.endpoint))}")
         for process in processes:
-            config = process.config
-            where = process.path or f"{config.host}:{process.port}"
-            say(
-                f"{config.role}: {config.kind} of {config.p_max_w:g} W at {config.link} {where}, unit {config.unit}"
-            )
-            if config.kind == "pv_inverter":
-                await process.ask("surroundings", p_available_w=config.p_max_w)
+            told = process.config
+            where = process.path or f"{told.host}:{process.port}"
+            say(f"{told.role}: {told.kind} of {told.p_max_w:g} W at {told.link} {where}, unit {told.unit}")
+            if told.kind == "pv_inverter":
+                await process.ask("surroundings", p_available_w=told.p_max_w)
         say("serving; stop with Ctrl-C")
         await stop.wait()
     finally:
         for process in processes:
             process.end()
+        if source is not None:
+            await source.close()

@@ -14,8 +14,12 @@ from rigs.device import RoleSpec
 from rigs.emulator.config import EmulatorConfig
 
 
-def emulator_config(spec: RoleSpec, section: DeviceSection, folder: Path) -> EmulatorConfig:
-    """Return what the emulated device of a role is told; certificate files are relative to ``folder``."""
+def emulator_config(
+    spec: RoleSpec, section: DeviceSection, folder: Path, terminals_fd: int = -1
+) -> EmulatorConfig:
+    """Return what the emulated device of a role is told; certificate files are relative to ``folder``,
+    ``terminals_fd`` are the wires of an emulated AC source.
+    """
     own = section.emulated.tls
     names = (own.authorities, own.certificate, own.key) if own is not None else ()
     authorities, certificate, key = (str((folder / n).resolve()) for n in names) if names else ("", "", "")
@@ -32,6 +36,11 @@ def emulator_config(spec: RoleSpec, section: DeviceSection, folder: Path) -> Emu
         port=section.emulated.port,
         clock=section.emulated.clock,
         link=section.emulated.link,
+        terminals_fd=terminals_fd,
+        category=section.emulated.category,
+        performance=section.emulated.performance,
+        enter_service_s=section.emulated.enter_service_s,
+        heartbeat_s=section.emulated.heartbeat_s,
         tls_authorities=authorities,
         tls_certificate=certificate,
         tls_key=key,

@@ -41,7 +41,7 @@ class AcSource(EmulatedDevice):
         self._apply()
 
     def _mains(self) -> Mains:
-        return Mains(self.voltage_v if self.on else 0.0, self.frequency_hz)
+        return Mains(self.voltage_v if self.on else 0.0, self.frequency_hz, self.config.v_nominal_v)
 
     def _apply(self) -> None:
         if self._terminals is not None:

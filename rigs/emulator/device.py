@@ -53,7 +53,7 @@ class EmulatedDevice(ABC):
         self.settle()
         applied = self._terminals.see() if self._terminals is not None else None
         if applied is not None:
-            v_pu, f_hz = applied.voltage_v / self.config.v_nominal_v, applied.frequency_hz
+            v_pu, f_hz = applied.voltage_v / applied.nominal_v, applied.frequency_hz
         self.p_available_w, self.v_pu = p_available_w, v_pu
         self.f_hz = self.f_hz if f_hz is None else f_hz
         self.mains(v_pu, self.f_hz)
@@ -79,7 +79,7 @@ class EmulatedDevice(ABC):
         mains = terminals.see()
         if mains is None:
             return
-        if (mains.voltage_v / self.config.v_nominal_v, mains.frequency_hz) != (self.v_pu, self.f_hz):
+        if (mains.voltage_v / mains.nominal_v, mains.frequency_hz) != (self.v_pu, self.f_hz):
             self.surroundings(self.p_available_w, self.v_pu)
 
     def close_step(self, duration_s: float) -> None:  # noqa: B027 - not every device has more to sum up

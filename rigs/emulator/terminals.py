@@ -12,10 +12,11 @@ _FORM = struct.Struct("<Qddd Q")  # the count of settings before and after: a to
 
 @dataclass(frozen=True)
 class Mains:
-    """Line-to-neutral voltage in V (0 while the output is off) and frequency in Hz."""
+    """Line-to-neutral voltage in V (0 while the output is off), frequency in Hz, and the voltage that is 1 pu."""
 
     voltage_v: float
     frequency_hz: float
+    nominal_v: float = 230.0
 
 
 class Terminals:
@@ -28,7 +29,7 @@ class Terminals:
     def set(self, mains: Mains) -> None:
         """Apply a voltage."""
         self._count += 1
-        data = _FORM.pack(self._count, mains.voltage_v, mains.frequency_hz, 0.0, self._count)
+        data = _FORM.pack(self._count, mains.voltage_v, mains.frequency_hz, mains.nominal_v, self._count)
         os.pwrite(self._fd, data, 0)
 
     def see(self) -> Mains | None:
@@ -37,9 +38,9 @@ class Terminals:
             data = os.pread(self._fd, _FORM.size, 0)
             if len(data) < _FORM.size:
                 return None
-            first, voltage_v, frequency_hz, _, last = _FORM.unpack(data)
+            first, voltage_v, frequency_hz, nominal_v, last = _FORM.unpack(data)
             if first == last:
-                return Mains(voltage_v, frequency_hz)
+                return Mains(voltage_v, frequency_hz, nominal_v)
         return None
 
 
