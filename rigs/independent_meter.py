@@ -81,10 +81,10 @@ class MeterCheck:
 
 def meter_check(bench: BenchFile, specs: Mapping[str, RoleSpec]) -> MeterCheck:
     """Return the check of every meter of a bench against the devices behind it."""
-    sections = {role: bench.devices[role].meter for role in bench.devices if specs[role].kind == "meter"}
+    sections = {role: bench.devices[role] for role in bench.devices if specs[role].kind == "meter"}
     lockstep = all(d.driver == "memory" or is_lockstep(d) for d in bench.devices.values())
-    patience_s = 0.0 if lockstep else max((s.effect_within_s for s in sections.values()), default=0.0)
-    shares = {role: section.share for role, section in sections.items()}
+    patience_s = 0.0 if lockstep else max((s.meter.effect_within_s for s in sections.values()), default=0.0)
+    shares = {role: section.error_share for role, section in sections.items()}
     return MeterCheck(shares, tuple(bench.devices), patience_s)
 
 

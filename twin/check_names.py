@@ -23,6 +23,7 @@ CHECK_WORDS = {
     "engine_agreement": "agreement of engines",
     "device_data": "data of devices on a wire",
     "fault_handling": "faults noticed and handled",
+    "calibration": "calibration of meters",
     "wall_clock": "wall-clock time kept",
     "money": "money sums to zero",
     "oracles": "readings agreed",

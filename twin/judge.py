@@ -1,7 +1,7 @@
 """Judges a finished variant: KPIs, checks, attribution, and the tables that only exist afterwards."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.chain.port import BatchReceipt
@@ -24,6 +24,7 @@ from twin.gate.kinds import SHORT_TIME
 from twin.kpis import kpis
 from twin.lasting_rows import lasting_rows
 from twin.market_tables import market_kpis, market_records, market_tables, whole_bills
+from twin.measured import calibration_check, weigh
 from twin.mechanism_report import bill_columns, comparison_record
 from twin.oracle_report import oracle_check, oracle_kpis, oracle_record, oracle_tables
 from twin.organs import Organs
@@ -75,7 +76,8 @@ def judge(
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
     findings = findings_of(organs.bench) if run.faults.devices else ()
     checks = make_checks(Evidence(run, recorder, numbers, chain_agrees)) + fault_check(findings, s.interval_s)
-    checks += time_check(organs.pacer, organs.bench)
+    checks += time_check(organs.pacer, organs.bench) + calibration_check(organs.bench, datetime.now(UTC).date())
+    checks = weigh(checks, organs.bench, run.people, recorder, organs.plant_engine)
     checks += chain_checks(batches, chain_agrees is not None) + oracle_check(organs.disputes)
     outcome = overall(checks)
     verdict = {
