@@ -6,6 +6,7 @@ The tree itself is ``market.merkle``; its root is ``SettlementBatch.readings_roo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.chain.errors import ChainInputError
 
@@ -40,6 +41,24 @@ class MeterReading:
     def values(self) -> tuple[bytes, int, int, int, int]:
         """Fields in ABI order."""
         return self.asset_id(), self.start_s, self.end_s, self.exported_wh, self.imported_wh
+
+
+def reading_lines(asset_ids: Sequence[bytes], rows: Sequence[int], numbers: Any) -> list[bytes]:
+    """Lines of many readings at once: what ``MeterReading.line`` gives for each.
+
+    Args:
+        asset_ids: ids of the assets (32 bytes each).
+        rows: which asset each reading is of; (k,).
+        numbers: (k, 4) whole numbers: start, end, exported and imported Wh.
+
+    Raises:
+        ChainInputError: a number is negative.
+    """
+    if len(rows) and numbers.min() < 0:
+        raise ChainInputError("a reading has a number outside 0..2^63-1")
+    packed = numbers.astype(">i8").tobytes()
+    heads = [PREFIX + asset for asset in asset_ids]
+    return [heads[row] + packed[32 * i : 32 * i + 32] for i, row in enumerate(rows)]
 
 
 def readings_root(readings: Sequence[MeterReading]) -> bytes:

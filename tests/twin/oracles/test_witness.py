@@ -7,10 +7,12 @@ import pytest
 
 from adapters.chain.device_keys import DeviceKey, Verifier, batch_message
 from adapters.chain.readings import MeterReading, readings_root
+from adapters.chain.typed import account_id
 from market.merkle import EMPTY_ROOT
 from twin.oracles.witness import Witness
 
 MARKET = "street/main"
+A, B = account_id("a"), account_id("b")
 
 
 @dataclass
@@ -52,14 +54,14 @@ def test_nobody():
 def test_a_signature_is_of_one_device_one_period_and_one_chain():
     key, other = DeviceKey(MARKET, "a"), DeviceKey(MARKET, "b")
     link = b"l" * 32
-    message = batch_message("a", 0, 900, link)
+    message = batch_message(A, 0, 900, link)
     signature = key.sign(message)
     assert Verifier(key).signed(message, signature)
     assert not Verifier(other).signed(message, signature), "another device's key"
     for changed in (
-        batch_message("b", 0, 900, link),
-        batch_message("a", 900, 1800, link),
-        batch_message("a", 0, 900, b"m" * 32),
+        batch_message(B, 0, 900, link),
+        batch_message(A, 900, 1800, link),
+        batch_message(A, 0, 900, b"m" * 32),
     ):
         assert not Verifier(key).signed(changed, signature)
     assert DeviceKey("other/main", "a").address != key.address == DeviceKey(MARKET, "a").address
@@ -68,7 +70,7 @@ def test_a_signature_is_of_one_device_one_period_and_one_chain():
 @pytest.mark.parametrize("forged", [b"", b"\0" * 65, b"\1" * 64 + b"\x1b", b"\1" * 64 + b"\x05"])
 def test_what_is_no_signature_is_refused(forged):
     key = DeviceKey(MARKET, "a")
-    assert not Verifier(key).signed(batch_message("a", 0, 900, b"l" * 32), forged)
+    assert not Verifier(key).signed(batch_message(A, 0, 900, b"l" * 32), forged)
 
 
 def test_a_forged_device_is_refused_by_name():
