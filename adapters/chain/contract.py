@@ -44,6 +44,13 @@ class Contract:
         selector, inputs, _ = self._signature(name)
         return selector + encode(inputs, args)
 
+    def arguments(self, name: str, data: bytes) -> tuple[Any, ...]:
+        """What a transaction that called a function gave it."""
+        selector, inputs, _ = self._signature(name)
+        if data[:4] != selector:
+            raise ChainInputError(f"a transaction to {self.address} does not call {name}")
+        return tuple(decode(inputs, data[4:]))
+
     def read(self, name: str, *args: Any, sender: str | None = None, block: int | str = "latest") -> Any:
         """Call a view. One output comes bare, several as a tuple. Raises RevertedError with a named reason."""
         _, _, outputs = self._signature(name)

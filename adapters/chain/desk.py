@@ -38,7 +38,7 @@ def deploy(
     """Deploy all contracts. Raises ChainInputError for anything that can be known before."""
     keys = embedded_keys() if development else keys_from_environment()
     if currency:
-        _address(currency, "currency")
+        check_address(currency, "currency")
     node = reach(url)
     try:
         check_node(node, keys, RpcOptions(url, ":memory:", development=development))
@@ -52,7 +52,7 @@ def identify(url: str, address: str) -> tuple[str, str, str]:
     """Which of our contracts is at an address: name, compiler, SHA-256 of its source."""
     node = reach(url)
     try:
-        code = node.code(_address(address, "address"))
+        code = node.code(check_address(address, "address"))
         for name in OURS:
             artefact = load_artefact(name)
             if len(code) == len(artefact.deployed_bytecode):
@@ -105,11 +105,11 @@ class Desk:
     ) -> None:
         """Register an asset. Raises ChainInputError where the registry refuses."""
         asset = (
-            _address(owner, "owner"),
+            check_address(owner, "owner"),
             KINDS.index(kind),
             False,
             _ppm(efficiency_percent),
-            _address(device_key, "device key"),
+            check_address(device_key, "device key"),
             _capacity(capacity),
             bytes(keccak(meter_point.encode())),
             bytes(keccak(metadata)) if metadata else bytes(32),
@@ -130,7 +130,7 @@ class Desk:
         self._send(
             "configure",
             account_id(name),
-            _address(device_key or now["device_key"], "device key"),
+            check_address(device_key or now["device_key"], "device key"),
             _capacity(now["capacity"] if capacity is None else capacity),
             now["efficiency_ppm"] if efficiency_percent is None else _ppm(efficiency_percent),
             bytes.fromhex(now["metadata_hash"][2:]) if metadata is None else bytes(keccak(metadata)),
@@ -187,7 +187,8 @@ def _told(event: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _address(text: str, what: str) -> str:
+def check_address(text: str, what: str) -> str:
+    """The address in its checksum form. Raises ChainInputError."""
     if not is_address(text):
         raise ChainInputError(
             f"{what} {text!r} is no address (0x and 40 hex digits, a wrong letter case is an error)"

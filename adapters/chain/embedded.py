@@ -4,7 +4,7 @@ from typing import Any
 
 from adapters.chain.deploy import Terms, deploy_all
 from adapters.chain.errors import ChainInputError
-from adapters.chain.evm import Evm
+from adapters.chain.evm import Evm, TransactionRefusedError
 from adapters.chain.keys import embedded_keys
 from adapters.chain.ledger import LedgerChain
 from adapters.chain.node import Node
@@ -25,17 +25,37 @@ def replay(history: dict[str, Any]) -> Evm:
     """
     operator = embedded_keys().operator.canonical_address
     evm = Evm(int(history["chain_id"]), int(history["genesis_time_s"]), (operator,), auto_mine=False)
-    for block in history["blocks"]:
-        for raw in block["transactions"]:
-            evm.send_raw(bytes.fromhex(raw[2:]))
-        evm.set_next_time(int(block["time_s"]))
-        evm.mine(bytes.fromhex(block.get("branch", "")))
+    extend(evm, history)
+    return evm
+
+
+def extend(evm: Evm, history: dict[str, Any]) -> None:
+    """Execute further recorded blocks (``blocks``), which must end in the recorded ``head``."""
+    try:
+        for block in history["blocks"]:
+            for raw in block["transactions"]:
+                evm.send_raw(bytes.fromhex(raw[2:]))
+            evm.set_next_time(int(block["time_s"]))
+            evm.mine(bytes.fromhex(block.get("branch", "")))
+    except (TransactionRefusedError, ValueError, KeyError, TypeError) as error:
+        raise ChainInputError(f"the recorded chain was changed: {error}") from error
     if "0x" + evm.head.hash.hex() != history["head"]:
         raise ChainInputError(
             f"the recorded chain was changed: replayed, it ends in block 0x{evm.head.hash.hex()}, "
             f"recorded is {history['head']}"
         )
-    return evm
+
+
+def blocks_of(evm: Evm, after: int = 0) -> list[dict[str, Any]]:
+    """The blocks after a height, as ``extend`` takes them."""
+    return [
+        {
+            "time_s": int(block.header.timestamp),
+            "branch": bytes(block.header.extra_data).hex(),
+            "transactions": ["0x" + bytes(entry.transaction.encode()).hex() for entry in block.transactions],
+        }
+        for block in evm.blocks[after + 1 :]
+    ]
 
 
 class EmbeddedChain(LedgerChain):
@@ -64,16 +84,6 @@ class EmbeddedChain(LedgerChain):
             "settlement": self.settlement.contract.address,
             "currency": self.settlement.currency.address,
         }
-        blocks = [
-            {
-                "time_s": int(block.header.timestamp),
-                "branch": bytes(block.header.extra_data).hex(),
-                "transactions": [
-                    "0x" + bytes(entry.transaction.encode()).hex() for entry in block.transactions
-                ],
-            }
-            for block in self.evm.blocks[1:]
-        ]
         first = self.evm.blocks[0].header
         return {
             "kind": "embedded",
@@ -81,7 +91,7 @@ class EmbeddedChain(LedgerChain):
             "genesis_time_s": int(first.timestamp),
             "market_id": self._market_id,
             "contracts": contracts,
-            "blocks": blocks,
+            "blocks": blocks_of(self.evm),
             "head": "0x" + self.evm.head.hash.hex(),
         }
 

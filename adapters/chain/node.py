@@ -97,6 +97,13 @@ class Node:
             logs=tuple(_log(item) for item in raw["logs"]),
         )
 
+    def sent_data(self, digest: str) -> bytes:
+        """Data of a mined transaction. Raises ChainUnavailableError where the node does not have it."""
+        raw = self.request("eth_getTransactionByHash", digest)
+        if not isinstance(raw, dict):
+            raise ChainUnavailableError(f"the node does not have transaction {digest}")
+        return bytes.fromhex(raw["input"][2:])
+
     def block(self, number: int | str = "latest") -> dict[str, Any]:
         """Header of a block. Raises ChainUnavailableError where the node does not have it."""
         at = hex(number) if isinstance(number, int) else number

@@ -3,7 +3,6 @@
 The folder's tables are netted anew with the market core; what comes out must be what the chain holds.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from adapters.chain.errors import ChainInputError
 from adapters.chain.node import Node
 from adapters.chain.provider import RpcNode
 from adapters.chain.settlement import STATUS
+from adapters.chain.tables import read_json, read_table
 from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, net
 
 AGREE = "cleared, metered and on chain agree, trade by trade"
@@ -36,9 +36,9 @@ class Finding:
 
 def reconcile(folder: Path, url: str = "") -> list[Finding]:
     """Compare a finished run with its chain. Raises ChainInputError where the folder cannot be compared."""
-    history, manifest = _json(folder, "chain.json"), _json(folder, "manifest.json")
-    tables = {name: _table(folder, name) for name in ("settlement", "trades", "participants")}
-    tables |= {name: _table(folder, name) for name in ("entries", "oracles")}
+    history, manifest = read_json(folder, "chain.json"), read_json(folder, "manifest.json")
+    tables = {name: read_table(folder, name) for name in ("settlement", "trades", "participants")}
+    tables |= {name: read_table(folder, name) for name in ("entries", "oracles")}
     contract, node = _attach(history, url)
     contract.check_code()
     proposed = {event["batch"][7].hex(): event for event in contract.history("BatchProposed")}
@@ -192,24 +192,3 @@ def _entries(tables: dict[str, list[dict[str, Any]]], first: int, last: int) -> 
     rest["kind"][n:] = SUPPLY, ROUNDING
     rest["money_micro"][n:] = -money.sum(), -sum(t["money_micro"] for t in local)
     return [*names, SUPPLIER_ACCOUNT, POOL_ACCOUNT], entries
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / name).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ChainInputError(
-            f"{folder.name}/{name} cannot be read ({type(error).__name__}): is it a finished run?"
-        ) from error
-
-
-def _table(folder: Path, name: str) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    path = folder / f"{name}.parquet"
-    if not path.exists():
-        return []
-    try:
-        return list(pq.read_table(path).to_pylist())
-    except (OSError, ValueError) as error:
-        raise ChainInputError(f"{folder.name}/{path.name} cannot be read: {error}") from error
