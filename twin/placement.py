@@ -208,12 +208,24 @@ def _place_case_assets(draft: _Draft, feeder: Feeder, pv_rows: dict[str, int]) -
         i = asset.point
         if asset.kind == "pv":
             c["pv_rated_w"][i] += asset.p_rated_w
-            c["pv_profile"][i] = pv_rows.get(asset.profile or "", 0)
+            c["pv_profile"][i] = pv_rows.get(asset.profile or "", 0)  # missing ones were complained about
         elif asset.p_rated_w > 0 and asset.capacity_wh > 0:
             c["battery_p_w"][i] += asset.p_rated_w
             c["battery_wh"][i] += asset.capacity_wh
             c["battery_efficiency"][i] = asset.efficiency
             c["soc_initial"][i] = 0.5
+
+
+def _case_pv_problems(feeder: Feeder, pv_rows: dict[str, int], complain: Complain) -> None:
+    """A plant of the case without a profile would never generate, and nobody would see why."""
+    missing = [asset.name for asset in feeder.assets if asset.kind == "pv" and asset.profile not in pv_rows]
+    if missing:
+        complain(
+            "profiles.source",
+            "no PV profile for plants of the case",
+            ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else ""),
+            f"{', '.join(pv_rows) or 'none here'}; name a column pv:PLANT, or set participants.case_assets: false",
+        )
 
 
 def _pv_problems(section: PvSection, path: str, pv_rows: dict[str, int], complain: Complain) -> None:
@@ -253,6 +265,7 @@ def place(
     trades = _who_trades(section, names, complain)
     draft = _Draft(len(names))
     if section.case_assets:
+        _case_pv_problems(feeder, pv_rows, complain)
         _place_case_assets(draft, feeder, pv_rows)
     distance = distance_from_slack(feeder)
     far = np.array([distance[point.bus] for point in feeder.points])

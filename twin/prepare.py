@@ -1,7 +1,7 @@
 """From a loaded scenario to everything a run needs: feeder, profiles, participants, limits. Runs nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from twin.bench_setup import set_up
 from twin.fault_plan import FaultPlan
 from twin.kpi_names import KPI_NAMES
 from twin.market_setup import bilateral_problems, market_problems
+from twin.own_profiles import with_profiles
 from twin.participants import Participants
 from twin.placement import place
+from twin.plant_setup import plant_problems
 from twin.profile_file import read_user_table
 from twin.profiles import ProfileError, Profiles, Table
 from twin.scenario.load import LoadedScenario
@@ -24,7 +26,6 @@ from twin.scenario.schema import Scenario
 from twin.scenario.words import nearest
 from twin.settlement_chain import chain_problems
 from twin.settlement_check import settlement_problems
-from twin.streams import stream
 
 if TYPE_CHECKING:
     from adapters.grid.compare import EngineComparison
@@ -72,9 +73,7 @@ def second_of_day(moment: datetime) -> int:
 class _Preparation:
     """Collects problems over all variants; loads each feeder and each profile source once."""
 
-    def __init__(
-        self, loaded: LoadedScenario, bench: Path | None, arm: Mapping[str, float] | None
-    ) -> None:
+    def __init__(self, loaded: LoadedScenario, bench: Path | None, arm: Mapping[str, float] | None) -> None:
         self.loaded = loaded
         self.bench, self.arm = bench, arm
         self.problems: list[Problem] = []
@@ -171,6 +170,7 @@ class _Preparation:
             scenario.grid.plant.tap_pos,
         )
         gate, plant, notes = self._engines(scenario, feeder, model_error)
+        plant_problems(scenario, feeder, people, plant, model_error, self.complain)
         named = self.bench is not None or scenario.devices.bench is not None
         setup = set_up(bench, named, scenario, people, self.complain, self.arm)
         return PreparedRun(
@@ -268,28 +268,6 @@ class _Preparation:
             self.complain("devices.bench", "no such bench file", str(path))
             return None
         return path
-
-
-def with_profiles(feeder: Feeder, table: Table, seed: int) -> Feeder:
-    """Give every connection point a load profile: its own by name, that of the case, or one drawn by the seed."""
-    points = []
-    drawn = 0
-    for point in feeder.points:
-        if point.name in table.names:
-            profile = point.name
-        elif point.profile in table.names:
-            profile = point.profile or ""
-        else:
-            profile = table.names[int(stream(seed, point.name, "profile").integers(len(table.names)))]
-            drawn += 1
-        points.append(replace(point, profile=profile))
-    notes = feeder.notes
-    if drawn:
-        notes = (
-            *notes,
-            f"{drawn} connection points have no profile of their own; one was drawn with the seed.",
-        )
-    return replace(feeder, points=tuple(points), notes=notes)
 
 
 def prepare(

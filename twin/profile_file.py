@@ -1,5 +1,7 @@
 """Profiles of the user's own, from a CSV or Parquet file."""
 
+import csv
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +57,7 @@ def read_user_table(path: Path) -> UserTable:
     if not problems:
         problems = _time_problems(time)
     names, wrong = _columns(frame)
-    problems += wrong
+    problems += _twice(path) + wrong
     if problems:
         raise ProfileError("\n".join(f"{path.name}: {p}" for p in problems))
 
@@ -76,6 +78,16 @@ def read_user_table(path: Path) -> UserTable:
         step_s,
         time.iloc[0].to_pydatetime(),
     )
+
+
+def _twice(path: Path) -> list[str]:
+    """Columns that a CSV file has twice: pandas would give the second another name without a word."""
+    if path.suffix == ".parquet":
+        return []  # which cannot
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = next(csv.reader(file), [])
+    counts = Counter(header)
+    return [f"column {name!r} is there {n} times" for name, n in counts.items() if n > 1]
 
 
 def _columns(frame: Any) -> tuple[dict[str, list[str]], list[str]]:

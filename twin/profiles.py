@@ -92,14 +92,16 @@ class Calendar:
         return self._row_in_year(days)
 
     def _row_in_year(self, moments: Any) -> IntArray:
-        """Same month, day and time of day in the table's first year; 29 February falls back to the 28th."""
+        """Same month, day and time of day in the year that the table begins with, which may begin on any day of it;
+        29 February falls back to the 28th.
+        """
         year = np.datetime64(self._table.start, "Y")
         month = moments.astype("datetime64[M]")
         in_year = month - month.astype("datetime64[Y]").astype("datetime64[M]")
         day = (moments.astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64)
-        here = year.astype("datetime64[M]") + in_year
-        length = ((here + 1).astype("datetime64[D]") - here.astype("datetime64[D]")).astype(np.int64)
-        date = here.astype("datetime64[D]") + np.minimum(day, length - 1).astype("timedelta64[D]")
+        date = _date(year, in_year, day)
+        before = date + (moments - moments.astype("datetime64[D]")) < np.datetime64(self._table.start, "s")
+        date = np.where(before, _date(year + 1, in_year, day), date)
         second = (moments - moments.astype("datetime64[D]")).astype(np.int64)
         start = np.datetime64(self._table.start, "s")
         row = ((date.astype("datetime64[s]") - start).astype(np.int64) + second) // self._table.step_s
@@ -109,6 +111,13 @@ class Calendar:
                 "the scenario's dates fall outside: give a whole year, or repeat_year: false"
             )
         return np.asarray(row, dtype=np.int64)
+
+
+def _date(year: Any, month: Any, day: Any) -> Any:
+    """The day of a month (both counted from 0) in a year, or the month's last."""
+    here = year.astype("datetime64[M]") + month
+    length = ((here + 1).astype("datetime64[D]") - here.astype("datetime64[D]")).astype(np.int64)
+    return here.astype("datetime64[D]") + np.minimum(day, length - 1).astype("timedelta64[D]")
 
 
 class Profiles:

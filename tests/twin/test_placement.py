@@ -199,6 +199,16 @@ def test_problems_are_told(assets, path, message, got):
     assert allowed
 
 
+def test_a_plant_of_the_case_that_could_never_generate_is_told():
+    case = [CaseAsset("pv", f"roof {i}", i, 4000.0, profile="moon") for i in range(7)]
+    _, problems = placed(scenario(), street(assets=case), pv_rows={})
+    ((path, text, got, allowed),) = problems
+    assert (path, text) == ("profiles.source", "no PV profile for plants of the case")
+    assert got == "roof 0, roof 1, roof 2, roof 3, roof 4 and 2 more"
+    assert "case_assets: false" in allowed
+    assert placed(scenario(case_assets=False), street(assets=case), pv_rows={})[1] == []
+
+
 def test_unknown_names_and_missing_sun_are_told_together():
     _, problems = placed(
         scenario({"kind": "pv", "count": 1}, ev(at=["x"]), include=["house 1", "nobody"]), pv_rows={}

@@ -70,6 +70,18 @@ def test_29_february_in_a_table_without_one():
     assert rows.tolist() == [*range(day, day + 96), *range(day, day + 96), *range(day + 96, day + 192)]
 
 
+def test_a_table_from_july_to_june_covers_every_date():
+    table = user_table(366, datetime(2023, 7, 1))
+    rows = Calendar(table, scenario("2019-06-30T00:00:00+02:00", 2)).rows(0, 900, 2 * 96)
+    assert rows[:96].tolist() == list(range(365 * 96, 366 * 96)), "30 June lies in the table's second year"
+    assert rows[96:].tolist() == list(range(96)), "1 July in its first"
+    leap = Calendar(table, scenario("2020-02-29T00:00:00+01:00", 1)).rows(0, 900, 96)
+    assert leap[0] == (datetime(2024, 2, 29) - datetime(2023, 7, 1)).days * 96
+    noon = user_table(366, datetime(2023, 7, 1, 12))
+    around = Calendar(noon, scenario("2024-07-01T06:00:00+02:00", 1)).rows(0, 900, 48)
+    assert around.tolist() == [*range(366 * 96 - 24, 366 * 96), *range(24)]
+
+
 def test_a_run_over_new_year_begins_the_year_again(simbench_year):
     rows = Calendar(simbench_year, scenario("2016-12-31T23:00:00+01:00", 1)).rows(0, 900, 8)
     assert rows.tolist() == [YEAR - 4, YEAR - 3, YEAR - 2, YEAR - 1, 0, 1, 2, 3]
@@ -243,6 +255,7 @@ def test_a_users_file(tmp_path):
         (GOOD.replace("1.1", "1.3"), ["column pv:sun, line 3: got 1.3, allowed 0..1.2"]),
         (GOOD.replace("load:a", "consumption"), ["column 'consumption': allowed are load:NAME", "no column load:NAME", "load_q:a has no load:a"]),
         (GOOD.replace("pv:sun", "pv:"), ["column 'pv:': allowed are"]),
+        (GOOD.replace("load_q:a", "load:a"), ["column 'load:a' is there 2 times"]),
         (GOOD.replace("0.6", "-1").replace("1.1", "9"), ["load:a, line 3", "pv:sun, line 3"]),
     ],
 )  # fmt: skip
