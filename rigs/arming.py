@@ -31,12 +31,31 @@ def arming_problems(bench: BenchFile, arm: Mapping[str, float]) -> list[str]:
     return problems
 
 
-def aggregate_breach(bench: BenchFile, orders_w: Mapping[str, float]) -> str:
-    """Return why the sum of all orders breaks the bench's aggregate limits, empty where it does not."""
-    if bench.aggregate is None:
+def aggregate_breach(
+    bench: BenchFile, orders_w: Mapping[str, float], stored: Mapping[str, tuple[float, float]]
+) -> str:
+    """Return why all orders together break the bench's aggregate limits, empty where they do not.
+
+    Args:
+        bench: the bench.
+        orders_w: role to ordered power, positive into the grid.
+        stored: role of each battery to (state of charge 0..1, capacity in Wh), as last read.
+    """
+    limits = bench.aggregate
+    if limits is None:
         return ""
-    least_w, most_w = bench.aggregate.p_gen_w
-    sum_w = sum(orders_w.values())
-    if least_w <= sum_w <= most_w:
+    if limits.p_gen_w is not None:
+        (least_w, most_w), sum_w = limits.p_gen_w, sum(orders_w.values())
+        if not least_w <= sum_w <= most_w:
+            return f"the sum of all set points, {sum_w} W, lies outside {least_w} .. {most_w} W"
+    flow_w = sum(orders_w.get(role, 0.0) for role in stored)
+    if limits.soc is None or not stored or flow_w == 0:
         return ""
-    return f"the sum of all set points, {sum_w} W, lies outside {least_w} .. {most_w} W"
+    soc = sum(share * wh for share, wh in stored.values()) / sum(wh for _, wh in stored.values())
+    if flow_w > 0 and not soc > limits.soc[0]:
+        return (
+            f"discharging all batteries together at a state of charge of {soc:.3g}, least is {limits.soc[0]}"
+        )
+    if flow_w < 0 and not soc < limits.soc[1]:
+        return f"charging all batteries together at a state of charge of {soc:.3g}, most is {limits.soc[1]}"
+    return ""

@@ -71,7 +71,7 @@ class OpenBench:
         self.source = BenchSource(bench.ac_source) if bench.ac_source is not None else None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
-        self._time_s = 0
+        self._time_s = 0.0
         self._closed = False
         self._meters = meter_check(bench, specs)
 
@@ -114,7 +114,7 @@ class OpenBench:
         )
 
     def step(
-        self, time_s: int, step_s: int, commands: dict[str, Command], ambient: dict[str, Ambient]
+        self, time_s: float, step_s: float, commands: dict[str, Command], ambient: dict[str, Ambient]
     ) -> dict[str, Sample]:
         """Write all, advance all, read all; see ``rigs.device.Bench``. Without a command a role is told
         safe."""
@@ -136,7 +136,7 @@ class OpenBench:
             self._watch.saw(role, self._time_s, sample, None if wired is None else wired.true_w)
         return {role: samples[role] for role in self.roles}
 
-    def _doubt(self, now_s: int, samples: dict[str, Sample], ambient: Mapping[str, Ambient]) -> None:
+    def _doubt(self, now_s: float, samples: dict[str, Sample], ambient: Mapping[str, Ambient]) -> None:
         """Mark what an independent meter contradicts; a device in doubt gets no new set point."""
         if not self._meters.meters:
             return
@@ -237,8 +237,8 @@ class OpenBench:
 
     async def _step_wired(
         self,
-        time_s: int,
-        step_s: int,
+        time_s: float,
+        step_s: float,
         commands: dict[str, Command],
         ambient: dict[str, Ambient],
         samples: dict[str, Sample],
@@ -249,7 +249,12 @@ class OpenBench:
         if self.source is not None and self._file.coupling == "quasi_static":
             await self.source.follow({r: a.v_pu for r, a in ambient.items()}, background=bool(self._live))
         orders_w = {role: commands[role].p_set_w for role in self._wired if role in commands}
-        if reason := aggregate_breach(self._file, orders_w):
+        stored = {
+            role: (device.gate.soc, device.spec.capacity_wh)
+            for role, device in self._wired.items()
+            if device.gate is not None and device.spec.kind == "battery"
+        }
+        if reason := aggregate_breach(self._file, orders_w, stored):
             for device in self._wired.values():
                 if device.gate is not None:
                     device.gate.latch(reason)

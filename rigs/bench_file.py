@@ -63,20 +63,26 @@ def load_bench(path: Path, roles: Sequence[RoleSpec]) -> BenchFile:
     Raises:
         BenchFileError: with every problem found in file, roles and limits.
     """
+    bench, problems = read_bench(path, roles)
+    if bench is None or problems:
+        raise BenchFileError(problems)
+    return bench
+
+
+def read_bench(path: Path, roles: Sequence[RoleSpec]) -> tuple[BenchFile | None, list[str]]:
+    """Return a bench file, None where its sections are wrong, and every problem found in file, roles and limits."""
     source = read_yaml(path)
-    if source.data is None:
-        raise BenchFileError(source.problems)
     problems = list(source.problems)
+    if source.data is None:
+        return None, problems
     known = {where: list(section.model_fields) for where, section in _SECTIONS.items()}
     try:
         bench = BenchFile.model_validate(source.data)
     except ValidationError as error:
-        raise BenchFileError(problems + describe(source, error, known)) from None
+        return None, problems + describe(source, error, known)
     problems += _map_problems(source, bench) + _source_problems(source, bench)
     problems += _role_problems(source, bench, {r.role: r for r in roles}) + _shared_endpoints(source, bench)
-    if problems:
-        raise BenchFileError(problems)
-    return bench
+    return bench, problems
 
 
 def nameplate_range(spec: RoleSpec) -> tuple[float, float]:

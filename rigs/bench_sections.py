@@ -281,12 +281,22 @@ class AcSourceSection(Section):
 class AggregateSection(Section):
     """Limits of all roles together. A breach is rejected and latched for all of them."""
 
-    p_gen_w: tuple[float, float] = Field(description="Least and most sum of the set points.")
+    p_gen_w: tuple[float, float] | None = Field(None, description="Least and most sum of the set points.")
+    soc: tuple[float, float] | None = Field(
+        None,
+        description="Window of the state of charge of all batteries together, 0..1, weighted by their capacity.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "AggregateSection":
-        if not self.p_gen_w[0] <= self.p_gen_w[1]:
-            raise ValueError("p_gen_w: the first of the two must not exceed the second")
+        if self.p_gen_w is None and self.soc is None:
+            raise ValueError("give p_gen_w, soc or both")
+        for name in ("p_gen_w", "soc"):
+            pair = getattr(self, name)
+            if pair is not None and not pair[0] <= pair[1]:
+                raise ValueError(f"{name}: the first of the two must not exceed the second")
+        if self.soc is not None and not (self.soc[0] >= 0 and self.soc[1] <= 1):
+            raise ValueError("soc: must lie in 0..1")
         return self
 
 

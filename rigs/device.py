@@ -84,7 +84,7 @@ class Bench(Protocol):
     roles: tuple[str, ...]
 
     def step(
-        self, time_s: int, step_s: int, commands: dict[str, Command], ambient: dict[str, Ambient]
+        self, time_s: float, step_s: float, commands: dict[str, Command], ambient: dict[str, Ambient]
     ) -> dict[str, Sample]:
         """Write all commands, advance all devices by ``step_s`` simulated seconds, read all back.
 

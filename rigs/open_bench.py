@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rigs.arming import arming_problems
 from rigs.bench import OpenBench
-from rigs.bench_file import BenchFile, load_bench
+from rigs.bench_file import BenchFile, load_bench, read_bench
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
 
@@ -15,12 +15,13 @@ from rigs.errors import BenchFileError
 def check_bench(path: Path, roles: Sequence[RoleSpec], arm: Mapping[str, float] | None = None) -> list[str]:
     """Return every problem of a bench file for these roles, and of arming some of them; nothing is started or
     opened."""
-    try:
-        bench = load_bench(path, roles)
-    except BenchFileError as error:
-        return list(error.problems)
-    problems = arming_problems(bench, arm or {})
+    bench, problems = read_bench(path, roles)
+    if bench is None:
+        return problems
+    problems += arming_problems(bench, arm or {})
     for role, device in bench.devices.items():
+        if device.host is not None and not _resolves(device.host):
+            problems.append(f"{path.name}: devices.{role}.host: {device.host!r} cannot be resolved")
         port = device.emulated.port
         if device.driver == "emulated" and port and not _free(port):
             problems.append(
@@ -86,6 +87,14 @@ def default_state() -> Path:
     Specification)."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "p2p-grid-twin" / "rigs"
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
 
 
 def _free(port: int) -> bool:

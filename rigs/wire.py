@@ -158,7 +158,7 @@ class WireDevice:
         writer = PointWriter(device, mode) if mode == "armed" else None
         return WriteGate(rules, actuator, writer, self._memory, self._journal)
 
-    async def step(self, time_s: int, step_s: int, command: Command, ambient: Ambient) -> Sample:
+    async def step(self, time_s: float, step_s: float, command: Command, ambient: Ambient) -> Sample:
         """Write, advance, read, in lockstep. A device that does not answer gives a sample of quality BAD.
 
         Raises:
@@ -179,7 +179,7 @@ class WireDevice:
         self._true_wh = float(told["true_wh"])
         return self._consistent(await self.read(time_s + step_s, note), step_s)
 
-    def _consistent(self, sample: Sample, step_s: int) -> Sample:
+    def _consistent(self, sample: Sample, step_s: float) -> Sample:
         """Mark a sample bad whose power (the mean over the step) and counters contradict each other."""
         before, self._before = self._before, sample
         if before is None or Quality.BAD in (before.quality, sample.quality):
