@@ -27,7 +27,7 @@ def with_profiles(feeder: Feeder, table: Table, seed: int) -> Feeder:
         notes.append(f"{drawn} connection points have no profile of their own; one was drawn with the seed.")
     assets = [_with_pv_profile(asset, table.pv_names) for asset in feeder.assets]
     guessed = sum(
-        new.profile != old.profile != new.name for new, old in zip(assets, feeder.assets, strict=True)
+        new.profile not in (old.profile, new.name) for new, old in zip(assets, feeder.assets, strict=True)
     )
     if guessed:
         notes.append(
