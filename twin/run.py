@@ -6,7 +6,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from rigs.errors import RigError
 from twin.chain_outcome import pair, settlement_row
 from twin.chronicle import StopRequest
 from twin.errors import AbortedError, WrongInputError
+from twin.pace import slow_notes
 from twin.prepare import PreparedRun, PreparedScenario, prepare
 from twin.progress import ProgressSink, silent
 from twin.results import RunResult
@@ -55,6 +56,7 @@ def run(
     variants: Sequence[str] | None = None,
     replace: bool = False,
     progress: ProgressSink = silent,
+    say: Callable[[str], None] | None = None,
     arm: Mapping[str, float] | None = None,
 ) -> RunResult:
     """Run a scenario with all its variants (or those named) and write its run folder.
@@ -66,6 +68,7 @@ def run(
         variants: names of the variants to run; the judged one is always among them.
         replace: replace an earlier run in ``out``.
         progress: who is told how far the run is.
+        say: who is told before the run, in a sentence each, what will make it slow; None: nothing is measured.
         arm: role to seconds for which a real device of the bench is armed; never a default, never from a file.
 
     Returns:
@@ -80,6 +83,9 @@ def run(
     prepared = prepare(loaded, bench, arm)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
     check_nodes(prepared, names)
+    if say is not None:
+        for note in slow_notes(prepared, names):
+            say(note)
     folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     open_folders = _create_folders(prepared, names, folder, command, replace)
     stop = StopRequest()

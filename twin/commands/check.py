@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check every file; return 0, or 2 where one has a problem."""
+    from twin.pace import slow_notes
     from twin.prepare import prepare
     from twin.scenario.load import load_scenario
     from twin.scenario.problems import Problem, ScenarioError
@@ -26,7 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for file in arguments.scenario:
         try:
             loaded = load_scenario(file, arguments.overrides, arguments.seed)
-            prepare(loaded, arguments.bench)
+            prepared = prepare(loaded, arguments.bench)
         except ScenarioError as error:
             problems += error.problems
             continue
@@ -35,6 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
             days = f"{one.duration_days:g} day{'s' if one.duration_days != 1 else ''}"
             what = f"{one.n_intervals} intervals ({days} from {one.start:%Y-%m-%d %H:%M %z})"
             sys.stdout.write(f"{file}: fine: {what}, runs: {', '.join(runs)}\n")
+            sys.stdout.writelines(f"  slow: {note}\n" for note in slow_notes(prepared))
     if problems:
         raise ScenarioError(problems)
     if arguments.json:

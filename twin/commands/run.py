@@ -73,12 +73,17 @@ def execute(arguments: argparse.Namespace) -> int:
             variants=variants,
             replace=arguments.replace,
             progress=progress,
+            say=None if arguments.quiet or arguments.json else _say,
             arm=arm,
         )
     if arguments.junit is not None:
         _write_junit(arguments.junit, result)
     _print(result, arguments)
     return int(result.exit_code)
+
+
+def _say(note: str) -> None:
+    sys.stderr.write(f"twin: {note}\n")
 
 
 def _armed(words: list[str]) -> dict[str, float]:

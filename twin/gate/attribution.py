@@ -18,6 +18,10 @@ SCAN = 33
 """Points on the path where kinks and crossings of the limit are looked for."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
 MAX_DEPTH = 8
+REACH = 100.0
+"""A step of 0.005 is then at most half of a point's own change."""
+STUCK = 0.9
+"""Halving that leaves more than this of what is missing, twice, has met the solver's last digits and not a kink."""
 CHUNK = 4096
 
 
@@ -111,12 +115,13 @@ class _Path:
     def slopes(self, tau: FloatArray, length: FloatArray) -> FloatArray:
         """Partial derivative along each active point's own change, (k, n_active), by central differences.
 
-        The step is the same for all points in VA and at most a twentieth of the segment that a node belongs
-        to (``length``, (k,)), so that it does not reach across a kink at the segment's end.
+        The step is the same for all points in VA, as far as that is at most ``REACH`` of a point's own steps (a
+        plant's megawatts would bend the voltage of a house), and at most a twentieth of the segment that a node
+        belongs to (``length``, (k,)), so that it does not reach across a kink at the segment's end.
         """
         size = np.hypot(*self.change[:, self.active])
         n = len(self.active)
-        step = np.minimum(0.005, 0.05 * length)[:, None] * (size.max() / size)
+        step = np.minimum(0.005, 0.05 * length)[:, None] * np.minimum(size.max() / size, REACH)
         out = np.empty((len(tau), n))
         shift = np.zeros((2 * n, 2, self.start.shape[1]))
         j = np.arange(n)
@@ -204,6 +209,7 @@ def _integrate(path: _Path, edges: FloatArray, scale: float) -> tuple[FloatArray
     """Gauss-Legendre on each segment, halved while a segment's shares miss its change; (n_active,) each."""
     of_change, of_excess = np.zeros(len(path.active)), np.zeros(len(path.active))
     low, high = edges[:-1], edges[1:]
+    left, stuck = np.inf, 0
     for depth in range(MAX_DEPTH):
         ends = path.events(np.concatenate((low, high)))[:, 0].reshape(2, -1)
         half = (high - low) / 2
@@ -211,7 +217,9 @@ def _integrate(path: _Path, edges: FloatArray, scale: float) -> tuple[FloatArray
         parts = path.slopes(tau.ravel(), np.repeat(2 * half, len(NODES))).reshape(*tau.shape, -1)
         shares = np.einsum("g,sgn->sn", WEIGHTS, parts) * half[:, None]
         missing = np.abs(ends[1] - ends[0] - shares.sum(axis=1))
-        done = (missing <= path.tolerance * max(scale, 1e-6)) | (depth == MAX_DEPTH - 1)
+        stuck, left = (stuck + 1 if missing.sum() > STUCK * left else 0), float(missing.sum())
+        last = depth == MAX_DEPTH - 1 or stuck == 2
+        done = (missing <= path.tolerance * max(scale, 1e-6)) | last
         of_change += shares[done].sum(axis=0)
         of_excess += shares[done & (ends.mean(axis=0) > 0)].sum(axis=0)
         if done.all():

@@ -1,7 +1,9 @@
 """Shares add up, agree with an exhaustive Shapley value, and survive a flow that turns round."""
 
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,3 +114,33 @@ def test_a_path_without_solution_is_nan_and_no_solution_is_refused(sweep):
     assert np.isnan(shares.share_of_change).all() and np.isnan(shares.residual)
     with pytest.raises(GateInputError, match="without solution"):
         attribute(engine, zero, zero, dead, zero, Violation("no_solution", -1, "", np.nan, np.nan))
+
+
+def test_a_house_beside_a_power_plant_has_its_own_step(sweep):
+    """Megawatts as the step of a house would bend its voltage; then no segment is ever short enough."""
+    engine = sweep(parents=(0, 1, 2), r_ohm=(1e-5, 0.2, 0.2), x_ohm=0.0, rated_a=1e9)
+    base, traded = np.array([0.0, -1000.0, -1000.0]), np.array([4e6, 1500.0, -1000.0])
+    zero = np.zeros(3)
+    shares = attribute(
+        engine, base, zero, traded, zero, SimpleNamespace(kind="voltage_max", row=3, limit=1.5)
+    )
+    assert shares.solves < 100 and abs(shares.residual) <= 1e-5 * shares.change
+
+
+def test_halving_ends_where_it_does_not_help(sweep):
+    """An engine whose voltages are off by its own tolerance: the residual stays, and it is not sought for ever."""
+
+    class Coarse:
+        def __init__(self, engine):
+            self.feeder, self.engine = engine.feeder, engine
+
+        def solve(self, p, q):
+            state = self.engine.solve(p, q)
+            return replace(state, v_pu=np.round(state.v_pu, 5))
+
+    coarse = Coarse(sweep(parents=(0, 1), r_ohm=0.05))
+    base, traded, zero = np.array([-1000.0, -1000.0]), np.array([2000.0, 3000.0]), np.zeros(2)
+    shares = attribute(
+        coarse, base, zero, traded, zero, SimpleNamespace(kind="voltage_max", row=2, limit=1.5)
+    )
+    assert shares.solves < 500 and shares.residual != 0
