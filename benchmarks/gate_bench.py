@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from twin.gate.attribution import attribute
 from twin.gate.gate import GateProblem, TradeGate
 from twin.gate.hosting import Study, hosting
 from twin.gate.limits import Limits, Violation
+from twin.scenario.limits_section import LimitsSection
 
 ORDERS = 300
 PLACEMENTS = 1000
@@ -42,7 +42,7 @@ class Timed:
 
 
 def limits_of(feeder: Feeder, low: float, high: float, loading: float = 100.0) -> Limits:
-    section: Any = SimpleNamespace(
+    section = LimitsSection.model_construct(
         voltage_min_pu=low,
         voltage_max_pu=high,
         line_loading_percent=loading,

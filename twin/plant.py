@@ -31,11 +31,18 @@ class Plant:
         self._p = np.empty((2, n))
         self._q = np.empty((2, n))
 
+    @property
+    def tap(self) -> int | None:
+        """Position of the tap, where the plant moves it; what the operator is told."""
+        return None
+
     def step(self, devices: DeviceStep) -> PlantStep:
         """Solve one step of all devices' powers."""
         self._p[WITH], self._p[WITHOUT] = devices.flows.p_gen_w, devices.base.p_gen_w
         self._q[WITH], self._q[WITHOUT] = devices.flows.q_gen_var, devices.base.q_gen_var
-        state = self._engine.solve(self._p, self._q)
+        return self._finished(devices, self._engine.solve(self._p, self._q))
+
+    def _finished(self, devices: DeviceStep, state: GridState) -> PlantStep:
         if state.p_branch_to_w is None:
             return PlantStep(devices, state)
         at_from, at_to = state.p_branch_w[WITH], state.p_branch_to_w[WITH]

@@ -57,12 +57,13 @@ class InverterSettings:
             raise GridInputError("volt_var and watt_var cannot both set the reactive power.")
 
 
-# IEEE 1547-2018, tables 8 and 10: default settings of both normal performance categories. Volt-watt ends at the
-# lesser of 20 % and the least output of the unit, which is zero for photovoltaics.
+# IEEE 1547-2018, tables 8 and 10, compared with EPRI's OpenDER in the tests: default settings of both normal
+# performance categories. Volt-watt ends at the lesser of 20 % and the least output of the unit, zero for photovoltaics.
 IEEE_1547_A_VOLT_VAR = Curve((0.90, 1.00, 1.10), (0.25, 0.0, -0.25))
 IEEE_1547_B_VOLT_VAR = Curve((0.92, 0.98, 1.02, 1.08), (0.44, 0.0, 0.0, -0.44))
 IEEE_1547_VOLT_WATT = Curve((1.06, 1.10), (1.0, 0.0))
-# VDE-AR-N 4105:2018, 5.7.2: Q(U) and cos phi (P), for plants above 4.6 kVA (0.90) and up to it (0.95)
+# VDE-AR-N 4105:2018, 5.7.2: Q(U) and cos phi (P), for plants above 4.6 kVA (0.90) and up to it (0.95). Not compared
+# with a second source: the rule is not public.
 _SIN_090, _SIN_095 = float(np.sqrt(1 - 0.90**2)), float(np.sqrt(1 - 0.95**2))
 VDE_4105_VOLT_VAR_LARGE = Curve((0.93, 0.97, 1.03, 1.07), (_SIN_090, 0.0, 0.0, -_SIN_090))
 VDE_4105_VOLT_VAR_SMALL = Curve((0.93, 0.97, 1.03, 1.07), (_SIN_095, 0.0, 0.0, -_SIN_095))
@@ -87,6 +88,9 @@ PRESETS: dict[str, InverterSettings] = {
     "unity": InverterSettings(),
     "ieee_1547_a": InverterSettings(volt_var=IEEE_1547_A_VOLT_VAR, volt_watt=IEEE_1547_VOLT_WATT),
     "ieee_1547_b": InverterSettings(volt_var=IEEE_1547_B_VOLT_VAR, volt_watt=IEEE_1547_VOLT_WATT),
+    "ieee_1547_a_volt_var": InverterSettings(volt_var=IEEE_1547_A_VOLT_VAR),
+    "ieee_1547_b_volt_var": InverterSettings(volt_var=IEEE_1547_B_VOLT_VAR),
+    "ieee_1547_volt_watt": InverterSettings(volt_watt=IEEE_1547_VOLT_WATT),
     "vde_4105_volt_var": InverterSettings(volt_var=VDE_4105_VOLT_VAR_LARGE),
     "vde_4105_volt_var_small": InverterSettings(volt_var=VDE_4105_VOLT_VAR_SMALL),
     "vde_4105_cos_phi": InverterSettings(watt_var=VDE_4105_WATT_VAR_LARGE),

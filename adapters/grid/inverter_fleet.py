@@ -16,11 +16,15 @@ _LEAST_STEP = 0.02
 
 @dataclass(frozen=True)
 class InverterFleet:
-    """Inverters of one setting: ``point`` (m,) rows of ``Feeder.points``, ``s_rated_va`` (m,)."""
+    """Inverters: ``point`` (m,) rows of ``Feeder.points``, ``s_rated_va`` (m,).
+
+    ``others``: settings of the rows among them that have not ``settings``.
+    """
 
     settings: InverterSettings
     point: IntArray
     s_rated_va: FloatArray
+    others: tuple[tuple[InverterSettings, IntArray], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,13 @@ class _Relaxation:
 
     def _wanted(self, rows: IntArray, state: GridState) -> tuple[FloatArray, FloatArray]:
         v_pu = terminal_voltage(self._engine.feeder, self._fleet.point, state.v_pu)
-        return inverter_output(self._fleet.settings, v_pu, self._available_w[rows], self._fleet.s_rated_va)
+        fleet, available_w = self._fleet, self._available_w[rows]
+        p_w, q_var = inverter_output(fleet.settings, v_pu, available_w, fleet.s_rated_va)
+        for settings, own in fleet.others:
+            p_w[:, own], q_var[:, own] = inverter_output(
+                settings, v_pu[:, own], available_w[:, own], fleet.s_rated_va[own]
+            )
+        return p_w, q_var
 
     def residual_of(self, rows: IntArray, state: GridState) -> FloatArray:
         """Largest difference between wanted and present output, NaN where the power flow failed."""

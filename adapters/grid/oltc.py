@@ -1,7 +1,9 @@
 """On-load tap changer: the plant moves its tap to hold a voltage, step by step, and remembers where it is."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from adapters.grid.engine import AS_PLANNED, Engine, GridState, ModelError
 from adapters.grid.errors import GridInputError
@@ -9,6 +11,8 @@ from adapters.grid.factory import make_engine
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.normalise import label
 from adapters.grid.taps import tapped_transformers
+
+Solved = TypeVar("Solved")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class TapChanger:
             )
         self._feeder, self._engine_name, self._control, self._error = feeder, engine, control, model_error
         self._engines: dict[int, Engine] = {}
+        self.keeps_ends = False  # as of an ``Engine``
         self.low, self.high = int(trafo.tap_min), int(trafo.tap_max)
         self.position = int(trafo.tap_pos) if model_error.tap_pos is None else model_error.tap_pos
         # a higher position on the high-voltage side lowers the secondary voltage
@@ -63,29 +68,60 @@ class TapChanger:
         if at not in self._engines:
             error = dataclasses.replace(self._error, tap_pos=at)
             self._engines[at] = make_engine(self._feeder, self._engine_name, error)
+        self._engines[at].keeps_ends = self.keeps_ends
         return self._engines[at]
 
     def settle(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """Move the tap until the voltage is in its band or the range ends, and return the state there.
 
         Args:
-            p_gen_w: (1, n_points) powers into the grid.
-            q_gen_var: (1, n_points).
+            p_gen_w: (k, n_points) powers into the grid; the first row moves the tap, all are solved where it rests.
+            q_gen_var: (k, n_points).
 
         A power flow that does not converge leaves the tap where it is.
         """
-        state = self.engine().solve(p_gen_w, q_gen_var)
-        for _ in range(self.high - self.low):
-            if not state.converged[0]:
-                return state
-            gap = float(state.v_pu[0, self._rows].mean()) - self._control.v_set_pu
-            if abs(gap) <= self._control.band_pu / 2:
-                return state
-            there = self.position + (self._raise if gap < 0 else -self._raise)
-            if not self.low <= there <= self.high:
-                return state
-            moved = self.engine(there).solve(p_gen_w, q_gen_var)
-            if not moved.converged[0]:
-                return state
-            self.position, state = there, moved
-        return state
+        return self.rest(lambda engine: engine.solve(p_gen_w, q_gen_var), lambda state: state)
+
+    def rest(self, solve: Callable[[Engine], Solved], state_of: Callable[[Solved], GridState]) -> Solved:
+        """The same with any solution that has a state, for example one that inverters answer to.
+
+        A position is taken once: what answers to the voltage cannot make the tap go back and forth.
+        """
+        found, visited = solve(self.engine()), {self.position}
+        while (there := self._next(state_of(found))) is not None and there not in visited:
+            moved = solve(self.engine(there))
+            if not state_of(moved).converged[0]:
+                return found
+            self.position, found = there, moved
+            visited.add(there)
+        return found
+
+    def _next(self, state: GridState) -> int | None:
+        """Where the tap wants to go; None where it rests or cannot."""
+        if not state.converged[0]:
+            return None
+        gap = float(state.v_pu[0, self._rows].mean()) - self._control.v_set_pu
+        there = self.position + (self._raise if gap < 0 else -self._raise)
+        return there if abs(gap) > self._control.band_pu / 2 and self.low <= there <= self.high else None
+
+
+class Following:
+    """The operator's engine: the same feeder as planned, with the tap where the plant last had it."""
+
+    def __init__(self, feeder: Feeder, engine: str, position: int) -> None:
+        """Bind to a feeder with the tap at ``position``; engines of the positions visited are kept."""
+        self._engine_name = engine
+        self._engines: dict[int, Engine] = {}
+        self.feeder, self.position = feeder, position
+        self.name, self.keeps_ends = engine, False
+        self.dead_buses = getattr(self._at(), "dead_buses", ())
+
+    def _at(self) -> Engine:
+        if self.position not in self._engines:
+            error = ModelError(tap_pos=self.position)
+            self._engines[self.position] = make_engine(self.feeder, self._engine_name, error)
+        return self._engines[self.position]
+
+    def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
+        """See ``Engine.solve``."""
+        return self._at().solve(p_gen_w, q_gen_var)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", type=int, metavar="INTERVAL", help="interval of the baseline (default: the hardest)"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        help="processes for the placements with the gate (default: all cores)",
+    )
     add_overrides(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
@@ -60,8 +67,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from twin.prepare import prepare
     from twin.scenario.load import load_scenario
 
-    for name in ("power_w", "placements"):
-        if not getattr(arguments, name) > 0:
+    for name in ("power_w", "placements", "workers"):
+        given = getattr(arguments, name)
+        if given is not None and not given > 0:
             raise WrongInputError(
                 f"--{name.replace('_', '-')} is {getattr(arguments, name)}: give a number above 0"
             )
@@ -94,10 +102,21 @@ def study(run: "PreparedRun", arguments: argparse.Namespace) -> Answer:
         gated = None
         if arguments.gate_placements > 0:
             margins = (s.coordination.margin_v_pu, s.coordination.margin_loading_percent)
-            gated = hosting_with_gate(TradeGate(engine, limits, *margins), placed(arguments.gate_placements))
+            gated = hosting_with_gate(
+                TradeGate(engine, limits, *margins),
+                placed(arguments.gate_placements),
+                workers=_workers(arguments),
+            )
     except GateInputError as error:
         raise WrongInputError(str(error)) from None
     return Answer(arguments.what, interval, s.at(interval).isoformat(), free, gated)
+
+
+def _workers(arguments: argparse.Namespace) -> int:
+    """As many processes as asked for, or as cores may be used; one where few placements would not repay them."""
+    if arguments.workers is not None:
+        return max(1, int(arguments.workers))
+    return 1 if arguments.gate_placements < 50 else len(os.sched_getaffinity(0))
 
 
 def baseline(run: "PreparedRun", arguments: argparse.Namespace) -> "tuple[int, FloatArray, FloatArray]":

@@ -88,6 +88,11 @@ class TradeGate:
         object.__setattr__(self, "_judged", judged)
         object.__setattr__(self, "_tight", judged.tightened(self.margin_v_pu, self.margin_loading_percent))
 
+    @property
+    def tight(self) -> Limits:
+        """The limits less the margins: what keeps them is let pass."""
+        return self._tight
+
     def decide(self, problem: GateProblem) -> GateDecision:
         """Decide one interval. Raises ``GateInputError`` where the problem contradicts itself."""
         change = _full_change(problem)

@@ -1,7 +1,10 @@
 """Hosting capacity: how much the feeder takes before a limit breaks, over seeded random placements."""
 
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from typing import Literal
 
 import numpy as np
@@ -87,7 +90,9 @@ def hosting(engine: Engine, limits: Limits, study: Study) -> Hosting:
     Raises ``GateInputError`` where nothing can be placed.
     """
     _check(study)
-    steps, hosted, binding, solves = study.steps, [], Counter[str](), 0
+    steps, hosted, binding, solves = study.steps, [], Counter[str](), 1
+    base = engine.solve(study.p_base_w[None], study.q_base_var[None])
+    limits = limits.based_on(base.v_pu[0])  # a limited rise is one over nothing placed
     per = max(1, CHUNK // (steps + 1))
     for first in range(0, study.placements, per):
         count = min(per, study.placements - first)
@@ -109,33 +114,84 @@ def hosting(engine: Engine, limits: Limits, study: Study) -> Hosting:
     return Hosting(array, study.power_w, steps, full, dict(binding.most_common()), solves)
 
 
-def hosting_with_gate(gate: TradeGate, study: Study, accepted_share: float = 0.95) -> Hosting:
+def hosting_with_gate(
+    gate: TradeGate, study: Study, accepted_share: float = 0.95, workers: int = 1
+) -> Hosting:
     """With the gate in between: the largest number at which it still accepts that share of the energy.
 
-    Found by bisection over the number, so that the share is taken to fall with it. Limits hold at every
-    number, because the gate sees to it; what is counted is where it begins to cost.
+    Limits hold at every number, because the gate sees to it; what is counted is where it begins to cost. The share
+    is taken to fall with the number. What keeps the gate's limits as a whole needs no gate: that is found for all
+    placements in batches, and the gate is asked from there on, at distances that double and then by bisection.
+    ``workers`` processes share the placements; the result does not depend on their number.
     """
     _check(study)
-    hosted, binding, solves = [], Counter[str](), 0
-    for placement in range(study.placements):
-        low, high, name = 0, study.steps + 1, None
+    free = hosting(gate.engine, gate.tight, study)
+    start = free.hosted
+    parts = [np.arange(study.placements)[i::workers] for i in range(workers)]
+    if workers > 1:
+        pool = ProcessPoolExecutor(
+            workers, mp_context=_context(), initializer=_bind, initargs=(gate, study, start)
+        )
+        with pool:
+            answers = list(pool.map(_search_bound, parts, [accepted_share] * workers))
+    else:
+        answers = [_search(gate, study, start, parts[0], accepted_share)]
+    hosted, binding, solves = start.copy(), Counter[str](), free.solves
+    names: list[str | None] = [None] * study.placements
+    for part, (found, reasons, asked) in zip(parts, answers, strict=True):
+        hosted[part], solves = found, solves + asked
+        for placement, name in zip(part, reasons, strict=True):
+            names[int(placement)] = name
+    for name in names:
+        if name is not None:
+            binding[name] += 1
+    full = int((hosted == study.steps).sum())
+    return Hosting(hosted, study.power_w, study.steps, full, dict(binding.most_common()), solves)
+
+
+Found = tuple[IntArray, list[str | None], int]
+"""What was searched for: hosted numbers, what stopped them (None: nothing), power flows."""
+
+
+def _search(
+    gate: TradeGate, study: Study, start: IntArray, placements: IntArray, accepted_share: float
+) -> Found:
+    hosted, names, solves = np.zeros(len(placements), dtype=np.int64), [], 0
+    for i, placement in enumerate(placements):
+        low, high, name, stride = int(start[placement]), study.steps + 1, None, 1
         while high - low > 1:
-            middle = (low + high) // 2
-            problem = _problem(study, placement, middle)
+            # not yet stopped: ever farther; then between the last that passed and the first that did not
+            at = min(low + stride, high - 1) if name is None else (low + high) // 2
+            stride *= 2
+            problem = _problem(study, int(placement), at)
             decision = gate.decide(problem)
             solves += decision.solves
             share = int(decision.accepted_wh.sum()) / max(1, int(problem.fills["energy_wh"].sum()))
             if share >= accepted_share and decision.status != "inconclusive":
-                low = middle
+                low = at
             else:
-                high = middle
-                name = next((b for b in decision.binding if b), "power flow")
-        hosted.append(low)
-        if name is not None:
-            binding[name] += 1
-    array = np.array(hosted, dtype=np.int64)
-    full = int((array == study.steps).sum())
-    return Hosting(array, study.power_w, study.steps, full, dict(binding.most_common()), solves)
+                high, name = at, next((b for b in decision.binding if b), "power flow")
+        hosted[i] = low
+        names.append(name)
+    return hosted, names, solves
+
+
+_bound: list[tuple[TradeGate, Study, IntArray]] = []
+
+
+def _bind(gate: TradeGate, study: Study, start: IntArray) -> None:
+    """What a worker works on; inherited where processes are forked."""
+    _bound[:] = [(gate, study, start)]
+
+
+def _search_bound(placements: IntArray, accepted_share: float) -> Found:
+    gate, study, start = _bound[0]
+    return _search(gate, study, start, placements, accepted_share)
+
+
+def _context() -> BaseContext:
+    """Forked workers share the feeder and the engine's model; they are not sent to them."""
+    return get_context("fork")
 
 
 def _check(study: Study) -> None:

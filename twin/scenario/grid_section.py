@@ -1,8 +1,47 @@
 """The feeder, the plant and the profiles in a scenario file."""
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from twin.scenario.fields import EngineName, Section
+
+
+class InverterSection(Section):
+    """What PV inverters do by themselves, besides following the sun: they answer to their voltage in every step."""
+
+    mode: Literal["fixed_power_factor", "volt_var", "volt_watt", "volt_var_and_volt_watt", "watt_var"] = (
+        Field(
+            description="fixed_power_factor; volt_var and volt_watt: by the voltage; watt_var: by the output.",
+        )
+    )
+    curve: Literal["ieee_1547_a", "ieee_1547_b", "vde_ar_n_4105"] = Field(
+        "ieee_1547_b",
+        description="Default curves of IEEE 1547-2018, category A or B, or of VDE-AR-N 4105:2018.",
+    )
+    power_factor: float = Field(0.95, gt=0.1, le=1, description="For fixed_power_factor.")
+    excitation: Literal["absorb", "inject"] = Field(
+        "absorb", description="For fixed_power_factor: whether reactive power lowers or raises the voltage."
+    )
+    rating_percent: float = Field(
+        110, ge=100, le=300, description="Rated apparent power of an inverter, of the rated power of its PV."
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        german = self.curve == "vde_ar_n_4105"
+        if self.mode == "watt_var" and not german:
+            raise ValueError("watt_var has a default curve in vde_ar_n_4105 only")
+        if german and self.mode in ("volt_watt", "volt_var_and_volt_watt"):
+            raise ValueError(f"vde_ar_n_4105 has no curve for {self.mode}; ieee_1547_a and ieee_1547_b have")
+        return self
+
+
+class TapControlSection(Section):
+    """An on-load tap changer of the feeder's one transformer with a tap. Only the plant moves it."""
+
+    v_set_pu: float = Field(1.0, gt=0.5, lt=1.5, description="Voltage to hold at the secondary side.")
+    band_pu: float = Field(0.03, gt=0, le=0.2, description="Width of the band in which the tap rests.")
 
 
 class PlantSection(Section):
@@ -12,6 +51,10 @@ class PlantSection(Section):
     line_impedance_factor: float = Field(1.0, gt=0, le=10, description="Multiplies r and x of every line.")
     source_voltage_pu: float | None = Field(None, gt=0.5, lt=1.5, description="Voltage of the upstream grid.")
     tap_pos: int | None = Field(None, ge=-50, le=50, description="Position of every transformer tap.")
+    tap_control: TapControlSection | None = Field(
+        None, description="The plant moves the tap to hold a voltage; the gate believes the last position."
+    )
+    inverters: InverterSection | None = Field(None, description="What PV inverters do; default: nothing.")
 
 
 class GridSection(Section):

@@ -7,7 +7,7 @@ import pytest
 
 from twin.gate.errors import GateInputError
 from twin.gate.gate import TradeGate
-from twin.gate.hosting import Study, hosting, hosting_with_gate
+from twin.gate.hosting import Study, _problem, hosting, hosting_with_gate
 
 BASE = np.array([-2e3, -500, -1e3, -3e3, -800.0, -1500])
 
@@ -79,3 +79,26 @@ def test_what_cannot_be_placed_is_refused(sweep, band):
     ):
         with pytest.raises(GateInputError, match="nothing to place"):
             hosting(engine, band(engine.feeder), wrong)
+
+
+def test_the_search_from_what_needs_no_gate_finds_what_bisection_finds_whoever_searches(sweep, band):
+    engine = feeder(sweep)
+    asked = study("import", 9000.0, placements=12)
+    gate = TradeGate(engine, band(engine.feeder, 0.95, 1.04), 0.001, 1.0)
+
+    def share(placement, number):
+        decision = gate.decide(_problem(asked, placement, number))
+        return decision.accepted_wh.sum() / (number * 9000)
+
+    expected = []
+    for placement in range(asked.placements):
+        low, high = 0, asked.steps + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if share(placement, middle) >= 0.95 else (low, middle)
+        expected.append(low)
+    alone = hosting_with_gate(gate, asked)
+    assert alone.hosted.tolist() == expected and len(set(expected)) > 1
+    together = hosting_with_gate(gate, asked, workers=2)
+    assert together.hosted.tolist() == expected
+    assert (together.binding, together.solves) == (alone.binding, alone.solves)
