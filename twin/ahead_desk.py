@@ -37,7 +37,7 @@ class AheadDesk(TradingDesk):
             index = (tariff.retail_micro_per_kwh + tariff.feed_in_micro_per_kwh) // 2
         later = quoted(ahead.orders, index)
         stock = ahead.stock if self._admitted is None else self._admitted(ahead.stock)
-        self._open(max((interval, *np.unique(later["interval"]).tolist())), stock)
+        self._open(max((interval, *later["interval"].tolist(), *stock["interval"].tolist())), stock)
         stands = self._slots.take_position(interval)
         standing = np.concatenate((stands.traded, stands.stock))
         running = net_position(intent.orders, standing)

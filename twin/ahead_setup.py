@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from market.admitted import AdmittedOnly
 from market.dynamic_price import inventory_price
 from market.mechanism import Tariff
 from market.orders import BUY, SELL, Orders
@@ -37,6 +38,8 @@ def make_desk(
     study: PoolStudy | None,
 ) -> TradingDesk:
     """The desk that clears."""
+    if comparison is not None and isinstance(market.mechanism, AdmittedOnly):
+        comparison.admitted = market.mechanism.admitted  # shadows clear what the settling mechanism may
     member = run.scenario.market.index
     index = None if member is None else published_index(member, run.people)
     rest = (tariff, run.scenario.interval_s, comparison, study, index)

@@ -1,6 +1,6 @@
 """Mechanisms side by side: shadows clear the same orders as the mechanism that settles, and change nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,6 +60,7 @@ class Comparison:
     rows: list[dict[str, Any]] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     bills: Billing | None = None
+    admitted: Callable[[Orders], Orders] | None = None  # which orders may trade locally; None: all
 
     def __post_init__(self) -> None:
         self._shadows: dict[str, Mechanism] = {
@@ -75,11 +76,12 @@ class Comparison:
             interval: the delivery interval.
             settled: the settling mechanism's clearing; None where there is no local market.
         """
+        open_to = orders if self.admitted is None else self.admitted(orders)
         if settled is not None:
-            self._book(interval, compared_row(self.settling, settled, orders, tariff), tariff, True)
+            self._book(interval, compared_row(self.settling, settled, open_to, tariff), tariff, True)
         for label, mechanism in self._shadows.items():
-            clearing = mechanism.clear(orders, tariff, interval)
-            name = self._book(interval, compared_row(label, clearing, orders, tariff), tariff, False)
+            clearing = mechanism.clear(open_to, tariff, interval)
+            name = self._book(interval, compared_row(label, clearing, open_to, tariff), tariff, False)
             if self.bills is not None:
                 self.bills.cleared(name, clearing, orders, tariff, interval)
 
