@@ -56,9 +56,9 @@ def reading_lines(asset_ids: Sequence[bytes], rows: Sequence[int], numbers: Any)
     """
     if len(rows) and numbers.min() < 0:
         raise ChainInputError("a reading has a number outside 0..2^63-1")
-    packed = numbers.astype(">i8").tobytes()
+    packed = numbers.astype(">i8").view("V32").ravel().tolist()
     heads = [PREFIX + asset for asset in asset_ids]
-    return [heads[row] + packed[32 * i : 32 * i + 32] for i, row in enumerate(rows)]
+    return [heads[row] + number for row, number in zip(rows, packed, strict=True)]
 
 
 def readings_root(readings: Sequence[MeterReading]) -> bytes:

@@ -170,7 +170,7 @@ def _why_held(hm, hg, hp, named, unclear, m_in):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _decide(  # type: ignore[no-untyped-def]
     site_of, uncertainty, meter, has_meter, log, has_log, low, high, model, has_model, least, most, tolerance_wh, ppm,
-    quorum, unclear, value, status, named, reason,
+    quorum, unclear, admitted, value, status, named, reason,
 ):  # fmt: skip
     for i in range(meter.size):
         m, g, p, u = meter[i], log[i], model[i], uncertainty[site_of[i]]
@@ -179,6 +179,7 @@ def _decide(  # type: ignore[no-untyped-def]
         mp = hm and hp and abs(m - p) <= _tolerance(m, p, tolerance_wh, ppm)
         gp = hg and hp and abs(g - p) <= _tolerance(g, p, tolerance_wh, ppm) + u
         m_in, g_in = low[i] <= m <= high[i], _inside(g, low[i], high[i], u)
+        admitted[i] = hg and g_in
         if hm and hg and hp:
             value[i], support, named[i] = _median(m, g, p, mg, mp, gp)
         else:
@@ -206,7 +207,7 @@ def agree(
         band: the output model, per participant.
     """
     n = len(meter_wh)
-    log_wh, (log_known, unclear) = np.zeros(n, dtype=np.int64), np.zeros((2, n), dtype=np.bool_)
+    log_wh, (log_known, unclear, admitted) = np.zeros(n, dtype=np.int64), np.zeros((3, n), dtype=np.bool_)
     _shared_out(
         site_of, log.energy_wh, log.known, log.uncertainty_wh, meter_wh, has_meter, band.low_wh, band.high_wh,
         rule.tolerance_wh, log_wh, log_known, unclear,
@@ -215,8 +216,6 @@ def agree(
     _decide(
         site_of, log.uncertainty_wh, meter_wh, has_meter, log_wh, log_known, band.low_wh, band.high_wh,
         band.value_wh, band.has_value, band.least_wh, band.most_wh, rule.tolerance_wh, rule.tolerance_ppm,
-        rule.quorum, unclear, value, status, named, reason,
+        rule.quorum, unclear, admitted, value, status, named, reason,
     )  # fmt: skip
-    spread = log.uncertainty_wh[site_of]
-    admitted = log_known & (band.low_wh - spread <= log_wh) & (log_wh <= band.high_wh + spread)
     return Agreement(value, status, named, reason, log_wh, log_known, admitted)

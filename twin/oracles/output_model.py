@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import cos, pi
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
 from twin.participants import BoolArray, Participants
@@ -45,6 +46,22 @@ class Band:
     most_wh: IntArray
 
 
+@njit(cache=True)
+def _bounds(estimate_wh, spread, rated, down, up, export_wh, tolerance_wh):  # type: ignore[no-untyped-def]
+    """Lowest and highest admissible energy, the estimate, and whether it is narrow enough to be a value; (n,) each."""
+    n = estimate_wh.size
+    low, high, value = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    narrow = np.empty(n, np.bool_)
+    for i in range(n):
+        width = spread * estimate_wh[i]
+        least, most = estimate_wh[i] - width - down[i], estimate_wh[i] + width + up[i]
+        if rated[i] > 0:  # PV is curtailed to what may be exported, never below it
+            least = min(least, export_wh - down[i])
+        low[i], high[i], value[i] = np.floor(least), np.ceil(most), np.rint(estimate_wh[i])
+        narrow[i] = rated[i] > 0 and most - least <= 2 * tolerance_wh
+    return low, high, value, narrow
+
+
 class OutputModel:
     """Makes a band per participant and interval."""
 
@@ -74,7 +91,6 @@ class OutputModel:
         load = LOAD_HEADROOM * np.maximum(peak_load_w, 0.0)
         self._down = (load + people.ev_p_w + people.battery_p_w) * hours
         self._up = people.battery_p_w * hours
-        self._may_curtail = self._rated > 0
         self._export_wh = people.exportable_w * hours
         least, most = -self._down, (1.25 * self._rated + people.battery_p_w) * hours
         self._least, self._most = np.floor(least).astype(np.int64), np.ceil(most).astype(np.int64)
@@ -89,21 +105,11 @@ class OutputModel:
             second_of_day: at the middle of the interval.
         """
         estimate_wh = self._estimate_w(sun_w, day, day_of_year, second_of_day) * self._hours
-        spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K) * estimate_wh
-        low = estimate_wh - spread - self._down
-        # PV is curtailed to what may be exported, never below it
-        low = np.where(self._may_curtail, np.minimum(low, self._export_wh - self._down), low)
-        high = estimate_wh + spread + self._up
-        value = np.rint(estimate_wh).astype(np.int64)
-        narrow = (high - low <= 2 * self._tolerance_wh) & (self._rated > 0)
-        return Band(
-            np.floor(low).astype(np.int64),
-            np.ceil(high).astype(np.int64),
-            value,
-            narrow,
-            self._least,
-            self._most,
+        spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K)
+        low, high, value, narrow = _bounds(
+            estimate_wh, spread, self._rated, self._down, self._up, self._export_wh, self._tolerance_wh
         )
+        return Band(low, high, value, narrow, self._least, self._most)
 
     def _estimate_w(self, sun_w: FloatArray, day: int, day_of_year: float, second_of_day: int) -> FloatArray:
         while self._day < day:

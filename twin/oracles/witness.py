@@ -34,7 +34,9 @@ class _Since:
         numbers = [np.array(self.late, dtype=np.int64).reshape(-1, 4)]
         for begin, end, energy, agreed in reversed(self.intervals):
             rows = np.flatnonzero(agreed)
-            numbers.append(np.column_stack((rows, np.full((len(rows), 2), (begin, end)), energy[rows])))
+            block = np.empty((len(rows), 4), dtype=np.int64)
+            block[:, 0], block[:, 1], block[:, 2], block[:, 3] = rows, begin, end, energy[rows]
+            numbers.append(block)
         rows, begin, end, wh = np.concatenate(numbers[::-1]).T
         return Leaves(rows, begin, end, np.maximum(wh, 0), np.maximum(-wh, 0))
 
