@@ -41,8 +41,10 @@ class Deployment:
     certificates: str = ""
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+        """Write it as JSON, whole or not at all."""
+        draft = path.with_name(path.name + ".new")
+        draft.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+        draft.replace(path)
 
     @classmethod
     def load(cls, path: Path, chain_id: int) -> "Deployment":
