@@ -22,13 +22,13 @@ from rigs.fault_watch import FaultWatch
 from rigs.faults import Fault, FaultFinding
 from rigs.gate_rules import GateMemory, today
 from rigs.independent_meter import doubted, meter_check
-from rigs.interlock import ROLE as INTERLOCK
-from rigs.interlock import Interlock
+from rigs.interlock import INTERLOCK, Interlock
 from rigs.journal import RigJournal
+from rigs.line import Lines
 from rigs.links import emulator_config
 from rigs.live import LiveDevice, LiveTiming, cancel
 from rigs.memory import MemoryDevice
-from rigs.rig_lock import RigLock, holder
+from rigs.rig_lock import RigLock
 from rigs.signals import sigterm_raises, uninterrupted
 from rigs.supervisor import Charge, SupervisorProcess
 from rigs.troubles import raise_together
@@ -58,7 +58,7 @@ class OpenBench:
         self.log = RigJournal(time.monotonic, lambda: datetime.now(UTC).isoformat(), record)
         self._file, self._specs = bench, specs
         self._arm, self._state, self._folder = arm, state, folder
-        self._locks: list[RigLock] = []
+        self._lines, self._locks = Lines(bench), list[RigLock]()
         self._live: dict[str, LiveDevice] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._supervisor: SupervisorProcess | None = None
@@ -79,6 +79,7 @@ class OpenBench:
         """Start and open everything; on trouble close what was opened and raise."""
         self._thread.start()
         try:
+            self._locks = self._lines.lock(self._state / "locks")
             for role, section in self._file.devices.items():
                 self._prepare(role, section)
             self._run(self._open_all())
@@ -97,21 +98,12 @@ class OpenBench:
             # all start before the first is waited for
             process = EmulatorProcess(emulator_config(spec, section, self._folder, wires))
         else:
-            endpoint = (str(section.host), section.port, section.unit_id)
             memory = GateMemory(today, self._state / "roles" / f"{self.name}.{role}.json")
-            self._locks.append(RigLock(self._state / "locks", endpoint, holder()))
         self._wired[role] = WireDevice(
-            spec,
-            section,
-            process,
-            memory,
-            self._note,
-            self._file.coupling == "quasi_static",
-            self._arm.get(role),
-            load_map(find_map(section.map, self._folder)) if section.map else None,
-            self.log.recording,
-            self._folder,
-        )
+            spec, section, process, memory, self._note, self._file.coupling == "quasi_static", self._arm.get(role),
+            load_map(find_map(section.map, self._folder)) if section.map else None, self.log.recording, self._folder,
+        )  # fmt: skip
+        self._wired[role].line = self._lines.of(role)
 
     def step(
         self, time_s: float, step_s: float, commands: dict[str, Command], ambient: dict[str, Ambient]
@@ -228,7 +220,11 @@ class OpenBench:
         """Start the supervisor where something armed outlives this process."""
         charges = []
         for role, device in self._wired.items():
-            if role in self._live and (registers := await device.safe_registers()):
+            if (
+                role in self._live
+                and device.section.serial is None
+                and (registers := await device.safe_registers())
+            ):
                 host, port, unit = device.endpoint
                 charges.append(Charge(role, host, port, unit, tuple(registers)))
         if charges:

@@ -25,7 +25,8 @@ from rigs.bench_sections import (
     TlsSection,
 )
 from rigs.device import RoleSpec
-from rigs.errors import BenchFileError
+from rigs.errors import BenchFileError, RigError
+from rigs.fitted import load_fitted
 from rigs.yaml_source import KeyPath, YamlSource, describe, read_yaml
 
 __all__ = [
@@ -80,7 +81,7 @@ def read_bench(path: Path, roles: Sequence[RoleSpec]) -> tuple[BenchFile | None,
         bench = BenchFile.model_validate(source.data)
     except ValidationError as error:
         return None, problems + describe(source, error, known)
-    problems += _map_problems(source, bench) + _source_problems(source, bench)
+    problems += _fit_problems(source, bench) + _map_problems(source, bench) + _source_problems(source, bench)
     problems += _role_problems(source, bench, {r.role: r for r in roles}) + _shared_endpoints(source, bench)
     return bench, problems
 
@@ -166,6 +167,11 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
     return problems
 
 
+def endpoint_of(device: DeviceSection) -> tuple[str, int]:
+    """Return what a real device's link leads to: host and port, or the serial line and 0."""
+    return (device.serial.device, 0) if device.serial is not None else (str(device.host), device.port)
+
+
 def is_lockstep(device: DeviceSection) -> bool:
     """Tell whether a device's time passes only when it is told."""
     return device.driver == "emulated" and device.emulated.clock == "lockstep"
@@ -195,6 +201,18 @@ def _source_problems(source: YamlSource, bench: BenchFile) -> list[str]:
     return problems
 
 
+def _fit_problems(source: YamlSource, bench: BenchFile) -> list[str]:
+    problems = []
+    for role, device in bench.devices.items():
+        if device.emulated.parameters is not None:
+            try:
+                load_fitted(source.path.parent / device.emulated.parameters)
+            except RigError as error:
+                where = ("devices", role, "emulated", "parameters")
+                problems.append(source.problem(where, str(error)))
+    return problems
+
+
 def _map_problems(source: YamlSource, bench: BenchFile) -> list[str]:
     problems = []
     for role, device in bench.devices.items():
@@ -215,6 +233,7 @@ def _map_problems(source: YamlSource, bench: BenchFile) -> list[str]:
 def _shared_endpoints(source: YamlSource, bench: BenchFile) -> list[str]:
     problems = []
     seen: dict[tuple[str, int, int], str] = {}
+    lines: dict[tuple[str, int], str] = {}
     for role, device in bench.devices.items():
         if device.driver == "modbus":
             line = device.serial.device if device.serial else str(device.host)
@@ -223,6 +242,11 @@ def _shared_endpoints(source: YamlSource, bench: BenchFile) -> list[str]:
             key = ("loopback", device.emulated.port, 0)
         else:
             continue
+        if device.driver == "modbus":
+            first = lines.setdefault(endpoint_of(device), role)
+            if bench.devices[first].timing != device.timing:
+                text = f"shares its link with role {first!r}, so it must state the same timing"
+                problems.append(source.problem(("devices", role, "timing"), text))
         if key in seen:
             problems.append(
                 source.problem(("devices", role), f"is the endpoint of role {seen[key]!r} already")

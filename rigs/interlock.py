@@ -14,7 +14,7 @@ from rigs.emulator_process import EmulatorProcess
 from rigs.errors import RigError
 from rigs.wire import WireDevice
 
-ROLE = "interlock"
+INTERLOCK = "interlock"
 
 
 class Interlock:
@@ -25,7 +25,7 @@ class Interlock:
         self.emulator: EmulatorProcess | None = None
         if section.driver == "emulated":
             self.emulator = EmulatorProcess(
-                EmulatorConfig(ROLE, ROLE, 1.0, unit=section.unit_id or 1, clock="wall")
+                EmulatorConfig(INTERLOCK, INTERLOCK, 1.0, unit=section.unit_id or 1, clock="wall")
             )
         self._port: ModbusPort | None = None
 

@@ -34,9 +34,8 @@ class RigLock:
             other = self._file.read().strip() or "an unknown harness"
             self._file.close()
             self._file = None
-            raise RigError(
-                f"{host}:{port} unit {unit} is held by {other}; two harnesses never drive one rig"
-            ) from None
+            what = host + (f":{port}" if port else "") + (f" unit {unit}" if unit else "")
+            raise RigError(f"{what} is held by {other}; two harnesses never drive one rig") from None
         self._file.truncate(0)
         self._file.seek(0)
         self._file.write(holder + "\n")

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from adapters.modbus.errors import LinkDownError, ModbusError
-from adapters.modbus.port import ModbusPort
+from adapters.modbus.port import FrameListener, ModbusPort
 from adapters.modbus.register_map import MapDevice, RegisterMap, load_map, shipped_maps
 from adapters.modbus.sunspec import discover
 from rigs.bench_file import DeviceSection, nameplate_range
@@ -18,6 +18,7 @@ from rigs.emulator_process import EmulatorProcess
 from rigs.errors import DeviceMismatchError, NotArmedError, RigError
 from rigs.gate_rules import GateMemory, GateRules, Journal
 from rigs.identity import check_identity, check_serial
+from rigs.line import Line
 from rigs.links import new_port
 from rigs.measure import MapMeter, Reading, SunSpecMeter
 from rigs.point_writer import PointWriter
@@ -53,6 +54,7 @@ class WireDevice:
         self._proves = proves  # False only for making safe, which needs no proof
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
+        self.line: Line | None = None  # a link that it shares with other units
         self._map = register_map or (
             load_map(shipped_maps()["keba_p30"]) if spec.kind == "ev_charger" else None
         )
@@ -71,7 +73,11 @@ class WireDevice:
         timeout_s = self.section.timing.timeout_s or (30.0 if self.lockstep else 1.0)
         path = self.emulator.path if self.emulator is not None else ""
         listener = self._heard if self._recording else None
-        self._port = new_port(self.section, self.endpoint, path, timeout_s, self._folder, listener)
+
+        def new(hears: FrameListener | None) -> ModbusPort:
+            return new_port(self.section, self.endpoint, path, timeout_s, self._folder, hears)
+
+        self._port = new(listener) if self.line is None else self.line.view(self.endpoint[2], new, listener)
         await self._join()
 
     def _heard(self, sent: bool, frame: bytes) -> None:
@@ -117,6 +123,12 @@ class WireDevice:
         elif self._proves:
             await self.gate.prove_reversion(self._wait)
             self.gate.soc = (await self._read_once()).soc
+
+    @property
+    def device(self) -> AnyDevice:
+        """The discovered device; only after ``open``."""
+        assert self._meter is not None
+        return self._meter.device
 
     @property
     def lockstep(self) -> bool:
