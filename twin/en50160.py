@@ -107,8 +107,14 @@ class En50160:
     ``why_not`` says why nothing can be assessed, and is empty where something can.
     """
 
-    def __init__(self, feeder: Feeder, start_s: int, step_s: int, end_s: int) -> None:
-        """Bind to a run from ``start_s`` to ``end_s`` (since 1970) with a solved state every ``step_s``."""
+    def __init__(
+        self, feeder: Feeder, start_s: int, step_s: int, end_s: int, profile_step_s: int = 0
+    ) -> None:
+        """Bind to a run from ``start_s`` to ``end_s`` (since 1970) with a solved state every ``step_s``.
+
+        ``profile_step_s``: what the loads are means of; beyond ten minutes their peaks are gone before they are
+        solved, however fine the steps.
+        """
         rows = supply_rows(feeder)
         rows = rows[feeder.bus_vn_v[rows] <= MV_V * (1 + 1e-9)]
         sites = (
@@ -124,7 +130,7 @@ class En50160:
         self.breaches: list[Breach] = []
         self.found: dict[str, tuple[Finding, Finding]] = {kind: (Finding(), Finding()) for kind in self.rows}
         self.balanced = feeder.balanced
-        self.why_not = _why_not(step_s, self.windows, len(rows))
+        self.why_not = _why_not(step_s, profile_step_s, self.windows, len(rows))
         shape = (2, len(rows) + len(sites))
         self._means = ClockMeans(start_s, step_s, TEN_MINUTES_S, shape)
         self._first_s = -(-start_s // TEN_MINUTES_S) * TEN_MINUTES_S
@@ -225,11 +231,16 @@ def _first_rows(feeder: Feeder, rows: IntArray) -> IntArray:
     return np.unique(first[inverse[rows]])
 
 
-def _why_not(step_s: int, windows: int, rows: int) -> str:
+def _why_not(step_s: int, profile_step_s: int, windows: int, rows: int) -> str:
     if step_s > TEN_MINUTES_S:
         return (
             f"the plant is solved every {step_s} s and 10 minute means need {TEN_MINUTES_S} s or less: "
             f"set interval_s or substep_s"
+        )
+    if profile_step_s > TEN_MINUTES_S:
+        return (
+            f"the profiles are means over {profile_step_s} s, whose peaks no step brings back: "
+            f"10 minute means need profiles of {TEN_MINUTES_S} s or less"
         )
     if windows < WINDOWS_PER_WEEK:
         return (

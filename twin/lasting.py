@@ -28,8 +28,8 @@ class Lasting:
     ansi: AnsiC84 | None = None
 
     @classmethod
-    def of(cls, scenario: Scenario, feeder: Feeder) -> "Lasting":
-        """What a scenario asks for."""
+    def of(cls, scenario: Scenario, feeder: Feeder, profile_step_s: int = 0) -> "Lasting":
+        """What a scenario asks for; ``profile_step_s``: over how long its profiles are means themselves."""
         limits = scenario.limits
         averages = None
         if limits.loading_average_s is not None:
@@ -42,7 +42,7 @@ class Lasting:
         american = any(name in limits.standards for name in STANDARDS.values())
         return cls(
             averages,
-            En50160(feeder, start_s, scenario.step_s, end_s) if european else None,
+            En50160(feeder, start_s, scenario.step_s, end_s, profile_step_s) if european else None,
             AnsiC84(limits.standards, feeder, start_s, scenario.step_s, end_s) if american else None,
         )
 

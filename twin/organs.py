@@ -29,6 +29,7 @@ from twin.field import Field
 from twin.gate.limits import Limits
 from twin.ledger import Ledger
 from twin.market_setup import LocalMarket, build_comparison, build_market, build_pool_study
+from twin.model_error import plant_feeder
 from twin.network_charges import bearable_micro
 from twin.operator import Operator, make_operator
 from twin.plant import Plant
@@ -100,9 +101,10 @@ class Organs:
 def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: OpenBench | None) -> Organs:
     """Build all organs of a prepared variant."""
     s, feeder, people = run.scenario, run.feeder, run.people
-    changer = make_changer(s, feeder, run.plant_engine, run.model_error)
+    real = plant_feeder(s, feeder)
+    changer = make_changer(s, real, run.plant_engine, run.model_error)
     gate_engine = make_gate_engine(feeder, run.gate_engine, changer)
-    plant_engine = make_engine(feeder, run.plant_engine, run.model_error)
+    plant_engine = make_engine(real, run.plant_engine, run.model_error)
     dead = getattr(plant_engine, "dead_buses", ())
     limits = Limits.from_section(feeder, s.limits, dead)
     judged = Limits.from_section(feeder, s.limits, dead, short_time=True)
@@ -113,7 +115,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
     study = build_pool_study(s)
     bills = BillBook(people.n, s.interval_s, s.market.bill.losses)
     samples: dict[str, dict[str, Any]] = {}
-    bus_of = np.array([point.bus for point in feeder.points], dtype=np.int64)
+    bus_of = np.array([point.bus for point in real.points], dtype=np.int64)
 
     def on_sample(step: int, role: str, sample: Sample) -> None:
         record = samples.setdefault(
@@ -145,7 +147,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         bookkeeper=Bookkeeper(ledger, settlement, s.interval_s, s.step_s, bills, disputes),
         bills=bills,
         settlement=settlement,
-        recorder=Recorder(folder, s, feeder, judged, people, comparison),
+        recorder=Recorder(folder, s, real, judged, people, comparison, run.table.step_s),
         samples=samples,
         bench=bench,
         pacer=make_pacer(run),

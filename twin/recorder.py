@@ -44,6 +44,7 @@ class Recorder:
         limits: Limits,
         people: Participants,
         comparison: Comparison | None = None,
+        profile_step_s: int = 0,
     ):
         self._folder = folder
         self._comparison = comparison
@@ -64,7 +65,7 @@ class Recorder:
         self.charges = ChargeTally(people.names) if scenario.coordination.mode == "price" else None
         self.watch = Watch(limits, feeder.branch_kind)
         self.further = FurtherLimits(scenario.limits, feeder)
-        self.lasting = Lasting.of(scenario, feeder)
+        self.lasting = Lasting.of(scenario, feeder, profile_step_s)
         self._watches = (*((self.further,) if self.further.tallies else ()), *self.lasting.watches)
         self._steps: list[PlantStep] = []
         self._readings: list[tuple[Reading, ...]] = []

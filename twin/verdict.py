@@ -33,7 +33,7 @@ QUALITY = (
 )
 DISTURBANCES = (
     "EN 50160 flicker, harmonics and dips",
-    "they are not modelled; the means of ten minutes are judged",
+    "they are not modelled",
 )
 
 
@@ -221,8 +221,7 @@ def _expectations(evidence: Evidence) -> Iterator[Check]:
 
 def not_assessed(scenario: Scenario, checks: list[Check], balanced: bool = True) -> list[dict[str, str]]:
     """What the verdict does not speak about, and why; ``balanced``: of the feeder."""
-    assessed = any(c.name.partition(".")[2].startswith("en50160") for c in checks)
-    both = (FAULTS, DISTURBANCES if assessed else QUALITY)
+    both = (FAULTS, DISTURBANCES if "en50160" in scenario.limits.standards else QUALITY)
     rows = [{"name": name, "why": why} for name, why in both]
     if balanced or scenario.limits.voltage_unbalance_percent is None:
         why = BALANCED[1] if balanced else "no limit is set: limits.voltage_unbalance_percent"

@@ -131,6 +131,13 @@ def test_why_nothing_can_be_assessed(start_s, step_s, days, words):
     assert words in made.why_not and bool(words) == bool(made.why_not)
 
 
+def test_profiles_that_are_too_coarse_are_not_made_finer_by_steps():
+    for profile_step_s, said in ((900, "means over 900 s"), (600, ""), (60, "")):
+        assert said in (
+            why := En50160(feeder(), START, 300, START + WEEK_S, profile_step_s).why_not
+        ) and bool(said) == bool(why)
+
+
 def test_high_voltage_has_no_band_here():
     assert "low or medium voltage" in En50160(feeder((110e3,)), START, 600, START + WEEK_S).why_not
 
