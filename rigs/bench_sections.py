@@ -100,6 +100,9 @@ class EmulatedSection(Section):
     port: Port = Field(0, description="TCP port on the loopback; 0 takes any free one.")
     response_s: Seconds = Field(0.05, description="Time constant of the power behind its set point.")
     ramp_w_per_s: float = Field(0.0, ge=0, description="Ramp limit of the device itself; 0: none.")
+    parameters: Path | None = Field(
+        None, description="What 'twin rig fit' wrote, beside the bench; its response_s replaces the one here."
+    )
     link: Literal["tcp", "tls", "rtu"] = Field("tcp", description="tls: mutual; rtu: over a pseudo-terminal.")
     tls: TlsSection | None = Field(None, description="The device's own certificate (link tls).")
     clock: Literal["lockstep", "wall"] = Field("lockstep", description="Simulated or wall-clock time.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from adapters.modbus.errors import ModbusError
 from rigs.errors import RigError
 
-_OK, _FAIL, _INPUT = 0, 1, 2
+_OK, _FAIL, _INPUT, _INCONCLUSIVE = 0, 1, 2, 3
 
 
 def main(argv: list[str]) -> int:
@@ -41,6 +41,28 @@ def _parser() -> argparse.ArgumentParser:
     conform.add_argument("host", metavar="HOST[:PORT]")
     conform.add_argument("--unit", type=int, default=1)
     conform.add_argument("--write", action="store_true", help="also run what writes (values are restored)")
+    shape = command(
+        "characterise",
+        "Volt-var, volt-watt and watt-limit step tests with IEEE 1547.1 criteria.",
+        _characterise,
+    )
+    shape.add_argument("bench", type=Path)
+    shape.add_argument("--role", action="append", default=[], help="only this one; may be given again")
+    shape.add_argument("--test", action="append", default=[], choices=["volt_var", "volt_watt", "watt_limit"])
+    shape.add_argument(
+        "--out", type=Path, help="new folder for plots (SVG) and the record that fit and drift read"
+    )
+    shape.add_argument(
+        "--arm", type=float, metavar="SECONDS", help="arm the real devices under test for so long"
+    )
+    fit = command("fit", "Fit emulated devices to a record of step responses; states the error.", _fit)
+    fit.add_argument("record", type=Path)
+    fit.add_argument("--role", help="only this one")
+    fit.add_argument("--out", type=Path, help="folder for the parameter files; default: beside the record")
+    drift = command("drift", "Whether hardware (a fresh record) and its twin (a fit) have parted.", _drift)
+    drift.add_argument("record", type=Path)
+    drift.add_argument("parameters", type=Path, help="what 'twin rig fit' wrote")
+    drift.add_argument("--tolerance", type=float, default=0.2, help="allowed share of the time constant")
     replay = command("replay", "Drive the decoders with a recorded log.", _replay)
     replay.add_argument("log", type=Path)
     reset = command("reset", "Open the latch of a real device after a breach.", _reset)
@@ -105,6 +127,64 @@ def _conformance(arguments: argparse.Namespace) -> int:
     for result in results:
         _say(f"{result.name}  {result.verdict:14s}  {result.title}: {result.detail}")
     return _FAIL if any(r.verdict == "fail" for r in results) else _OK
+
+
+def _characterise(arguments: argparse.Namespace) -> int:
+    from rigs.characterise import TESTS, as_table, characterise, write_record
+    from rigs.step_plot import plot
+    from rigs.step_test import worst
+
+    out: Path | None = arguments.out
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=False)
+    found = characterise(
+        arguments.bench, roles=arguments.role, tests=arguments.test or TESTS, arm_s=arguments.arm
+    )
+    _say(as_table(found))
+    if out is not None:
+        write_record(found, out / "record.json")
+        for c in found:
+            if c.judgements:
+                (out / f"{c.role}.{c.test}.svg").write_text(plot(c), encoding="utf-8")
+    verdict = worst([j.verdict for c in found for j in c.judgements])
+    _say(f"{verdict}" + (f"; plots and record in {out}" if out is not None else ""))
+    return {"pass": _OK, "fail": _FAIL, "inconclusive": _INCONCLUSIVE}[verdict]
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    from rigs.fitted import fit_record, load_record, write_fitted
+
+    record = load_record(arguments.record)
+    folder = arguments.out or arguments.record.parent
+    roles = [arguments.role] if arguments.role else list(record)
+    for role in roles:
+        if role not in record:
+            raise RigError(f"{arguments.record}: has no role {role!r}; it has {', '.join(record)}")
+        fitted = fit_record(role, record[role])
+        path = folder / f"{role}.fit.yaml"
+        write_fitted(fitted, path)
+        _say(
+            f"{role}: response_s {fitted.response_s:g}, fit error {fitted.rms_w:g} W rms, {fitted.worst_w:g} W at "
+            f"worst over {fitted.steps} steps ({fitted.rms_w / fitted.rated_w:.2%} of the rating): {path}"
+        )
+    return _OK
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from rigs.fitted import drift, load_fitted, load_record
+
+    fitted, record = load_fitted(arguments.parameters), load_record(arguments.record)
+    if fitted.role not in record:
+        raise RigError(f"{arguments.record}: has no role {fitted.role!r}; it has {', '.join(record)}")
+    if not 0 < arguments.tolerance < 1:
+        raise RigError(f"--tolerance {arguments.tolerance}: a share between 0 and 1")
+    found = drift(fitted, record[fitted.role], arguments.tolerance)
+    _say(
+        f"{fitted.role}: response_s {found.response_s:g} (fit {fitted.response_s:g}); the fit leaves "
+        f"{found.rms_w:.1f} W rms, at most {found.allowed_rms_w:.1f} W"
+    )
+    _say(f"hardware and twin have parted: {found.why}" if found.parted else "hardware and twin agree")
+    return _FAIL if found.parted else _OK
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -24,6 +24,8 @@ ALLOWED = {
             "WMaxLimPct", "WMaxLimPctRvrt", "WMaxLimPctEnaRvrt", "WMaxLimPctRvrtTms", "WMaxLimPctEna",
         }
     ),
+    705: frozenset({"Ena"}),  # volt-var and volt-watt, switched for their tests; their curves are not ours to set
+    706: frozenset({"Ena"}),
 }  # fmt: skip
 """The only points that may ever be written, by name. Grid protection (703, 707-710) is not among them."""
 

@@ -12,6 +12,7 @@ from adapters.modbus.tls import TlsFiles, TlsPort
 from rigs.bench_file import DeviceSection
 from rigs.device import RoleSpec
 from rigs.emulator.config import EmulatorConfig
+from rigs.fitted import load_fitted
 
 
 def emulator_config(
@@ -30,7 +31,7 @@ def emulator_config(
         capacity_wh=spec.capacity_wh,
         soc_initial=spec.soc_initial,
         efficiency=spec.efficiency,
-        response_s=section.emulated.response_s,
+        response_s=_response_s(section, folder),
         ramp_w_per_s=section.emulated.ramp_w_per_s,
         unit=section.unit_id or 1,
         port=section.emulated.port,
@@ -47,6 +48,11 @@ def emulator_config(
         model=f"emulated {spec.kind}",
         serial=hashlib.sha256(spec.role.encode()).hexdigest()[:16],  # any role fits a register string
     )
+
+
+def _response_s(section: DeviceSection, folder: Path) -> float:
+    fitted = section.emulated.parameters
+    return load_fitted(folder / fitted).response_s if fitted is not None else section.emulated.response_s
 
 
 def new_port(
