@@ -47,17 +47,30 @@ class Band:
 
 
 @njit(cache=True)
-def _bounds(estimate_wh, spread, rated, down, up, export_wh, tolerance_wh):  # type: ignore[no-untyped-def]
+def derating(sun_pu, air_c):  # type: ignore[no-untyped-def]
+    """Output of modules per irradiance (per unit), relative to that at 25 degrees."""
+    return 1.0 - LOSS_PER_K * (air_c + HEATING_K * sun_pu - 25.0)
+
+
+@njit(cache=True)
+def _bounds(  # type: ignore[no-untyped-def]
+    sun_w, reading, true_c, believed_c, hours, spread, rated, down, up, export_wh, tolerance_wh
+):
     """Lowest and highest admissible energy, the estimate, and whether it is narrow enough to be a value; (n,) each."""
-    n = estimate_wh.size
+    n = sun_w.size
     low, high, value = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     narrow = np.empty(n, np.bool_)
     for i in range(n):
-        width = spread * estimate_wh[i]
-        least, most = estimate_wh[i] - width - down[i], estimate_wh[i] + width + up[i]
+        estimate = 0.0
+        if rated[i] > 0:
+            power_pu = sun_w[i] / rated[i]
+            irradiance = reading * power_pu / derating(power_pu, true_c)
+            estimate = irradiance * derating(power_pu, believed_c) * rated[i] * hours
+        width = spread * estimate
+        least, most = estimate - width - down[i], estimate + width + up[i]
         if rated[i] > 0:  # PV is curtailed to what may be exported, never below it
             least = min(least, export_wh - down[i])
-        low[i], high[i], value[i] = np.floor(least), np.ceil(most), np.rint(estimate_wh[i])
+        low[i], high[i], value[i] = np.floor(least), np.ceil(most), np.rint(estimate)
         narrow[i] = rated[i] > 0 and most - least <= 2 * tolerance_wh
     return low, high, value, narrow
 
@@ -87,6 +100,7 @@ class OutputModel:
         self._rated = people.pv_rated_w
         self._hours, self._rng, self._error = hours, rng, error_percent / 100
         self._tolerance_wh = tolerance_wh
+        self._spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K)
         self._anomaly_k, self._day = 0.0, -1
         load = LOAD_HEADROOM * np.maximum(peak_load_w, 0.0)
         self._down = (load + people.ev_p_w + people.battery_p_w) * hours
@@ -104,25 +118,14 @@ class OutputModel:
             day_of_year: from 1.
             second_of_day: at the middle of the interval.
         """
-        estimate_wh = self._estimate_w(sun_w, day, day_of_year, second_of_day) * self._hours
-        spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K)
-        low, high, value, narrow = _bounds(
-            estimate_wh, spread, self._rated, self._down, self._up, self._export_wh, self._tolerance_wh
-        )
-        return Band(low, high, value, narrow, self._least, self._most)
-
-    def _estimate_w(self, sun_w: FloatArray, day: int, day_of_year: float, second_of_day: int) -> FloatArray:
         while self._day < day:
             self._day += 1
             self._anomaly_k = ANOMALY_K * float(self._rng.standard_normal())
         reading = max(0.0, 1.0 + self._error * float(self._rng.standard_normal()))  # clouds are everybody's
-        rated = np.maximum(self._rated, 1e-9)
-        power_pu = sun_w / rated
-        believed = believed_temperature_c(day_of_year, second_of_day)
-        irradiance = reading * power_pu / derating(power_pu, believed + self._anomaly_k)
-        return np.asarray(irradiance * derating(power_pu, believed) * self._rated)
-
-
-def derating(sun_pu: FloatArray, air_c: float) -> FloatArray:
-    """Output of modules per irradiance (per unit; (n,)), relative to that at 25 degrees."""
-    return np.asarray(1.0 - LOSS_PER_K * (air_c + HEATING_K * sun_pu - 25.0))
+        believed_c = believed_temperature_c(day_of_year, second_of_day)
+        made = _bounds(
+            sun_w, reading, believed_c + self._anomaly_k, believed_c, self._hours, self._spread, self._rated,
+            self._down, self._up, self._export_wh, self._tolerance_wh,
+        )  # fmt: skip
+        low, high, value, narrow = made
+        return Band(low, high, value, narrow, self._least, self._most)

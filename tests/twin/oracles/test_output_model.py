@@ -14,7 +14,7 @@ def model(people, peak=0.0, error=0.0, tolerance=20, hours=0.25, seed=0):
 
 def test_derating_by_hand():
     """Full sun at 20 degrees: the module has 50, 25 above standard: 10 % less."""
-    assert derating(np.array([1.0]), 20.0)[0] == 1 - LOSS_PER_K * (20 + HEATING_K - 25) == 0.9
+    assert derating(1.0, 20.0) == 1 - LOSS_PER_K * (20 + HEATING_K - 25) == 0.9
     assert believed_temperature_c(15, 4 * 3600) < 0 < 15 < believed_temperature_c(197, 16 * 3600)
 
 
