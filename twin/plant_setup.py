@@ -59,8 +59,22 @@ def plant_problems(
             "devices on a bench have curves of their own; inverters in the plant would answer twice",
             hint="Leave out grid.plant.inverters or devices.bench.",
         )
+    _departure_problems(scenario, feeder, complain)
     if plant.tap_control is not None:
         try:
             make_changer(scenario, feeder, engine, error)
         except GridError as wrong:
             complain("grid.plant.tap_control", str(wrong))
+
+
+def _departure_problems(scenario: Scenario, feeder: Feeder, complain: Complain) -> None:
+    plant, native = scenario.grid.plant, hasattr(feeder.native, "bus")
+    for key, possible in (
+        ("line_impedance_spread_percent", True),
+        ("swapped_phases_percent", any(point.phases != "abc" for point in feeder.points)),
+    ):
+        given = getattr(plant, key)
+        if given and not native:
+            complain(f"grid.plant.{key}", "an OpenDSS file is solved as it is", given, "0")
+        elif given and not possible:
+            complain(f"grid.plant.{key}", "this feeder has no single-phase connection point", given, "0")

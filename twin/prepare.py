@@ -14,6 +14,7 @@ from twin.bench_setup import set_up
 from twin.fault_plan import FaultPlan
 from twin.kpi_names import KPI_NAMES
 from twin.market_setup import bilateral_problems, market_problems
+from twin.model_error import model_error
 from twin.own_profiles import with_profiles
 from twin.participants import Participants
 from twin.placement import place
@@ -164,13 +165,9 @@ class _Preparation:
         if len(self.problems) > before:
             return None
         self._check_coverage(scenario, table, people)
-        model_error = ModelError(
-            scenario.grid.plant.line_impedance_factor,
-            scenario.grid.plant.source_voltage_pu,
-            scenario.grid.plant.tap_pos,
-        )
-        gate, plant, notes = self._engines(scenario, feeder, model_error)
-        plant_problems(scenario, feeder, people, plant, model_error, self.complain)
+        error = model_error(scenario, feeder)
+        gate, plant, notes = self._engines(scenario, feeder, error)
+        plant_problems(scenario, feeder, people, plant, error, self.complain)
         named = self.bench is not None or scenario.devices.bench is not None
         setup = set_up(bench, named, scenario, people, self.complain, self.arm)
         return PreparedRun(
@@ -182,7 +179,7 @@ class _Preparation:
             people,
             gate,
             plant,
-            model_error,
+            error,
             bench,
             setup.coupling,
             notes,

@@ -18,12 +18,23 @@ class ModelError:
     """How an engine's model departs from the feeder's data, to study a plant that is not what was planned.
 
     ``line_impedance_factor`` multiplies r and x of every line; ``source_voltage_pu`` replaces the slack's set
-    point and ``tap_pos`` the position of every tap (``None``: as in the case).
+    point and ``tap_pos`` the position of every tap (``None``: as in the case). ``line_factors`` multiplies r and x of
+    each line by its own besides, in the order of the feeder's lines; empty: none.
     """
 
     line_impedance_factor: float = 1.0
     source_voltage_pu: float | None = None
     tap_pos: int | None = None
+    line_factors: tuple[float, ...] = ()
+
+    @property
+    def of_lines(self) -> float | FloatArray:
+        """What r and x of the lines are multiplied by: one number, or one per line."""
+        return (
+            self.line_impedance_factor * np.array(self.line_factors)
+            if self.line_factors
+            else self.line_impedance_factor
+        )
 
 
 AS_PLANNED = ModelError()

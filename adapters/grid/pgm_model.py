@@ -119,8 +119,8 @@ def _lines(net: Any, error: ModelError) -> Any:
     parallel = line.parallel.to_numpy(dtype=np.float64)
     capacitance = line.c_nf_per_km.to_numpy(dtype=np.float64) * 1e-9 * length * parallel
     conductance = line.g_us_per_km.fillna(0.0).to_numpy(dtype=np.float64) * 1e-6 * length * parallel
-    rows["r1"] = line.r_ohm_per_km.to_numpy() * length / parallel * error.line_impedance_factor
-    rows["x1"] = line.x_ohm_per_km.to_numpy() * length / parallel * error.line_impedance_factor
+    rows["r1"] = line.r_ohm_per_km.to_numpy() * length / parallel * error.of_lines
+    rows["x1"] = line.x_ohm_per_km.to_numpy() * length / parallel * error.of_lines
     rows["c1"] = capacitance
     susceptance = 2 * np.pi * float(net.f_hz) * capacitance
     # a conductance without a capacitance has no loss tangent; a vanishing capacitance carries it instead

@@ -113,8 +113,8 @@ def _phase_data(net: Any, feeder: Feeder, error: ModelError) -> dict[str, Any]:
     if "line" in data:
         line, rows = net.line, data["line"]
         length, parallel = line.length_km.to_numpy(), line.parallel.to_numpy(dtype=np.float64)
-        rows["r0"] = line.r0_ohm_per_km.to_numpy() * length / parallel * error.line_impedance_factor
-        rows["x0"] = line.x0_ohm_per_km.to_numpy() * length / parallel * error.line_impedance_factor
+        rows["r0"] = line.r0_ohm_per_km.to_numpy() * length / parallel * error.of_lines
+        rows["x0"] = line.x0_ohm_per_km.to_numpy() * length / parallel * error.of_lines
         rows["c0"] = line.c0_nf_per_km.to_numpy() * 1e-9 * length * parallel
         rows["tan0"] = 0.0
     if "transformer" in data:

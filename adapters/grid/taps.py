@@ -43,7 +43,7 @@ def net_with_error(native: Any, error: ModelError) -> Any:
     net = copy.deepcopy(type(native)({k: v for k, v in native.items() if k != "profiles"}))
     for column in ("r_ohm_per_km", "x_ohm_per_km", "r0_ohm_per_km", "x0_ohm_per_km"):
         if column in net.line.columns:
-            net.line[column] = net.line[column] * error.line_impedance_factor
+            net.line[column] = net.line[column] * error.of_lines
     if error.source_voltage_pu is not None:
         net.ext_grid["vm_pu"] = error.source_voltage_pu
     if error.tap_pos is not None:

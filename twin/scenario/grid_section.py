@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from twin.scenario.fields import EngineName, Section
+from twin.scenario.fields import EngineName, Percent, Section
 
 
 class InverterSection(Section):
@@ -49,6 +49,12 @@ class PlantSection(Section):
 
     engine: EngineName | None = Field(None, description="Engine of the plant; default: grid.engine.")
     line_impedance_factor: float = Field(1.0, gt=0, le=10, description="Multiplies r and x of every line.")
+    line_impedance_spread_percent: float = Field(
+        0, ge=0, le=90, description="Besides, every line's r and x are off by its own draw, up to this either way."
+    )
+    swapped_phases_percent: Percent = Field(
+        0, description="Single-phase connection points that are on another phase than the records say."
+    )
     source_voltage_pu: float | None = Field(None, gt=0.5, lt=1.5, description="Voltage of the upstream grid.")
     tap_pos: int | None = Field(None, ge=-50, le=50, description="Position of every transformer tap.")
     tap_control: TapControlSection | None = Field(

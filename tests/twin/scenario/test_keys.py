@@ -8,7 +8,7 @@ from twin.scenario.keys import all_keys, allowed_at, json_schema, known_keys
 from twin.scenario.quantity import UNITS, suggestion
 
 UNITLESS = {
-    "seed", "count", "factor", "robust", "efficiency", "soc_initial", "soc_min", "soc_max", "line_impedance_factor", "tap_pos", "min", "max",
+    "seed", "count", "factor", "robust", "efficiency", "soc_initial", "soc_min", "soc_max", "line_impedance_factor", "power_factor", "tap_pos", "min", "max",
     "chain_id", "confirmations", "reorg_blocks",
 }  # fmt: skip
 
