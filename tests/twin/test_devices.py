@@ -1,5 +1,6 @@
 """Devices behind a bench: what is commanded, what is believed, what is metered."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,7 +46,8 @@ def devices(people, bench, profiles=None, seen=None):
 
 
 def test_roles_carry_nameplates_and_nothing_else(people):
-    battery, _, pv, *meters = role_specs(people)
+    battery, _, _, pv, *meters = role_specs(people)
+    assert {spec.role.rpartition(".")[2] for spec in meters} == {"meter", "analyser"}
     assert (battery.role, battery.kind, battery.p_max_w, battery.capacity_wh, battery.soc_initial) == (
         "h0.battery",
         "battery",
@@ -122,3 +124,41 @@ def test_without_a_bench_the_fleet_is_native(people, make_points):
     assert done.metered_wh.tolist() == [0, -25, -25]
     assert not done.wire.any() and not done.bad.any()
     assert done.base.p_gen_w.tolist() == done.flows.p_gen_w.tolist()
+
+
+def test_a_meter_at_the_connection_point_is_told_the_rest_and_decides_what_is_metered(people, make_points):
+    """The house draws 500 W beside its battery; the meter's counters say 10 Wh less than the device's."""
+    roles = ("h0.battery", "h0.meter")
+    bench = Script({"h0.battery": sample(2000, soc=0.4), "h0.meter": sample(1500, 7_000)},
+                   {"h0.battery": sample(2000, 500, soc=0.3), "h0.meter": sample(1460, 7_365)},
+                   {"h0.battery": sample(2000, 1000, soc=0.2), "h0.meter": sample(NAN, quality=Quality.BAD)},
+                   {"h0.battery": sample(2000, 1500, soc=0.1), "h0.meter": sample(1500, 8_115)}, roles=roles)  # fmt: skip
+    fleet = devices(people, bench, weather(load=500))
+    points = decided(make_points(3, battery_extra_w=[1500, 0, 0]))
+    done = [fleet.step(k, points) for k in range(4)]
+    assert bench.asked[0][3]["h0.meter"].p_available_w == -500
+    assert "h0.meter" not in bench.asked[0][2], "a meter is commanded nothing"
+    assert [s.metered_wh[0] for s in done] == [375, 365, 375, 375], (
+        "the lost reading is made good by the counter"
+    )
+    assert sum(s.metered_wh[0] for s in done[1:]) == 8_115 - 7_000
+    assert [bool(s.bad[0]) for s in done] == [False, False, True, False]
+
+
+def test_a_step_that_began_too_late_leaves_the_last_set_points(people, make_points):
+    answer = {"h0.battery": sample(0, soc=0.5), "h1.pv": sample(0)}
+    bench = Script(*[answer] * 3)
+    fleet = devices(people, bench)
+    fleet.step(0, decided(make_points(3, battery_extra_w=[1000, 0, 0])))
+    fleet.step(1, decided(make_points(3, battery_extra_w=[2000, 0, 0])), hold=True)
+    fleet.step(2, decided(make_points(3, battery_extra_w=[3000, 0, 0])))
+    assert [asked[2]["h0.battery"].p_set_w for asked in bench.asked] == [1000, 1000, 3000]
+
+
+def test_bad_readings_that_a_scheduled_fault_explains_are_counted_apart(people, make_points):
+    bad = sample(NAN, quality=Quality.BAD)
+    bench = Script({"h0.battery": replace(bad, scheduled=True), "h1.pv": bad},
+                   {"h0.battery": replace(bad, scheduled=True), "h1.pv": sample(0)})  # fmt: skip
+    fleet = devices(people, bench)
+    bad_steps = sum(int(fleet.step(k, decided(make_points(3))).bad.sum()) for k in range(2))
+    assert (bad_steps, fleet.bad_by_fault) == (3, 2)
