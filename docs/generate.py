@@ -15,7 +15,7 @@ from twin.commands.table import ALL
 from twin.scenario.keys import Key, all_keys
 
 REFERENCE = Path(__file__).parent / "reference"
-TABLES = Path(__file__).parents[1] / "twin" / "tables.py"
+TABLES = [Path(__file__).parents[1] / "twin" / name for name in ("tables.py", "tables_market.py")]
 
 
 def _cell(text: str) -> str:
@@ -65,8 +65,11 @@ def _argument(action: argparse.Action) -> str:
 
 
 def tables() -> str:
-    """Return one table of columns per Parquet file, with the comments of twin/tables.py."""
-    text = TABLES.read_text(encoding="utf-8")
+    """Return one table of columns per Parquet file, with the comments of the files that name them."""
+    return "\n\n".join(_tables(path.read_text(encoding="utf-8")) for path in TABLES)
+
+
+def _tables(text: str) -> str:
     source = text.splitlines()
     lines: list[str] = []
     for node in ast.parse(text).body:

@@ -112,25 +112,11 @@ class Ledger:
             tariff.feed_in_micro_per_kwh,
         )
         payments = self._payments(session, accepted_wh, price)
-        for payment in payments:
-            if payment.payer != POOL:
-                made.paid_micro[payment.payer] += payment.money_micro
-            if payment.payee != POOL:
-                made.received_micro[payment.payee] += payment.money_micro
+        _pay(made, payments)
         withheld = None if held is None else _withhold(made, held)
         supplied = made.metered_wh - made.traded_wh
         if self._bills is not None:
-            self._bills.add(
-                Booked(
-                    made.metered_wh,
-                    made.traded_wh,
-                    made.paid_micro,
-                    made.received_micro,
-                    supplied,
-                    made.rest_micro,
-                    made.alone_micro,
-                )
-            )
+            self._bills.add(_booked(made, supplied))
         income = made.received_micro - made.paid_micro
         entry = Entry(
             metered_wh=made.metered_wh,
@@ -172,6 +158,22 @@ class Ledger:
             final = settle_accepted(self._mechanism, fills[local], accepted_wh[local])
             price[local] = final.fills["price_micro_per_kwh"]
         return price
+
+
+def _booked(made: Account, supplied_wh: IntArray) -> Booked:
+    """An account as the bills want it."""
+    paid, received = made.paid_micro, made.received_micro
+    amounts = (supplied_wh, made.rest_micro, made.alone_micro)
+    return Booked(made.metered_wh, made.traded_wh, paid, received, *amounts)
+
+
+def _pay(made: Account, payments: tuple[Payment, ...]) -> None:
+    """Add what is owed besides the fills to what participants paid and received; the pool's side follows from it."""
+    for payment in payments:
+        if payment.payer != POOL:
+            made.paid_micro[payment.payer] += payment.money_micro
+        if payment.payee != POOL:
+            made.received_micro[payment.payee] += payment.money_micro
 
 
 def _withhold(made: Account, held: BoolArray) -> Withheld:

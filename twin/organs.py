@@ -1,5 +1,6 @@
 """The organs of one variant: the domain objects behind the simulators, built and wired to each other's data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,14 +117,6 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
     bills = BillBook(people.n, s.interval_s, s.market.bill.losses)
     samples: dict[str, dict[str, Any]] = {}
     bus_of = np.array([point.bus for point in real.points], dtype=np.int64)
-
-    def on_sample(step: int, role: str, sample: Sample) -> None:
-        record = samples.setdefault(
-            role, {"driver": "wire" if sample.wire else "memory", "wire_samples": 0, "bad_samples": 0}
-        )
-        record["wire_samples"] += int(sample.wire)
-        record["bad_samples"] += int(sample.quality is not Quality.GOOD)
-
     bearable = None
     if s.coordination.mode == "price":
         bearable = bearable_micro(s.seed, people.names, micro(s.coordination.charge_bearable_eur_per_kwh))
@@ -140,7 +133,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         comparison=comparison,
         study=study,
         operator=make_operator(s.coordination, gate_engine, limits, s.interval_s, people.extra_w, bearable),
-        devices=Devices(people, profiles, s.step_s, bus_of, bench, on_sample),
+        devices=Devices(people, profiles, s.step_s, bus_of, bench, _counting(samples)),
         plant=make_plant(s, people, plant_engine, changer),
         plant_engine=plant_engine,
         gate_engine=gate_engine,
@@ -154,3 +147,16 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         disputes=disputes,
         purse=None if s.settlement.balances is None else Purse(s.settlement.balances, people.n),
     )
+
+
+def _counting(samples: dict[str, dict[str, Any]]) -> Callable[[int, str, Sample], None]:
+    """Count every role's samples, and those of bad quality."""
+
+    def on_sample(step: int, role: str, sample: Sample) -> None:
+        record = samples.setdefault(
+            role, {"driver": "wire" if sample.wire else "memory", "wire_samples": 0, "bad_samples": 0}
+        )
+        record["wire_samples"] += int(sample.wire)
+        record["bad_samples"] += int(sample.quality is not Quality.GOOD)
+
+    return on_sample

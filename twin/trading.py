@@ -94,7 +94,8 @@ class TradingDesk:
             self._study.step(orders, tariff, intent.interval, price)
         if clearing is None:
             fills, rows = supplier_fills(orders, orders["energy_wh"], tariff)
-            return Session(intent, fills, None, tariff, 0, rows)
+            index = None if self._index is None else self._index(orders, tariff)
+            return Session(intent, fills, None, tariff, 0, rows, (), index)
         # ids rise within a book, so the fill's order is found by search
         local = np.searchsorted(orders["id"], clearing.fills["order_id"])
         upstream, rows = supplier_fills(supplied, _left_wh(orders, local, clearing.fills), tariff)
