@@ -35,5 +35,5 @@ def bisect(trial: Trial, schedule_wh: WattHours) -> tuple[WattHours, int | None]
         if last + 1 < SECTIONS:
             high = float(shares[last + 1])
             over = excess[last + 1]
-            binding = None if np.isposinf(over).any() else int(np.argmax(over))
+            binding = None if np.isposinf(over).any() else trial.limits.worst(over)
     return best, binding

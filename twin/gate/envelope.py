@@ -127,7 +127,7 @@ def _common(trial: Trial, most_w: FloatArray, allocation: Allocation) -> tuple[W
         first = int(np.argmin(ok)) if not ok.all() else STEPS - 1
         low, high = levels[first], levels[first + 1]
         if not np.isposinf(excess[first]).any():
-            name = trial.limits.label(int(np.argmax(excess[first])))
+            name = trial.limits.label(trial.limits.worst(excess[first]))
     return caps(np.array([low]))[0], name
 
 

@@ -108,7 +108,7 @@ def hosting(engine: Engine, limits: Limits, study: Study) -> Hosting:
             if broken <= steps:
                 over = excess[i, broken]
                 lost = bool(np.isposinf(over).all() or not state.converged[i * (steps + 1) + broken])
-                binding["power flow" if lost else limits.label(int(np.argmax(over)))] += 1
+                binding["power flow" if lost else limits.label(limits.worst(over))] += 1
     array = np.array(hosted, dtype=np.int64)
     full = int((array == steps).sum())
     return Hosting(array, study.power_w, steps, full, dict(binding.most_common()), solves)

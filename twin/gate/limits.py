@@ -187,6 +187,15 @@ class Limits:
         kind, _, element = self.name(entry)
         return f"{kind} at {element}"
 
+    def worst(self, excess: FloatArray) -> int:
+        """The entry that is furthest beyond its limit, (n_bounds,) of one scenario; W and VA count in percent."""
+        if self.further is None:
+            return int(np.argmax(excess))
+        known, m = len(excess) - len(self.further), len(self.further.head)
+        weighed = excess.copy()
+        weighed[known : known + m] *= 100 / np.maximum(self.further.bounds[:m], 1.0)
+        return int(np.argmax(weighed))
+
     def violations(self, state: GridState, row: int) -> list[Violation]:
         """Every limit that scenario ``row`` breaks, in the order of ``bounds``.
 

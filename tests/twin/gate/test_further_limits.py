@@ -181,3 +181,12 @@ def test_an_envelope_keeps_the_feeder_head(street, band):
     assert made.binding_export == "reverse_power at feeder head" and made.binding_import is None
     worst = street.solve(made.export_w[None].astype(float), np.zeros((1, 3)))
     assert 3900 < -worst.p_slack_w[0] <= 4000
+
+
+def test_the_worst_entry_is_not_the_one_in_the_smallest_unit(street, band):
+    limits = band(street.feeder, 0.8, 1.2, reverse_power_w=5000.0)
+    excess = np.full(len(limits.bounds), -1.0)
+    excess[-1], excess[8] = 100.0, 5.0  # 2 % of the cap, five percentage points of a line
+    assert limits.label(limits.worst(excess)) == "line_loading at line 0"
+    excess[-1] = 500.0
+    assert limits.label(limits.worst(excess)) == "reverse_power at feeder head"
