@@ -9,9 +9,11 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.chain.certificates_cli import add_arguments, of_run
 from adapters.chain.errors import ChainError, ChainInputError
 
 if TYPE_CHECKING:
@@ -70,31 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     reconcile = _command(commands, "reconcile", _reconcile, "prove a run's settlement from its chain")
     reconcile.add_argument("folder", type=Path, metavar="RUN")
     reconcile.add_argument("--url", default="", help="address of the node, where the run used one")
-    _certificate_command(commands)
+    text = "certificates of a run: metered, certified, held and retired; claim, transfer or retire them"
+    certificates = _command(commands, "certificates", _certificates, text)
+    add_arguments(certificates)
     verify = _command(commands, "verify", _verify, "which of our contracts is at an address")
     verify.add_argument("address")
     verify.add_argument("--url", required=True)
     return parser
-
-
-def _certificate_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    text = "certificates of a run: metered, certified, held and retired; claim, transfer or retire them"
-    command = _command(commands, "certificates", _certificates, text)
-    command.add_argument(
-        "folder", type=Path, metavar="RUN", nargs="?", help="without it, all of a deployment"
-    )
-    command.add_argument("--claim", action="store_true", help="claim what final batches commit to")
-    command.add_argument("--asset", default="", help="of this asset only")
-    command.add_argument("--transfer", type=int, metavar="WH", help="with --asset and --to")
-    command.add_argument("--to", metavar="ADDRESS")
-    command.add_argument("--retire", type=int, metavar="WH", help="with --asset and --purpose")
-    command.add_argument("--purpose", default="")
-    command.add_argument("--beneficiary", default="")
-    command.add_argument("--url", default="", help="address of the node, where the run used one")
-    command.add_argument(
-        "--deployment", type=Path, help="file that 'deploy' wrote, where the run used a node"
-    )
-    command.add_argument("--development", action="store_true", help="public keys and play money")
 
 
 def _registry_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -177,10 +161,14 @@ def _deploy(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    for row in _desk(arguments).assets():
+    rows = list(_desk(arguments).assets())
+    for row in rows:
+        unit, owner = "Wh" if row["kind"] == "battery" else "W", f"owner {row['owner']}"
         _say(
-            f"{row['name']}  {row['kind']}  {row['capacity']}  {'retired' if row['retired'] else row['owner']}"
+            f"{row['name']}  {row['kind']}  {row['capacity']} {unit}  {'retired' if row['retired'] else owner}"
         )
+    if not rows:
+        _say("no asset is registered yet")
     return OK
 
 
@@ -200,6 +188,7 @@ def _add(arguments: argparse.Namespace) -> int:
         efficiency_percent=arguments.efficiency_percent or 0.0,
         metadata=_bytes(arguments.metadata),
     )
+    _say(f"registered {arguments.asset}")
     return OK
 
 
@@ -212,17 +201,21 @@ def _configure(arguments: argparse.Namespace) -> int:
         metadata=_bytes(arguments.metadata) if arguments.metadata else None,
         reason=arguments.reason,
     )
+    _say(f"configured {arguments.asset}")
     return OK
 
 
 def _retire(arguments: argparse.Namespace) -> int:
     _desk(arguments).retire(arguments.asset, arguments.reason)
+    _say(f"retired {arguments.asset}: its meter point and key are free again")
     return OK
 
 
 def _audit(arguments: argparse.Namespace) -> int:
     for event in _desk(arguments).audit(arguments.asset):
-        _say(f"block {event['block_number']}  {event['event']}  {event['text']}  {event['transaction']}")
+        when = datetime.fromtimestamp(event["time_s"], UTC)
+        place = f"block {event['block_number']}  {when:%Y-%m-%d %H:%M:%S} UTC"
+        _say(f"{place}  {event['event']}  {event['text']}  {event['transaction']}")
     return OK
 
 
@@ -236,40 +229,15 @@ def _reconcile(arguments: argparse.Namespace) -> int:
 
 
 def _certificates(arguments: argparse.Namespace) -> int:
-    if arguments.folder is None:
-        if not arguments.url or arguments.deployment is None:
-            raise ChainInputError("name a RUN, or a node and a deployment (--url, --deployment)")
-        for row in _desk(arguments).certificates():
-            _say(f"{row['asset']}  certified {row['certified_wh']} Wh  retired {row['retired_wh']} Wh")
-        return OK
-    from adapters.chain.desk import check_address
-    from adapters.chain.green import GreenRun
-
-    wanted = {"--transfer": arguments.transfer, "--retire": arguments.retire}
-    for option, energy_wh in wanted.items():
-        if energy_wh is not None and not arguments.asset:
-            raise ChainInputError(f"{option} needs --asset: certificates are of one")
-    if arguments.transfer is not None:
-        check_address(arguments.to or "", "--to")
-    if arguments.retire is not None and not arguments.purpose:
-        raise ChainInputError("--retire needs --purpose: what the energy was used for")
-    run = GreenRun(arguments.folder, arguments.url, arguments.deployment, arguments.development)
-    done = False
-    try:
-        if arguments.claim:
-            _say(f"claimed {run.claim(arguments.asset)} readings")
-        if arguments.transfer is not None:
-            run.transfer(arguments.asset, arguments.transfer, check_address(arguments.to, "--to"))
-        if arguments.retire is not None:
-            run.retire(arguments.asset, arguments.retire, arguments.purpose, arguments.beneficiary)
-        for row in run.summary():
-            numbers = "  ".join(
-                f"{key} {row[f'{key}_wh']} Wh" for key in ("metered", "certified", "held", "retired")
-            )
-            _say(f"{row['asset']}  {numbers}  {row['note']}".rstrip())
-        done = arguments.claim or any(energy_wh is not None for energy_wh in wanted.values())
-    finally:
-        run.close(keep=done)
+    if arguments.folder is not None:
+        return of_run(arguments, _say)
+    if not arguments.url or arguments.deployment is None:
+        raise ChainInputError("name a RUN, or a node and a deployment (--url, --deployment)")
+    rows = _desk(arguments).certificates()
+    for row in rows:
+        _say(f"{row['asset']}  certified {row['certified_wh']} Wh  retired {row['retired_wh']} Wh")
+    if not rows:
+        _say("nothing was certified yet")
     return OK
 
 

@@ -147,7 +147,9 @@ class Desk:
         found = []
         for kind in CHANGES:
             for event in self.registry.history(kind, account_id(name)):
-                found.append(event | {"event": kind, "text": _told(event)})
+                block = self.node.block(event["block_number"])
+                more = {"event": kind, "text": _told(event), "time_s": int(block["timestamp"], 16)}
+                found.append(event | more)
         return sorted(found, key=lambda event: (event["block_number"], CHANGES.index(event["event"])))
 
     def certificates(self) -> list[dict[str, Any]]:
@@ -171,11 +173,26 @@ class Desk:
         try:
             self.node.call(self.registry.address, data, keys.operator.address)
         except RevertedError as error:
-            raise ChainInputError(f"the registry refuses: {self.registry.reason(error)}") from error
+            raise ChainInputError(_refusal(self.registry.reason(error))) from error
         outbox = Outbox(":memory:", self.node, keys.operator)
         outbox.post(Post(SETUP, name, self.registry.address, data, 600_000))
         wait_idle(outbox, poll_s=0.05)
         outbox.close()
+
+
+REFUSALS = {
+    "AssetExists": "an asset of this name was registered before, and a name is never used twice",
+    "MeterPointTaken": "this meter point has an asset already: retire that one first",
+    "DeviceKeyTaken": "this device key belongs to another asset",
+    "AlreadyRetired": "the asset is retired, and stays so",
+    "NotAllowed": "the key that signs is neither the asset's owner nor a registrar",
+    "AccessControlUnauthorizedAccount": "the key that signs is no registrar of this deployment",
+}
+
+
+def _refusal(reason: str) -> str:
+    words = REFUSALS.get(reason.partition("(")[0])
+    return f"the registry refuses: {words} ({reason})" if words else f"the registry refuses: {reason}"
 
 
 def _told(event: dict[str, Any]) -> str:

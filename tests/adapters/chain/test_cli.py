@@ -1,7 +1,12 @@
 """``twin chain`` against a node on a socket, and its proofs against a run folder that was tampered with."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +16,7 @@ import pytest
 from adapters.chain.cli import main
 from adapters.chain.factory import open_chain
 from adapters.chain.port import SettlementBatch
+from adapters.chain.rpc import connect
 from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, net
 
 START_S = 1_453_114_800
@@ -46,15 +52,16 @@ def test_the_registry_from_the_shell(deployed, capsys):
         "two more modules",
     ]
     assert main([*configure, *deployed]) == 0
+    assert "configured house_07.pv" in capsys.readouterr().out
     assert main(["registry", "show", "house_07.pv", *deployed]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["capacity"], shown["kind"], shown["device_key"]) == (12000, "pv", KEY)
     assert main(["registry", "retire", "house_07.pv", "--reason", "scrap", *deployed]) == 0
     assert main(["registry", "list", *deployed]) == 0
-    assert "house_07.pv  pv  12000  retired" in capsys.readouterr().out
+    assert "house_07.pv  pv  12000 W  retired" in capsys.readouterr().out
     assert main(["audit", "house_07.pv", *deployed]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[2] for line in lines] == ["AssetRegistered", "AssetConfigured", "AssetRetired"]
+    assert [line.split()[5] for line in lines] == ["AssetRegistered", "AssetConfigured", "AssetRetired"]
     assert "two more modules" in lines[1] and "scrap" in lines[2]
     assert main(["certificates", *deployed]) == 0
 
@@ -208,3 +215,34 @@ def test_a_folder_that_is_no_run_and_a_wrong_command(tmp_path, capsys):
     assert main(["reconcile", str(tmp_path)]) == 2
     assert "settled on no chain" in capsys.readouterr().err
     assert main(["frobnicate"]) == 2
+
+
+def test_up_serves_the_embedded_chain_to_a_second_process(tmp_path):
+    up = subprocess.Popen(
+        [sys.executable, "-m", "twin", "chain", "up", "--port", "0", "--start-s", str(START_S), "--fund", OTHER],
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        assert up.stdout is not None
+        line = up.stdout.readline()
+        url = line.split(" listens on ")[1].split()[0]
+        assert line.startswith("embedded, chain 413117, listens on http://127.0.0.1:")
+        node = connect(url)
+        assert (node.chain_id(), node.now_s()) == (413_117, START_S)
+        assert node.balance_wei(OTHER) == 10**24
+        for raw in (b"no json", b"[1]", b'{"method": "eth_getCode", "params": []}'):
+            answer = json.loads(urlopen(Request(url, data=raw), timeout=5).read())
+            assert "error" in (answer[0] if isinstance(answer, list) else answer)
+        assert node.chain_id() == 413_117  # it still answers
+        node.close()
+        assert main(["up", "--port", url.rsplit(":", 1)[1]]) == 4
+    finally:
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(timeout=10) == 4
+        up.stdout.close()
+
+
+def test_up_with_a_wrong_argument(capsys):
+    assert main(["up", "--port", "70000"]) == 2
+    assert main(["up", "--fund", "0x1"]) == 2
+    assert "'0x1' is no address" in capsys.readouterr().err

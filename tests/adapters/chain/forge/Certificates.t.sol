@@ -56,8 +56,57 @@ contract GreenHandler {
         return this.onERC1155Received.selector;
     }
 
+    /// @dev A sunny day: what the plant makes and the battery takes, settled, claimed and charged; twice as much is
+    ///      made as is stored.
+    function day(uint16 wh) external {
+        if (wh == 0) return;
+        meter(false, wh, 0);
+        meter(true, 0, wh / 2);
+        _finaliseAll();
+        (GreenCertificates.Reading memory made, GreenCertificates.Evidence memory evidence) = _at(_metered.length - 2);
+        _tokens.push(green.claim(made, evidence));
+        claimedWh += wh;
+        aliveWh += wh;
+        (made, evidence) = _at(_metered.length - 1);
+        if (wh > 1) green.charge(made, evidence);
+    }
+
+    /// @dev As much as is held and may be stored, of the newest certificate.
+    function storeMost() external {
+        uint256[] memory ids = new uint256[](1);
+        uint256[] memory amounts = new uint256[](1);
+        ids[0] = _tokens[_tokens.length - 1];
+        uint256 held = green.balanceOf(address(this), ids[0]);
+        uint256 room = green.chargedWh(BATTERY);
+        amounts[0] = held < room ? held : room;
+        green.store(BATTERY, ids, amounts);
+        storedWh += amounts[0];
+        aliveWh -= amounts[0];
+    }
+
+    /// @dev An evening: the battery gives `wh`, and as many certificates are asked for as could ever be there.
+    function evening(uint16 wh, bool greedy) external {
+        meter(true, wh, 0);
+        _finaliseAll();
+        (GreenCertificates.Reading memory given, GreenCertificates.Evidence memory evidence) = _at(_metered.length - 1);
+        uint256 stored = green.storedWh(BATTERY);
+        uint256 most = greedy ? stored : stored * EFFICIENCY_PPM / 1_000_000;
+        uint64 amount = most < wh ? uint64(most) : wh;
+        try green.release(given, evidence, amount) returns (uint256 id) {
+            _tokens.push(id);
+            releasedWh += amount;
+            aliveWh += amount;
+        } catch {}
+    }
+
+    function _finaliseAll() private {
+        while (_next < _metered.length) {
+            finalise();
+        }
+    }
+
     /// @dev A reading in a batch of its own: a tree of one leaf.
-    function meter(bool battery, uint16 exportedWh, uint16 importedWh) external {
+    function meter(bool battery, uint16 exportedWh, uint16 importedWh) public {
         GreenCertificates.Reading memory reading = GreenCertificates.Reading(
             battery ? BATTERY : PV, _slot * 900, (_slot + 1) * 900, exportedWh, importedWh
         );
@@ -88,7 +137,7 @@ contract GreenHandler {
         return value;
     }
 
-    function finalise() external {
+    function finalise() public {
         if (_next == _metered.length) return;
         Metered storage item = _metered[_next];
         settlement.finalise(item.batch, "");
@@ -160,7 +209,15 @@ contract GreenHandler {
         view
         returns (GreenCertificates.Reading memory, GreenCertificates.Evidence memory)
     {
-        Metered storage item = _metered[which % _metered.length];
+        return _at(which % _metered.length);
+    }
+
+    function _at(uint256 i)
+        private
+        view
+        returns (GreenCertificates.Reading memory, GreenCertificates.Evidence memory)
+    {
+        Metered storage item = _metered[i];
         return (item.reading, GreenCertificates.Evidence(item.batch, keccak256(""), new bytes32[](0), 0));
     }
 

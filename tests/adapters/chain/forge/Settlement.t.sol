@@ -92,7 +92,11 @@ contract Handler {
         _batches.push(Pending(batch, positions, true));
     }
 
+    /// @dev Amounts that everybody can pay.
     function proposeSmall(uint16 a, uint16 b, uint16 c) external {
+        for (uint8 i = 0; i < 4; ++i) {
+            this.deposit(i, 200_000);
+        }
         this.propose(int64(uint64(a)), -int64(uint64(b)), int64(uint64(c)), true);
     }
 
