@@ -66,10 +66,9 @@ class LedgerChain:
         self._pump_until_recorded()
         self.settlement.refresh_disputed()
         deadline_s = self.settlement.open_deadline_s()
-        if deadline_s is not None and self._time_control:
-            if deadline_s > self.node.now_s():
-                self.node.mine_at(deadline_s)
-            self._pump_until(lambda: not self.settlement.due())
+        if deadline_s is not None and self._time_control and deadline_s > self.node.now_s():
+            self.node.mine_at(deadline_s)
+        self._pump_until(lambda: not self.settlement.due())
         return [self.settlement.receipt(seq) for seq in self._submitted]
 
     def balances_micro(self) -> dict[str, int]:

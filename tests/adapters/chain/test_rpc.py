@@ -127,6 +127,15 @@ def test_a_node_without_time_control_leaves_batches_proposed(served, options, ma
     assert receipt.status == "proposed"
     assert chain.money_sum_micro() == 0
     chain.close()
+    node = connect(served.url)  # the node's own time passes
+    node.mine_at(node.now_s() + 21_600)
+    node.close()
+    again = open_rpc("street", START_S, options())
+    again.submit(make_batch(0, n=5))
+    (receipt,) = again.drain()
+    assert receipt.status == "final"
+    assert again.balances_micro() == totals([make_batch(0, n=5)])
+    again.close()
 
 
 def test_a_node_that_is_not_there(served, options):
