@@ -34,19 +34,21 @@ def dss_text(feeder: Feeder) -> str:
     stride = 1 if feeder.balanced else 3
     names = [name if feeder.balanced else name.rpartition(".")[0] for name in feeder.bus_names[::stride]]
     lines = [f"! {feeder.name}, from {feeder.source}", *(f"! b{i}: {name}" for i, name in enumerate(names))]
-    for command in export_commands(feeder, net):
-        found = re.match(r"New (Load\.p|Line\.l)(\d+) ", command)
-        if found:
-            row = int(found[2])
-            command = (
-                _load(feeder, row, command) if found[1] == "Load.p" else _line(feeder, stride * row, command)
-            )
-        lines.append(command)
+    lines += [_stated(feeder, stride, command) for command in export_commands(feeder, net)]
     xy = feeder.xy[::stride]
     lines += [
         f"SetBusXY bus=b{i} x={x:.9g} y={y:.9g}" for i, (x, y) in enumerate(xy) if np.isfinite((x, y)).all()
     ]
     return "\n".join((*lines, "Solve", ""))
+
+
+def _stated(feeder: Feeder, stride: int, command: str) -> str:
+    """A command with the name of what it makes, its load or its rating."""
+    found = re.match(r"New (Load\.p|Line\.l)(\d+) ", command)
+    if not found:
+        return command
+    row = int(found[2])
+    return _load(feeder, row, command) if found[1] == "Load.p" else _line(feeder, stride * row, command)
 
 
 def _load(feeder: Feeder, row: int, command: str) -> str:

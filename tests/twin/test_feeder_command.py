@@ -1,0 +1,71 @@
+"""``twin feeder``: what is said, drawn and written, and that engines which disagree are an exit code."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from adapters.grid.engine import AS_PLANNED, ModelError
+from twin.cli import main
+from twin.commands.feeder import _lines
+
+STREET = "pandapower:create_kerber_landnetz_freileitung_1"
+
+
+def test_phases_limits_with_origin_and_engines_are_told(capsys):
+    assert main(["feeder", STREET, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["phases"] == {"abc": 13} and facts["buses"] == facts["rows"]
+    assert set(facts["engines"]) == {"power_grid_model", "pandapower", "opendss"}
+    assert all(limit["origin"] == f"the case ({STREET})" for limit in facts["limits"])
+    assert main(["feeder", STREET]) == 0
+    printed = capsys.readouterr().out
+    assert "limit: line rating" in printed and "OpenDSS is at most" in printed
+
+
+def test_a_case_without_ratings_has_none_in_json_and_in_words(capsys):
+    assert main(["feeder", "pandapower:case33bw", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["limits"][0]["low"] is None and facts["limits"][0]["elements"] == 0
+    assert "  limit: line rating: none of 32 has one" in _lines(facts, names=False)
+
+
+def test_the_drawing_has_every_bus_and_branch_and_the_file_is_read_again(tmp_path, capsys):
+    svg, dss = tmp_path / "a.svg", tmp_path / "a.dss"
+    assert main(["feeder", STREET, "--svg", str(svg), "--dss", str(dss), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    root = ElementTree.parse(svg).getroot()
+    marks = [e.tag.rpartition("}")[2] for e in root]
+    assert marks.count("circle") == facts["buses"]
+    assert marks.count("line") == facts["lines"] + facts["transformers"]
+    at = np.array([[float(e.get("cx")), float(e.get("cy"))] for e in root if e.tag.endswith("circle")])
+    assert (at >= 0).all() and (at <= (1000, 700)).all() and len(np.unique(at, axis=0)) > facts["buses"] / 2
+    assert "read again it differs by at most" in facts["written"][1]
+    assert main(["feeder", str(dss)]) == 0, "its own file is a feeder"
+
+
+def test_engines_that_disagree_are_named_and_exit_with_1(capsys, monkeypatch):
+    import adapters.grid.compare as module
+
+    made = module.make_engine
+
+    def wrong(feeder, name, error=AS_PLANNED):
+        return made(
+            feeder, name, ModelError(line_impedance_factor=1.01) if name == "power_grid_model" else error
+        )
+
+    monkeypatch.setattr(module, "make_engine", wrong)
+    assert main(["feeder", STREET]) == 1
+    assert "DISAGREE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("--dss", "x.txt"), "must end in .dss"), (("--dss", "no/such/x.dss"), "no such folder"),
+     (("--svg", "no/such/x.svg"), "no such folder")],
+)  # fmt: skip
+def test_where_it_cannot_write_is_said(arguments, says, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["feeder", STREET, *arguments]) == 2
+    assert says in capsys.readouterr().err
