@@ -226,7 +226,7 @@ class OpenBench:
                 and (registers := await device.safe_registers())
             ):
                 host, port, unit = device.endpoint
-                charges.append(Charge(role, host, port, unit, tuple(registers)))
+                charges.append(Charge(role, host, port, unit, tuple(registers), device.single_writes))
         if charges:
             self._supervisor = SupervisorProcess(charges, silence_s=_SILENCE_S)
             self._tasks.append(asyncio.create_task(self._supervisor.breathe(_BREATH_S)))

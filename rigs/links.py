@@ -62,10 +62,11 @@ def new_port(
     timeout_s: float,
     folder: Path,
     listener: FrameListener | None,
+    single_writes: bool = False,
 ) -> ModbusPort:
     """Return the unopened port of a device; ``pty`` is the line of an emulated RTU device, else empty."""
     timing = section.timing
-    link = LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers)
+    link = LinkTiming(timeout_s, timing.connect_delay_s, timing.gap_s, timing.max_registers, single_writes)
     if pty:
         return RtuPort(pty, 115200, "N", link, listener)  # a pseudo-terminal has no parity
     if section.serial is not None:

@@ -43,7 +43,7 @@ async def _stop(path: Path) -> dict[str, str]:
             registers = tuple(await device.safe_registers())
             host, port, unit = device.endpoint
             await device.close()
-            troubles[role] = await make_safe(Charge(role, host, port, unit, registers))
+            troubles[role] = await make_safe(Charge(role, host, port, unit, registers, device.single_writes))
         except (ModbusError, RigError) as error:
             troubles[role] = str(error)
             await device.close()

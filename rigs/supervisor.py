@@ -31,6 +31,7 @@ class Charge:
     port: int
     unit: int
     registers: tuple[tuple[int, bytes], ...]
+    single_writes: bool = False  # see LinkTiming
 
 
 class SupervisorProcess:
@@ -89,7 +90,7 @@ async def make_safe(charge: Charge) -> str:
     from adapters.modbus.port import LinkTiming
     from adapters.modbus.tcp import TcpPort
 
-    port = TcpPort(charge.host, charge.port, LinkTiming(timeout_s=1.0))
+    port = TcpPort(charge.host, charge.port, LinkTiming(timeout_s=1.0, single_writes=charge.single_writes))
     try:
         await port.connect()
         for address, data in charge.registers:

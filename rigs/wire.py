@@ -75,7 +75,7 @@ class WireDevice:
         listener = self._heard if self._recording else None
 
         def new(hears: FrameListener | None) -> ModbusPort:
-            return new_port(self.section, self.endpoint, path, timeout_s, self._folder, hears)
+            return new_port(self.section, self.endpoint, path, timeout_s, self._folder, hears, self.single_writes)
 
         self._port = new(listener) if self.line is None else self.line.view(self.endpoint[2], new, listener)
         await self._join()
@@ -129,6 +129,11 @@ class WireDevice:
         """The discovered device; only after ``open``."""
         assert self._meter is not None
         return self._meter.device
+
+    @property
+    def single_writes(self) -> bool:
+        """Whether one register is written with function 6, by the device's map."""
+        return self._map is not None and self._map.single_writes
 
     @property
     def lockstep(self) -> bool:

@@ -98,6 +98,11 @@ class PymodbusPort(ABC):
             raise BadAnswerError(f"{self.name}: {len(data)} bytes are not 1..{_MAX_WRITE} whole registers")
         values = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
         request = f"{self.name} unit {unit}: write {len(values)} registers at {address}"
+        if self.timing.single_writes and len(values) == 1:
+            answer = await self._ask(request, "write_register", address, values[0], device_id=unit)
+            if (answer.address, answer.registers) != (address, values):
+                raise BadAnswerError(f"{request}: confirmed {answer.registers} at {answer.address}")
+            return
         answer = await self._ask(request, "write_registers", address, values, device_id=unit)
         if (answer.address, answer.count) != (address, len(values)):
             raise BadAnswerError(f"{request}: confirmed {answer.count} registers at {answer.address}")

@@ -125,10 +125,14 @@ class LeanTcpPort:
         if len(data) % 2 or not 1 <= count <= _MAX_WRITE:
             raise BadAnswerError(f"{self.name}: {len(data)} bytes are not 1..{_MAX_WRITE} whole registers")
         self._tid = tid = (self._tid + 1) & 0xFFFF
-        frame = _WRITE.pack(tid, 0, 7 + len(data), unit, 16, address, count, len(data)) + data
+        function, confirmed = 16, struct.pack(">HH", address, count)
+        if self.timing.single_writes and count == 1:
+            function, confirmed = 6, struct.pack(">H", address) + data
+            frame = _MBAP.pack(tid, 0, 6, unit) + b"\6" + confirmed
+        else:
+            frame = _WRITE.pack(tid, 0, 7 + len(data), unit, 16, address, count, len(data)) + data
         what = f"write {count} registers at {address}"
-        body = await self._ask(what, tid, unit, 16, frame)
-        if body != struct.pack(">HH", address, count):
+        if await self._ask(what, tid, unit, function, frame) != confirmed:
             raise self._bad(f"{self.name} unit {unit}: {what}: something else was confirmed")
 
     async def close(self) -> None:

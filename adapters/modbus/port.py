@@ -17,13 +17,14 @@ class LinkTiming:
 
     ``connect_delay_s`` is waited after connecting (some devices swallow early requests), ``gap_s`` between
     two requests, ``timeout_s`` for each answer and for connecting. ``max_registers`` is the most one read may
-    ask.
+    ask. ``single_writes``: one register is written with function 6, since the device does not know function 16.
     """
 
     timeout_s: float = 1.0
     connect_delay_s: float = 0.0
     gap_s: float = 0.0
     max_registers: int = 125
+    single_writes: bool = False
 
 
 class ModbusPort(Protocol):

@@ -54,6 +54,8 @@ class RegisterMap:
     name: str
     points: Mapping[str, MapPoint]
     little_words: bool = False
+    joined: bool = True  # adjacent points may be read in one request
+    single_writes: bool = False  # one register is written with function 6
 
     def point(self, name: str) -> MapPoint:
         """Return a point, or raise ``PointError``."""
@@ -78,6 +80,7 @@ def load_map(path: Path) -> RegisterMap:
     """
     lines = path.read_text(encoding="utf-8").splitlines()
     little = any(line.replace(" ", "").lower() == "#word_order:little" for line in lines)
+    told = {line.replace(" ", "").lower() for line in lines if line.startswith("#")}
     rows = [(i + 1, line) for i, line in enumerate(lines) if line.strip() and not line.startswith("#")]
     problems: list[str] = []
     points: dict[str, MapPoint] = {}
@@ -105,7 +108,7 @@ def load_map(path: Path) -> RegisterMap:
     ]
     if problems:
         raise PointError("\n".join(problems))
-    return RegisterMap(path.stem, points, little)
+    return RegisterMap(path.stem, points, little, "#joined:no" not in told, "#write_function:6" in told)
 
 
 def _point(row: Mapping[str, str]) -> MapPoint:
@@ -197,6 +200,7 @@ class MapDevice:
             last = blocks[-1][-1] if blocks else None
             joins = (
                 last is not None
+                and self.map.joined
                 and last.table == point.table
                 and point.address - last.address - last.codec.size <= self.most_gap
                 and point.address + point.codec.size - blocks[-1][0].address <= self.port.timing.max_registers

@@ -254,3 +254,20 @@ def test_the_gap_between_requests_is_kept() -> None:
             await port.close()
 
     run(work())
+
+
+def test_one_register_is_written_with_function_6_where_the_device_knows_no_other() -> None:
+    def old(peer: Peer, frame: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(frame, frame[7:12] if frame[7] == 6 else bytes((frame[7] | 0x80, 1))))
+
+    async def main() -> None:
+        async with Peer(old) as peer:
+            port = TcpPort("127.0.0.1", peer.port, LinkTiming(single_writes=True))
+            await port.connect()
+            await port.write(255, 5004, b"\x27\x10")
+            assert peer.requests[-1][6:] == bytes.fromhex("ff06138c2710")
+            with pytest.raises(DeviceRefusedError):
+                await port.write(255, 5004, bytes(4))  # two registers need function 16
+            await port.close()
+
+    run(main())

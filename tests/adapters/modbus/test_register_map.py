@@ -106,3 +106,13 @@ def test_all_mistakes_of_a_map_come_at_once_with_their_lines(tmp_path) -> None:
     path.write_text("address,name\n1,A\n")
     with pytest.raises(PointError, match="first row must be"):
         load_map(path)
+
+
+def test_a_wallbox_that_serves_one_point_a_request_is_read_so_and_written_with_function_6() -> None:
+    keba = load_map(shipped_maps()["keba_p30"])
+    assert keba.single_writes
+    port = Registers(holding={1008: 0, 1009: 6000, 1010: 0, 1011: 6001, 1013: 6002})
+    found = asyncio.run(MapDevice(port, 255, keba).read(0, "CurrentL1", "CurrentL2", "CurrentL3"))  # type: ignore[arg-type]
+    assert port.reads == [("holding", 1008, 2), ("holding", 1010, 2), ("holding", 1012, 2)]
+    assert list(found.values()) == pytest.approx([6.0, 6.001, 6.002])
+    assert not load_map(shipped_maps()["eastron_sdm630"]).single_writes
