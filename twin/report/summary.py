@@ -164,7 +164,9 @@ def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
             continue
         cells = []
         for name, run in runs.items():
-            value, limit = run.kpis.get(key), limits[name].get(limit_key)
+            # a short-time rating is what holds at a moment, and these are values of moments
+            short = limits[name].get(limit_key.replace("_loading", "_short_time_loading"))
+            value, limit = run.kpis.get(key), short or limits[name].get(limit_key)
             beyond = words.is_number(limit) and words.is_number(value) and not sign * value <= sign * limit
             text = shown(run.kpis) if words.is_number(value) else words.NOT_RECORDED
             cells.append({"text": text, "beyond": beyond, "missing": text == words.NOT_RECORDED})

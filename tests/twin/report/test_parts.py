@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from twin.report import violations, words
 from twin.report.feeder import feeder_payload
 from twin.report.pack import pack, unpack
 from twin.report.people import people_of
-from twin.report.summary import _extreme, _quantities, check_name
+from twin.report.summary import _extreme, _quantities, check_name, variant_rows
 from twin.results import RunResult
 from twin.tables import TABLES
 
@@ -42,6 +43,10 @@ ROOT = Path(__file__).parents[3]
         (words.quantity(100.04, "percent", apart_from=100), "100.04 %"),
         (words.quantity(100.0, "percent", apart_from=100), "100.0 %"),
         (words.quantity(3.2e-10, "pu"), "3.2e−10 pu"),
+        (words.quantity(71812, "W", apart_from=35000), "71.8 kW"),
+        (words.quantity(35010, "W", apart_from=35000), "35\u202f010.0 W"),
+        (words.quantity(70400, "VA"), "70.4 kVA"),
+        (words.difference(-149, "VA"), "−149 VA"),
         (words.quantity(True, "pu"), "not recorded"),
         (words.difference(-0.6, "percent"), "−0.6 pp"),
         (words.number(-0.0001, 2), "0.00"),
@@ -213,6 +218,18 @@ def test_every_kpi_is_in_the_reference():
     )
     assert len(written) > 30 and written <= known
     assert {row[1] for row in _quantities("EUR")} <= known
+
+
+def test_a_value_of_a_moment_is_held_against_the_short_time_rating():
+    limits = {
+        "line_loading_percent": 100,
+        "line_short_time_loading_percent": 150,
+        "transformer_loading_percent": 100,
+    }
+    kpis = {"line_loading_max_percent": 120.0, "transformer_loading_max_percent": 120.0}
+    run = SimpleNamespace(manifest={"scenario": {"limits": limits}}, kpis=kpis)
+    beyond = {row["key"]: row["cells"][0]["beyond"] for row in variant_rows({"one": run}, "EUR")}
+    assert (beyond["line_loading_max_percent"], beyond["transformer_loading_max_percent"]) == (False, True)
 
 
 def test_who_hardly_mattered_is_not_named():
