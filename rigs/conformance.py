@@ -160,10 +160,64 @@ async def _rtu(s: _Subject) -> str:
     raise _NotApplicable("the device is reached over TCP")
 
 
-async def _crv(s: _Subject) -> str:
-    if not any(s.device.has(m) for m in (705, 706, 711, 712)):
-        raise _NotApplicable("no curve model (705, 706, 711, 712)")
-    raise _NotApplicable("adopting curves changes grid support settings; not run by this suite")
+def _curve_model(s: _Subject) -> int:
+    """Return a curve model; the tests of curves write it, and put back what they found."""
+    _may_write(s)
+    for model_id in (705, 706):
+        if s.device.has(model_id):
+            return model_id
+    raise _NotApplicable("no curve model (705, 706)")
+
+
+async def _copy(s: _Subject, model_id: int, source: str, target: str) -> None:
+    names = [n for n in s.device.layout(model_id).points if n.startswith(source)]
+    values = await s.device.read(model_id, *names)
+    for name, value in values.items():
+        goal = target + name[len(source) :]
+        if isinstance(value, float) and s.device.layout(model_id).point(goal).writable:
+            await s.device.write(model_id, goal, value)
+
+
+async def _crv_1(s: _Subject) -> str:
+    model_id = _curve_model(s)
+    count = (await s.device.read(model_id, "NCrv"))["NCrv"]
+    if not isinstance(count, float) or count < 2:
+        raise _NotApplicable("a single curve, which is the one in force")
+    last = int(count)
+    await _copy(s, model_id, "Crv[0].", f"Crv[{last - 1}].")  # what is in force: adopting it changes nothing
+    await s.device.write(model_id, "AdptCrvReq", last)
+    result = await s.device.read(model_id, "AdptCrvRslt", "AdptCrvReq")
+    _require(result["AdptCrvRslt"] == 1, f"AdptCrvRslt is {result['AdptCrvRslt']} after curve {last}")
+    return f"model {model_id} adopts curve {last} of {last}"
+
+
+async def _crv_2(s: _Subject) -> str:
+    model_id = _curve_model(s)
+    try:
+        await s.device.write(model_id, "Crv[0].ActPt", 2)
+    except DeviceRefusedError:
+        return f"the curve in force of model {model_id} cannot be written"
+    raise ModbusError("the curve in force was overwritten in place")
+
+
+async def _crv_3(s: _Subject) -> str:
+    model_id = _curve_model(s)
+    found = await s.device.read(model_id, "NCrv", "NPt", "Crv[0].ActPt")
+    count, most = found["NCrv"], found["NPt"]
+    if not isinstance(count, float) or not isinstance(most, float) or count < 2:
+        raise _NotApplicable("a single curve, which is the one in force")
+    last = int(count)
+    try:
+        await s.device.write(model_id, f"Crv[{last - 1}].ActPt", most + 1)
+        await s.device.write(model_id, "AdptCrvReq", last)
+        result = (await s.device.read(model_id, "AdptCrvRslt"))["AdptCrvRslt"]
+    except DeviceRefusedError:
+        result = 2.0
+    finally:
+        await _copy(s, model_id, "Crv[0].", f"Crv[{last - 1}].")
+    now = (await s.device.read(model_id, "Crv[0].ActPt"))["Crv[0].ActPt"]
+    _require(result == 2 and now == found["Crv[0].ActPt"], f"AdptCrvRslt {result}, {now} points in force")
+    return "a curve with too many points is refused, the old one stays"
 
 
 async def _rev(s: _Subject) -> str:
@@ -211,7 +265,9 @@ _TESTS: tuple[tuple[str, str, Callable[[_Subject], Awaitable[str]]], ...] = (
     ("TCP-2", "partial request", _tcp_2),
     ("TCP-3", "multiple requests in a packet", _tcp_3),
     ("RTU-1", "serial request", _rtu),
-    ("CRV-1", "curve adoption", _crv),
+    ("CRV-1", "curve adoption", _crv_1),
+    ("CRV-2", "the curve in force is read only", _crv_2),
+    ("CRV-3", "an unsound curve is refused", _crv_3),
     ("REV-1", "reversion timer", _rev),
 )
 
