@@ -39,6 +39,7 @@ __all__ = [
     "nameplate_roles",
 ]
 
+_FEW = 8
 _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (): BenchFile,
     ("aggregate",): AggregateSection,
@@ -129,7 +130,7 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
         spec = roles.get(role)
         if spec is None:
             near = get_close_matches(role, roles, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(roles)) or 'none'}"
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {_listed(role, sorted(roles))}"
             problems.append(source.problem(where, f"the scenario has no such role; {hint}"))
             continue
         plate = device.nameplate
@@ -165,6 +166,13 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                 )
             )
     return problems
+
+
+def _listed(role: str, known: Sequence[str]) -> str:
+    """Return known roles of the same sort as one that is not known, or of all sorts, a few of them."""
+    same = [name for name in known if name.rpartition(".")[2] == role.rpartition(".")[2]] or list(known)
+    more = f" and {len(same) - _FEW} more" if len(same) > _FEW else ""
+    return ", ".join(same[:_FEW]) + more or "none"
 
 
 def endpoint_of(device: DeviceSection) -> tuple[str, int]:
