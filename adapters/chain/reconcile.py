@@ -23,6 +23,8 @@ from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, net
 
 AGREE = "cleared, metered and on chain agree, trade by trade"
 SUPPLIER_ACCOUNT, POOL_ACCOUNT = "supplier", "pool"
+OTHERS = {SUPPLIER_ACCOUNT, POOL_ACCOUNT, "network"}
+"""Accounts that are no participant's and get no bill."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,12 @@ def reconcile(folder: Path, url: str = "") -> list[Finding]:
     settled = [row for row in tables["settlement"] if row["status"] in ("final", "proposed")]
     findings = [
         _batches(settled, proposed, contract, node),
-        _nothing_else(settled, proposed),
+        _nothing_else(settled, proposed, manifest),
         _money_sum(contract),
     ]
     if tables["participants"]:
         findings += [
-            _bills(tables["participants"], contract),
+            _bills(tables["participants"], settled, proposed, contract),
             _trades(tables, settled, str(history["market_id"]), manifest),
         ]
     return findings
@@ -91,7 +93,8 @@ def _batches(
             event["transaction"],
             receipt.block_number if receipt else None,
             receipt.gas if receipt else None,
-            status,
+            # what was under way when the run ended may have come to its end since
+            row["status"] if (row["status"], status) == ("proposed", "final") else status,
         )
         want = (row["root"], row["transaction"], row["block_number"], row["gas"], row["status"])
         if have != want:
@@ -101,9 +104,19 @@ def _batches(
     )
 
 
-def _nothing_else(settled: list[dict[str, Any]], proposed: dict[str, Any]) -> Finding:
-    extra = sorted(set(proposed) - {row["digest"] for row in settled})
-    return Finding("the chain holds no other batch", not extra, ", ".join(extra) or "none")
+def _nothing_else(
+    settled: list[dict[str, Any]], proposed: dict[str, Any], manifest: dict[str, Any]
+) -> Finding:
+    """No other batch of the run's time; a contract that lives longer holds those before and after it."""
+    ends = [row["period_end_s"] for row in settled]
+    begin_s = int(datetime.fromisoformat(manifest["start"]).timestamp())
+    others = {digest: event["batch"] for digest, event in proposed.items() if digest not in _digests(settled)}
+    extra = sorted(d for d, batch in others.items() if ends and begin_s < batch[2] and batch[1] < max(ends))
+    return Finding("the chain holds no other batch", not extra, ", ".join(extra) or "none of the run's time")
+
+
+def _digests(settled: list[dict[str, Any]]) -> set[str]:
+    return {row["digest"] for row in settled}
 
 
 def _money_sum(contract: Contract) -> Finding:
@@ -111,14 +124,36 @@ def _money_sum(contract: Contract) -> Finding:
     return Finding("money on chain sums to zero", total == 0, f"{total} micro")
 
 
-def _bills(participants: list[dict[str, Any]], contract: Contract) -> Finding:
-    """Every participant's bill over the run is what the chain took from the account."""
+def _moved(settled: list[dict[str, Any]], proposed: dict[str, Any], contract: Contract) -> dict[bytes, int]:
+    """What the run's batches move, by account id, from the data of the transactions that recorded them."""
+    moved: dict[bytes, int] = {}
+    for digest in _digests(settled) & set(proposed):
+        data = contract.node.sent_data(proposed[digest]["transaction"])
+        packed = contract.arguments("propose", data)[1]
+        for at in range(0, len(packed), 40):
+            account, delta = packed[at : at + 32], packed[at + 32 : at + 40]
+            moved[account] = moved.get(account, 0) + int.from_bytes(delta, "big", signed=True)
+    return moved
+
+
+def _bills(
+    participants: list[dict[str, Any]],
+    settled: list[dict[str, Any]],
+    proposed: dict[str, Any],
+    contract: Contract,
+) -> Finding:
+    """Every participant's bill over the run is what its batches took, and (alone on it) what the contract holds."""
     bills: dict[str, int] = {}
     for row in participants:
         bills[row["participant"]] = bills.get(row["participant"], 0) + row["bill_micro"]
     opened = {event["name"] for event in contract.history("AccountOpened")}
-    names = sorted(set(bills) | opened - {SUPPLIER_ACCOUNT, POOL_ACCOUNT})
-    nets = contract.read("netOf", [typed.account_id(name) for name in names])
+    names = sorted(set(bills) | opened - OTHERS)
+    ids = [typed.account_id(name) for name in names]
+    moved = _moved(settled, proposed, contract)
+    nets = [moved.get(account, 0) for account in ids]
+    alone = set(proposed) == _digests(settled)
+    if alone and all(row["status"] == "final" for row in settled):
+        nets = contract.read("netOf", ids)
     wrong = [
         f"{name}: chain {value}, bills {-bills.get(name, 0)}"
         for name, value in zip(names, nets, strict=True)

@@ -238,3 +238,16 @@ def test_an_address_is_shown_without_its_password():
 def test_kind_rpc_needs_to_know_its_node():
     with pytest.raises(ChainInputError, match="address of the node"):
         open_chain("rpc", market_id="street", start_s=0)
+
+
+def test_a_contract_that_lives_longer_than_a_run(options, make_batch, tmp_path):
+    first = open_rpc("street", START_S, options())
+    first.submit(make_batch(0, n=5))
+    first.drain()
+    first.close()
+    for day, changes in ((1, {}), (2, {"outbox": str(tmp_path / "2.sqlite")})):
+        chain = open_rpc("street", START_S, options(**changes))
+        chain.submit(make_batch(day, n=5))
+        assert [r.status for r in chain.drain()] == ["final"]
+        assert chain.balances_micro() == totals([make_batch(day, n=5)])  # what was there before is left out
+        chain.close()
