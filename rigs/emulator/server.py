@@ -12,6 +12,7 @@ from typing import Protocol
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE, GATEWAY_NO_TARGET = 1, 2, 3, 4, 11
 _MBAP = struct.Struct(">HHHB")
+_READ, _READ_HEAD = struct.Struct(">HHHBBHH"), struct.Struct(">HHHBBB")
 _MAX_READ, _MAX_WRITE = 125, 123
 _MAX_BODY = 254  # unit id and PDU
 
@@ -83,6 +84,7 @@ class ModbusTcpProtocol(asyncio.Protocol):
         self._connections = connections
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._plain = type(self).reply is ModbusTcpProtocol.reply  # nobody asks who reads
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close an older one where the device serves one at a time."""
@@ -99,6 +101,8 @@ class ModbusTcpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer every complete request in the stream; what is no Modbus ends the connection."""
         buffer = self._buffer
+        if len(data) == _READ.size and not buffer and self._plain and self._read(data):
+            return
         if not buffer and len(data) >= _MBAP.size + 1:  # the common case: one whole request in one segment
             tid, protocol, length, unit = _MBAP.unpack_from(data)
             if not protocol and length <= _MAX_BODY and len(data) == 6 + length:
@@ -122,6 +126,19 @@ class ModbusTcpProtocol(asyncio.Protocol):
             del buffer[:end]
             answers += _MBAP.pack(tid, 0, len(reply) + 1, unit) + reply
         self._send(bytes(answers))
+
+    def _read(self, data: bytes) -> bool:
+        """Serve one whole read request; False where it is anything else, or cannot be served."""
+        tid, protocol, length, unit, function, address, count = _READ.unpack(data)
+        store = self._units.get(unit)
+        if protocol or length != 6 or store is None or function not in (3, 4) or not 1 <= count <= _MAX_READ:
+            return False
+        try:
+            body = store.read(address, count)
+        except Refused:
+            return False
+        self._send(_READ_HEAD.pack(tid, 0, 3 + 2 * count, unit, function, 2 * count) + body)
+        return True
 
     def reply(self, unit: int, pdu: bytes) -> bytes:
         """Return the answer to one request."""
