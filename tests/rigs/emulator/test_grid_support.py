@@ -138,6 +138,7 @@ def test_the_energy_of_a_transient_does_not_depend_on_the_steps_it_is_seen_in() 
 )  # fmt: skip
 def test_voltage_trips_come_when_the_category_says(category, v_pu, after_s) -> None:
     pv = Device(category=category)
+    pv.run(10)
     pv.mains(v_pu)
     pv.run(after_s - 0.02)
     assert not pv.device.ride_through.tripped
@@ -177,6 +178,8 @@ def test_a_dip_that_ends_in_time_is_ridden_through_and_the_clock_starts_anew() -
 def test_output_ceases_for_a_moment_and_returns_by_itself() -> None:
     """Category III above 1.10 pu and below 0.50 pu: no output, no trip, back within 0.4 s."""
     pv = Device()
+    pv.run(10)
+    assert pv.now()[0] == S_VA
     pv.mains(1.15)
     assert pv.now()[0] == 0
     pv.run(5)
