@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from twin.scenario.load import load_scenario
 from twin.scenario.problems import ScenarioError
 
 START_S = 1_453_071_600
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
 PASSWORD = "correct-horse-7319"
 SCENARIO = """\
 name: lab
@@ -189,3 +191,22 @@ def test_the_address_comes_from_the_environment_and_variants_do_not_share(lab, m
     assert "settlement.rpc.outbox: is shared by the variants a and b" in text
     outage = "settlement.outages=[{at_s: 90000, for_s: 60}]"
     assert "begins outside the run" in lab.problems("settlement.chain=embedded", outage)
+
+
+def test_an_outage_of_six_hours_loses_nothing_and_settles_nothing_twice(tmp_path, capsys):
+    result = run(load_scenario(SCENARIOS / "chain_outage.yaml"), tmp_path / "run")
+    rows = result.table("settlement").to_pylist()
+    assert [row["status"] for row in rows] == ["final"] * 18
+    away_s = rows[0]["period_end_s"] + 40, rows[0]["period_end_s"] + 40 + 21_600
+    assert rows[0]["resent"] == 1  # recorded, thrown out, and recorded again
+    assert all(
+        row["recorded_s"] >= away_s[1] for row in rows[:7]
+    )  # those of the outage, and the one before it
+    assert all(0 < row["recorded_s"] - row["period_end_s"] < 600 for row in rows[7:])
+    assert result.kpis["settlement_resent_count"] == 1
+    assert {c["name"]: c["verdict"] for c in result.checks}["money"] == "pass"
+    assert "came back on another branch, without 3 of its blocks" in (
+        tmp_path / "run" / "report.html"
+    ).read_text("utf-8")
+    assert chain_cli(["reconcile", str(tmp_path / "run")]) == 0
+    assert "WRONG" not in capsys.readouterr().out

@@ -92,4 +92,4 @@ def test_a_whole_run_is_killed_and_run_again(served, tmp_path):
     assert done.returncode == 0, done.stderr
     findings = reconcile(tmp_path / "run", served.url)
     assert all(finding.agrees for finding in findings), findings
-    assert len(proposed(served, tmp_path / "d.json")) == 24
+    assert len(proposed(served, tmp_path / "d.json")) == 18
