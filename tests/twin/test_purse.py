@@ -72,7 +72,9 @@ def test_nobody():
     assert len(made.bound(Intent(orders()), made.opening()).orders) == 0
 
 
-@pytest.mark.parametrize(("opening", "traded"), [(1000, "all"), ("0.05", "less")])
+@pytest.mark.parametrize(
+    ("opening", "traded"), [pytest.param(1000, "all", marks=pytest.mark.slow), ("0.05", "less")]
+)
 def test_a_street_trades_what_it_can_pay(run_street, ungated, opening, traded):
     poor = run_street(
         coordination={"mode": "none"},
