@@ -25,8 +25,8 @@ NOTES = {
     "is exported, in proportion. Who sells to a neighbour gets nothing for it.",
     "mcafee": "McAfee’s price is the middle between what buyers pay and what sellers get; the difference stays with "
     "the pool.",
-    "pool_and_book": "Pools and books: gains are those of the fills; what providers and the arbitrageur earn besides is "
-    "in the market’s accounts.",
+    "pool_and_book": "Pools and books: gains are those of the fills; what providers and the arbitrageur earn "
+    "besides is in the market’s accounts.",
     "pay_as_bid": "Pay-as-bid has a price per trade; shown is the mean.",
 }
 SHOWN_LOSERS = 5
