@@ -54,6 +54,7 @@ class WireDevice:
         self._proves = proves  # False only for making safe, which needs no proof
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
+        self._joined = False
         self.line: Line | None = None  # a link that it shares with other units
         self._map = register_map or (
             load_map(shipped_maps()["keba_p30"]) if spec.kind == "ev_charger" else None
@@ -75,7 +76,9 @@ class WireDevice:
         listener = self._heard if self._recording else None
 
         def new(hears: FrameListener | None) -> ModbusPort:
-            return new_port(self.section, self.endpoint, path, timeout_s, self._folder, hears, self.single_writes)
+            return new_port(
+                self.section, self.endpoint, path, timeout_s, self._folder, hears, self.single_writes
+            )
 
         self._port = new(listener) if self.line is None else self.line.view(self.endpoint[2], new, listener)
         await self._join()
@@ -84,17 +87,24 @@ class WireDevice:
         self._journal("frame", {"role": self.spec.role, "sent": sent, "hex": frame.hex()})
 
     async def _join(self) -> None:
-        """Bring the link up and make sure that the right device answers."""
+        """Bring the link up and make sure that the right device answers. Until that is sure it is not joined,
+        however well the link stands."""
         assert self._port is not None
+        self._joined = False
         await self._port.connect()
+        await self._identify(self._port)
+        self._joined = True
+
+    async def _identify(self, port: ModbusPort) -> None:
+        """Discover, check identity and nameplate, build meter and gate anew."""
         device: AnyDevice
         meter: SunSpecMeter | MapMeter
         if self._map is not None:
-            device = MapDevice(self._port, self.section.unit_id or 1, self._map)
+            device = MapDevice(port, self.section.unit_id or 1, self._map)
             await check_serial(device, self.spec.role, self.section, self.emulator)
             meter = MapMeter(device)
         else:
-            device = await discover(self._port, self.section.unit_id or 1)
+            device = await discover(port, self.section.unit_id or 1)
             await check_identity(device, self.spec.role, self.section, self.emulator)
             meter = SunSpecMeter(device)
         meter.plan()
@@ -235,7 +245,7 @@ class WireDevice:
         """Bring a lost link back, and make sure that the same device answers; does nothing while it
         stands."""
         assert self._port is not None
-        if self._port.connected:
+        if self._port.connected and self._joined:
             return
         await self._join()
 

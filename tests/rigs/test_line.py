@@ -141,3 +141,26 @@ def test_a_second_role_on_one_unit_and_different_timing_are_refused(write_bench)
     text = bench_text(1502).replace("{timeout_s: 0.2}", "{timeout_s: 0.3}", 1)
     with pytest.raises(BenchFileError, match=r"shares its link with role 'a\.battery'"):
         open_bench(write_bench(text), ROLES)
+
+
+def test_another_device_at_the_address_is_refused_when_the_link_returns(
+    gateway, write_bench, tmp_path
+) -> None:
+    own = ", identity: {maker: p2p-grid-twin, model: '', serial: '2'}"
+    text = bench_text(gateway.port, more=own)
+    with open_bench(write_bench(text), ROLES, state=tmp_path / "s") as bench:
+        until(bench, all_good)
+        gateway.units[2] = build(
+            EmulatorConfig("b", "pv_inverter", 8000.0, serial="3", unit=2, clock="wall")
+        ).image
+        gateway.loop.call_soon_threadsafe(gateway.connections.drop)
+        samples = until(
+            bench, lambda s: s[B.role].quality is Quality.BAD and "serial" in s[B.role].note.lower()
+        )
+        assert (
+            "is p2p-grid-twin  3, the bench names p2p-grid-twin  2; nothing was written"
+            in samples[B.role].note
+        )
+        time.sleep(0.3)  # several polls later it is still refused, though the link stands
+        assert bench.step(0, 1, {}, {})[B.role].quality is Quality.BAD
+        until(bench, lambda s: s[A.role].quality is Quality.GOOD and s[A.role].age_s < 1)
