@@ -31,11 +31,14 @@ class Timed:
 
     def __init__(self, engine: Any) -> None:
         self.engine, self.feeder, self.name = engine, engine.feeder, engine.name
-        self.seconds, self.power, self.reactive = 0.0, [], []
+        self.keeps_ends = False
+        self.seconds = 0.0
+        self.power: list[FloatArray] = []
+        self.reactive: list[FloatArray] = []
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         started = time.perf_counter()
-        state = self.engine.solve(p_gen_w, q_gen_var)
+        state: GridState = self.engine.solve(p_gen_w, q_gen_var)
         self.seconds += time.perf_counter() - started
         self.power.append(p_gen_w)
         self.reactive.append(q_gen_var)

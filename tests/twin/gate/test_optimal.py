@@ -54,10 +54,10 @@ def passing(engine, problem, limits, tries):
     return tries[limits.within(engine.solve(p, np.broadcast_to(problem.q_base_var, p.shape)))]
 
 
-def best_by_enumeration(engine, problem, limits):
-    fills, step = problem.fills, 1 / GRID
+def best_by_enumeration(engine, problem, limits, grid=GRID, around=3):
+    fills, step = problem.fills, 1 / grid
     heads = structure(fills)[0]
-    fractions = [np.linspace(0, 1, GRID + 1)] * len(heads)
+    fractions = [np.linspace(0, 1, grid + 1)] * len(heads)
     best = 0.0
     for _ in range(ZOOMS + 1):
         good = passing(engine, problem, limits, schedules(fills, fractions))
@@ -66,7 +66,7 @@ def best_by_enumeration(engine, problem, limits):
             best = max(best, worth(fills, top))
         centre = (top / fills["energy_wh"])[heads]
         step /= 2
-        fractions = [np.clip(c + step * np.arange(-3, 4), 0, 1) for c in centre]
+        fractions = [np.clip(c + step * np.arange(-around, around + 1), 0, 1) for c in centre]
     return best
 
 
@@ -82,6 +82,8 @@ def rows(kind, rng):
         return [
             row(who, s, next(energy), SUPPLIER) for who, s in zip(rng.permutation(5), sides, strict=False)
         ]
+    if kind == "six":
+        return [row(who % 5, BUY if who < 4 else SELL, next(energy), SUPPLIER) for who in range(6)]
     if kind == "contracts":
         pairs = [rng.permutation(5)[:2] for _ in range(3)]
         pairs = list({tuple(sorted(map(int, p))): tuple(map(int, p)) for p in pairs}.values())
@@ -108,6 +110,16 @@ TREES = [(0, 1, 2, 3, 4), (0, 1, 1, 2, 2), (0, 1, 2, 2, 1)]
 @pytest.mark.parametrize("kind", ["upstream", "pool", "contracts"])
 @pytest.mark.parametrize("seed", range(8))
 def test_no_schedule_is_worth_one_percent_more(sweep, band, book, problem, kind, seed):
+    judge(sweep, band, book, problem, kind, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_nor_is_any_of_six_orders_chosen_freely(sweep, band, book, problem, seed):
+    judge(sweep, band, book, problem, "six", seed, grid=5, around=2)
+
+
+def judge(sweep, band, book, problem, kind, seed, **enumeration):
     rng = np.random.default_rng([seed, len(kind)])
     engine = sweep(parents=TREES[seed % 3], rated_a=rng.uniform(25, 70, 5), r_ohm=rng.uniform(0.03, 0.15, 5))
     limits, margins = band(engine.feeder, 0.96, 1.03), (0.0005, 0.5)
@@ -118,6 +130,6 @@ def test_no_schedule_is_worth_one_percent_more(sweep, band, book, problem, kind,
     p = asked.p_base_w + np.bincount(fills["participant"], moved, 5)
     state = engine.solve(p[None], asked.q_base_var[None])
     assert limits.tightened(*margins).within(state).all()
-    best = best_by_enumeration(engine, asked, limits.tightened(*margins))
+    best = best_by_enumeration(engine, asked, limits.tightened(*margins), **enumeration)
     got = worth(fills, decision.accepted_wh)
     assert got >= 0.99 * best
