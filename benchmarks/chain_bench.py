@@ -136,8 +136,9 @@ def _designs() -> list[Row]:
     own = life("netted", 50, 1000).total
     rows = []
     for design in DESIGNS:
-        gas, hours = life(design, 50, 1000).total, latency_s(design, 50, 1000, DAY_S) / 3600
-        note = f"longest from meter to final, daily batches: {hours:.1f} h"
+        gas, seconds = life(design, 50, 1000).total, latency_s(design, 50, 1000, DAY_S)
+        told = f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds} s"
+        note = f"longest from meter to final, daily batches: {told}"
         name = f"1,000 trades of 50, {TITLES[design]}"
         rows.append(Row(name, gas, "gas", "netted", own, own / gas, note=note))
     return rows
