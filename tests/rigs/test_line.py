@@ -155,7 +155,7 @@ def test_another_device_at_the_address_is_refused_when_the_link_returns(
         ).image
         gateway.loop.call_soon_threadsafe(gateway.connections.drop)
         samples = until(
-            bench, lambda s: s[B.role].quality is Quality.BAD and "serial" in s[B.role].note.lower()
+            bench, lambda s: s[B.role].quality is Quality.BAD and "the bench names" in s[B.role].note
         )
         assert (
             "is p2p-grid-twin  3, the bench names p2p-grid-twin  2; nothing was written"
