@@ -132,6 +132,12 @@ def test_the_money_of_charges_goes_to_the_network_and_nothing_is_lost(priced):
     table = priced.table("charges").to_pandas()
     assert priced.kpis["money_sum_micro"] == 0
     assert table["charged_micro"].sum() == priced.kpis["network_charges_micro"] > 0
+    kept = priced.table("entries").to_pandas()
+    network = kept[kept["account"] == "network"]
+    assert network["money_micro"].sum() == priced.kpis["network_charges_micro"] and set(network["kind"]) == {
+        "network"
+    }
+    assert kept["money_micro"].sum() == 0
     settled = next(c for c in priced.checks if c["name"] == "settlement")
     assert settled["verdict"] == "pass", "the chain's balances, the network's among them, equal the books"
 
