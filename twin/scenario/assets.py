@@ -11,7 +11,9 @@ from twin.scenario.fields import Fraction, Hour, Percent, Price, Section, Watt, 
 class Placement(Section):
     """Which connection points get an asset: a share, a number, or a list of names."""
 
-    share_percent: Percent | None = Field(None, description="As many as this share of all who trade; drawn from those that qualify.")
+    share_percent: Percent | None = Field(
+        None, description="As many as this share of all who trade; drawn from those that qualify."
+    )
     count: int | None = Field(None, ge=0, description="Number of connection points.")
     at: list[str] | None = Field(None, min_length=1, description="Names of connection points.")
     where: Literal["anywhere", "near_transformer", "far_from_transformer"] = Field(
