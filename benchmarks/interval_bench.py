@@ -84,7 +84,7 @@ def ours_ms(folder: Path, prepared: Any, spent: dict[str, float]) -> float:
     s = prepared.scenario
     out = RunFolder.create(folder / "run", {}, schemas=TABLES, replace=True)
     with ExitStack() as opened:
-        variant = _Variant(prepared, out, opened)
+        variant = _Variant(prepared, out, opened, {})
         world = variant.organs.world(silent, StopRequest())
         organs = variant.organs
         forecaster = organs.forecaster

@@ -182,6 +182,7 @@ class Agents:
         self._interval_s = interval_s
         self._day_start_s = day_start_s
         self._hours = interval_s / 3600.0
+        self._bids: dict[int, IntArray] = {}  # by retail price: a tariff has few
 
     def intend(
         self,
@@ -224,9 +225,9 @@ class Agents:
         people = self._people
         retail, feed_in = self._tariff.retail_micro(interval * self._interval_s), self._tariff.feed_in_micro
         # bids and asks are whole millionths before they reach the book: floating point never decides money
-        bid = retail - (people.house_bid_share * (retail - feed_in)).astype(np.int64)
+        if retail not in self._bids:
+            self._bids[retail] = retail - (people.house_bid_share * (retail - feed_in)).astype(np.int64)
         orders = empty_orders(people.n * SLOTS)
-        count = _fill_orders(
-            orders, wish_wh, people.trades, bid, bid_ev, people.battery_ask_micro, retail, feed_in, interval
-        )
+        bid, ask = self._bids[retail], people.battery_ask_micro
+        count = _fill_orders(orders, wish_wh, people.trades, bid, bid_ev, ask, retail, feed_in, interval)
         return orders[:count]
