@@ -210,6 +210,7 @@ class OpenBench:
                 self._tasks.append(asyncio.create_task(self._live[role].run()))
         if self._interlock is not None and self._live:
             self._tasks.append(asyncio.create_task(self._interlock.watch(self._wired, self._now_s)))
+        await asyncio.gather(*(live.polled.wait() for live in self._live.values()))
         await self._supervise()
 
     def _now_s(self, role: str) -> float:

@@ -42,6 +42,7 @@ class LiveDevice:
     wire: WireDevice
     timing: LiveTiming = field(default_factory=LiveTiming)
     made_safe: str = ""  # why, empty while it is not
+    polled: asyncio.Event = field(default_factory=asyncio.Event)  # once, with or without an answer
     _intent: tuple[Command, Ambient] | None = None
     _ambient_sent: Ambient | None = None
     _stepped_at_s: float = -math.inf
@@ -57,6 +58,7 @@ class LiveDevice:
         while not self._stop:
             started_s = loop.time()
             await self._turn(started_s)
+            self.polled.set()
             ended_s = loop.time()
             self._book(ended_s - started_s)
             deadline_s += section.poll_s
