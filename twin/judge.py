@@ -76,7 +76,9 @@ def judge(
     done = attribute_episodes(organs.plant_engine, organs.gate_engine, recorder)
     findings = findings_of(organs.bench) if run.faults.devices else ()
     checks = make_checks(Evidence(run, recorder, numbers, chain_agrees)) + fault_check(findings, s.interval_s)
-    checks += time_check(organs.pacer, organs.bench) + calibration_check(organs.bench, datetime.now(UTC).date())
+    checks += time_check(organs.pacer, organs.bench) + calibration_check(
+        organs.bench, datetime.now(UTC).date()
+    )
     checks = weigh(checks, organs.bench, run.people, recorder, organs.plant_engine)
     checks += chain_checks(batches, chain_agrees is not None) + oracle_check(organs.disputes)
     outcome = overall(checks)

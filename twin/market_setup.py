@@ -26,6 +26,7 @@ from twin.comparison import NO_MECHANISM, Billing, Comparison
 from twin.gate.price import electrical_distance_ohm
 from twin.participants import Participants
 from twin.scenario.ahead_section import AheadSection
+from twin.scenario.fields import duplicates
 from twin.scenario.market_section import AgreementSection, MarketSection, PreferenceSection, SupplierSection
 from twin.scenario.schema import Scenario
 from twin.tariff import micro
@@ -48,6 +49,8 @@ def market_problems(market: MarketSection, complain: Complain) -> None:
     for i, name in enumerate(market.shadow):
         make = partial(_tried, name, market.shadow_parameters.get(name, {}), supplier)
         _try(make, f"market.shadow[{i}]", name, complain)
+    for name in duplicates(market.shadow):
+        complain("market.shadow", "names a mechanism more than once", name, "each mechanism once")
     if market.index is not None:
         _try(partial(_index_of, market.index, supplier), "market.index", market.index, complain)
     if market.mechanism == POOLS and market.index is not None:

@@ -88,7 +88,8 @@ def _flat_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
 def _list_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
     """Rows that are vectors: joined once, with offsets, instead of number by number."""
     rows = [row for piece in pieces for row in piece]
-    if any(row is None for row in rows):
+    # without a single value numpy takes the vectors for floats, which no list of texts can be made of
+    if any(row is None for row in rows) or not any(len(row) for row in rows):
         return pa.array([None if row is None else list(row) for row in rows], type=arrow_type)
     vectors = [np.asarray(row) for row in rows]
     offsets = np.concatenate([[0], np.cumsum([vector.size for vector in vectors])]).astype(np.int32)

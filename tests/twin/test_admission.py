@@ -74,7 +74,23 @@ def test_who_signed_can_be_read_from_the_signature():
             signer_of(b"a text", broken)
 
 
+@pytest.mark.parametrize("condition", [{}, {"condition": "stake", "stake_eur": 0, "registrations": []}])
+def test_where_nothing_is_refused_the_table_says_so(run_street, condition):
+    result = run_street(market={"admission": condition}, duration_days=0.02)
+    rows = frame(result, "admissions")
+    assert rows["admitted"].all() and len(rows) == 14
+    assert [list(codes) for codes in rows["codes"]] == [[]] * 14
+
+
+def registered(**differs):
+    return {"admission": {"registrations": [{"participant": "load 0", "device": "battery", **differs}]}}
+
+
 WRONG = [
+    (registered(stake_eur=-5), "registrations[0].stake_eur", "too small"),
+    (registered(meter_point="a\nb"), "registrations[0].meter_point", "printable"),
+    ({"admission": {"default_stake_eur": -1}}, "admission.default_stake_eur", "too small"),
+    ({"admission": {"condition": "stake", "stake_eur": -1}}, "admission.stake_eur", "too small"),
     ({"mechanism": "call_auction", "ahead": {}}, "market.ahead", "pool_and_book or order_book"),
     ({"mechanism": "pool_and_book", "ahead": {"arbitrageur": "load 99"}}, "arbitrageur", "no such connection point"),
     ({"mechanism": "order_book", "ahead": {"arbitrageur": "load 1"}}, "arbitrageur", "no pool to trade with"),
@@ -99,6 +115,7 @@ WRONG = [
          "supplier": {"retail_price_eur_per_kwh": 0.08, "feed_in_price_eur_per_kwh": 0.08}},
         "market.shadow[0]", "no band",
     ),
+    ({"shadow": ["mcafee", "amm", "mcafee"]}, "market.shadow", "more than once"),
     ({"index": "supply_demand", "supplier": {"feed_in_price_eur_per_kwh": 0}}, "market.index", "positive feed-in"),
 ]  # fmt: skip
 

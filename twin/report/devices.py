@@ -42,8 +42,16 @@ def _fault(row: Context) -> Context:
         "what": KINDS.get(row["kind"], row["kind"]),
         "from": words.duration(row["from_s"]) if row["from_s"] else "the start",
         "length": words.duration(row["until_s"] - row["from_s"]),
-        "noticed": "did no harm" if after_s is None else f"after {words.duration(after_s)}" if after_s else "at once",
-        "recovered": "–" if back_s is None else "at once" if not back_s else f"after {words.duration(back_s)}",
+        "noticed": "did no harm"
+        if after_s is None
+        else f"after {words.duration(after_s)}"
+        if after_s
+        else "at once",
+        "recovered": "–"
+        if back_s is None
+        else "at once"
+        if not back_s
+        else f"after {words.duration(back_s)}",
     }
 
 

@@ -17,7 +17,8 @@ class DevicesSection(Section):
         "long as it says (substep_s), and devices are polled meanwhile. Real devices need wall_clock.",
     )
     record: bool | None = Field(
-        None, description="Write every decision and frame to bench.log in the run folder; none: with real devices."
+        None,
+        description="Write every decision and frame to bench.log in the run folder; none: with real devices.",
     )
     requires: list[str] = Field(
         default_factory=list,

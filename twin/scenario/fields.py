@@ -28,6 +28,20 @@ Price = Annotated[
         }
     ),
 ]
+Deposit = Annotated[
+    Decimal,
+    Field(strict=False, ge=0, le=1000, max_digits=10, decimal_places=6),
+    BeforeValidator(_exact),
+    WithJsonSchema(
+        {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1000,
+            "words": "an amount from 0 to 1000, with at most 6 decimals",
+        }
+    ),
+]
+"""Money that somebody puts up: never negative."""
 ExactPercent = Annotated[
     Decimal,
     Field(strict=False, ge=0, le=100, decimal_places=4),

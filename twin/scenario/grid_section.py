@@ -50,7 +50,10 @@ class PlantSection(Section):
     engine: EngineName | None = Field(None, description="Engine of the plant; default: grid.engine.")
     line_impedance_factor: float = Field(1.0, gt=0, le=10, description="Multiplies r and x of every line.")
     line_impedance_spread_percent: float = Field(
-        0, ge=0, le=90, description="Besides, every line's r and x are off by its own draw, up to this either way."
+        0,
+        ge=0,
+        le=90,
+        description="Besides, every line's r and x are off by its own draw, up to this either way.",
     )
     swapped_phases_percent: Percent = Field(
         0, description="Single-phase connection points that are on another phase than the records say."

@@ -238,3 +238,13 @@ def test_a_killed_run_says_so_and_keeps_its_parts(tmp_path):
         k = rows["interval"].to_numpy()
         np.testing.assert_array_equal(k, np.repeat(np.arange(len(k) // per_interval), per_interval))
         assert len(k) == 5 * per_interval * len(parts)
+
+
+def test_lists_without_a_single_value_keep_their_type(tmp_path):
+    schemas = {"refusals": pa.schema([("codes", pa.list_(pa.string())), ("ids", pa.list_(pa.int64()))])}
+    folder = RunFolder.create(tmp_path / "run", {"schema_version": 1, "name": "t"}, schemas=schemas)
+    folder.append("refusals", {"codes": [[], []], "ids": [[], []]})
+    folder.finish("finished", {})
+    table = pq.read_table(tmp_path / "run" / "refusals.parquet")
+    assert table.schema.equals(schemas["refusals"])
+    assert table.to_pydict() == {"codes": [[], []], "ids": [[], []]}

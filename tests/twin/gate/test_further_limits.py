@@ -30,8 +30,7 @@ def flows(engine, problem, accepted):
     f = problem.fills
     p = problem.p_base_w.copy()
     np.add.at(p, f["participant"], accepted * f["side"] * 3600.0 / problem.interval_s)
-    state = engine.solve(np.stack((p, problem.p_base_w)), np.zeros((2, len(p))))
-    return state
+    return engine.solve(np.stack((p, problem.p_base_w)), np.zeros((2, len(p))))
 
 
 @pytest.mark.parametrize(
