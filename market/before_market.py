@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from market.bilateral import OpenOrders
+from market.bill_sharing import BillSharing
 from market.errors import ContractError
 from market.mechanism import Clearing, Mechanism, Payment, Tariff
 from market.money import buyer_pays_up_micro, residue_micro
@@ -89,7 +90,10 @@ class BeforeMarket:
         serve_preferences(book, self._bilateral.preferences, self._bilateral.distance)
         rest = np.concatenate((book.residual(), orders[~now]))
         clearing = self._market.clear(rest, tariff, interval)
-        self._index = clearing.price_micro_per_kwh or self._index
+        price = clearing.price_micro_per_kwh
+        # energy that is shared for nothing has no price; one that was cleared at 0 has
+        if price is not None and not isinstance(self._market, BillSharing):
+            self._index = price
         fills = book.fills()
         bilateral_wh = int(fills["energy_wh"][fills["side"] == SELL].sum())
         everything = np.concatenate((fills, clearing.fills))
@@ -97,7 +101,7 @@ class BeforeMarket:
             clearing,
             fills=everything,
             volume_wh=clearing.volume_wh + bilateral_wh,
-            residue_micro=residue_micro(everything),
+            residue_micro=clearing.residue_micro + residue_micro(fills),
             details={**clearing.details, "bilateral_wh": bilateral_wh},
             payments=(*clearing.payments, *payments),
         )

@@ -11,7 +11,8 @@ to the best of pool, book and supplier, and the pool closes:
   down; the rest of a micro stays with the pool's account. Where no battery provides, the fund does (account ``pool``).
 
 A cut by the gate: what was traded ahead keeps its price, then the interval's accepted amounts are executed again, in
-order, from the pool's state at the opening of the interval; what is cut of an order is its latest part.
+order, from the pool's state at the opening of the interval; what is cut of an order is its latest part. Of what the
+arbitrageur carried he keeps the profit of the part that flows.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """What stands of a closed slot of the pool market, and its execution again after a cut by the gate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -76,9 +76,11 @@ def execute_again(slot: PoolSlot, accepted: _Ints) -> tuple[list[int], int] | No
             amounts.append(part)
             rows.append(piece.row)
             continue
-        values[piece.row] += piece.value * part // piece.energy_wh
-        if piece.venue == ARBITRAGE:
-            arbitrage += slot.arbitrage_micro([piece])
+        flows = replace(piece, energy_wh=part, value=piece.value * part // piece.energy_wh)
+        values[piece.row] += flows.value
+        if piece.venue == ARBITRAGE:  # he keeps what the part that flows earned, rounded against him
+            swap_micro = piece.swap_micro * part // piece.energy_wh
+            arbitrage += slot.arbitrage_micro([replace(flows, swap_micro=swap_micro)])
     money, sides = np.zeros(len(rows), dtype=np.int64), np.array(side, dtype=np.int8)
     order, waiting = np.arange(len(rows)), np.array(amounts, dtype=np.int64)
     state: Any = slot.opening_state.copy()

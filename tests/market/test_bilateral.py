@@ -124,6 +124,33 @@ def test_an_indexed_price_follows_the_last_published_one(orders, tariff):
         IndexedPrice(1, 1, 1, 1).price(None)
 
 
+def test_a_price_of_nothing_is_a_price_but_sharing_for_nothing_is_none(orders):
+    from market.mechanism import Tariff
+
+    tariff = Tariff(320_000, -80_000)
+    indexed = agreement(IndexedPrice(1_000_000, 10_000, -50_000, 300_000))
+    both = ((SELL, 100, 1, 0), (BUY, 100, 1, 1))
+    for inner, expected in (("call_auction", 10_000), ("bill_sharing", 130_000)):
+        market = BeforeMarket(make_mechanism(inner, {}), Bilateral([indexed], rows=ROWS))
+        free = orders((SELL, 9, 0, 2), (BUY, 9, 0, 2))
+        assert market.clear(free, tariff, 0).price_micro_per_kwh == 0
+        later = market.clear(orders(*both, interval=1), tariff, 1)
+        assert later.fills["price_micro_per_kwh"].tolist() == [expected] * 2
+
+
+def test_what_pool_providers_gain_is_no_residue_beside_an_agreement_either(orders, tariff):
+    stock = orders((SELL, 2_000, 100_000, 2))
+    stock["id"], stock["device"], stock["flexible"] = 9_000, 2, True
+    pool = make_mechanism("pool_and_book", {})
+    pool.bind(900)
+    pool.open_slot(0, tariff, stock)
+    book = orders((SELL, 800, 100_000, 0), (BUY, 900, 320_000, 1))
+    clearing = clear(book, tariff, agreement(), inner=pool)
+    assert clearing.details["bilateral_wh"] == 500
+    assert len(clearing.fills) > 2
+    assert clearing.residue_micro == 0, "the providers' gain is theirs"
+
+
 def test_an_expired_agreement_is_not_served(orders, tariff):
     market = BeforeMarket(CallAuction(), Bilateral([agreement(last=3)], rows=ROWS))
     book = orders((SELL, 100, 200_000, 0), (BUY, 100, 1, 1), interval=4)

@@ -316,6 +316,27 @@ def test_an_arbitrageur_earns_what_lies_between_book_and_pool(tariff):
     assert losses[0].money_micro == pytest.approx(-profit - 400 * 20, abs=2)
 
 
+def test_an_arbitrageur_keeps_the_profit_of_what_flows(tariff):
+    """He carried 400 Wh from the book to the pool; the gate lets 100 of them flow, so a quarter of it is his."""
+    made = market(tariff, empty_orders(), stock(4_000, interval=1), horizon=1, trader=TRADER)
+    made.take_position(0)
+    made.clear(rows((SELL, 400, 100_000, 1, PV, False), interval=1), tariff, 0)
+    [piece] = made._slots[1].pieces
+    made.take_position(1)
+    asks = rows((BUY, 400, 320_000, 2, HOUSE, False), interval=1, first=50)
+    fills = made.clear(asks, tariff, 1).fills
+    sold = fills["order_id"] == 0
+    assert fills["energy_wh"][sold].tolist() == [400]
+    accepted = np.full(fills.size, 100)
+    final, money, payments, left = settled(made, fills, accepted, 1)
+    assert final["price_micro_per_kwh"][sold].tolist() == [100_000]
+    whole = piece.swap_micro - 40_000
+    assert [p.money_micro for p in payments if p.payee == TRADER] == [piece.swap_micro // 4 - 10_000]
+    assert 0 < piece.swap_micro // 4 - 10_000 <= whole // 4 + 1
+    to_people = sum(p.money_micro * ((p.payee != POOL) - (p.payer != POOL)) for p in payments)
+    assert int(money.sum()) + to_people + left == 0
+
+
 def test_nobody_arbitrages_where_book_and_pool_agree(tariff):
     made = market(tariff, empty_orders(), stock(4_000, interval=1), horizon=1, trader=TRADER)
     made.take_position(0)
