@@ -66,7 +66,7 @@ class Planner:
 
     def plan(self, interval: int, state: FleetState) -> Ahead:
         """Orders and stock that are handed in during ``interval``, by devices in ``state``."""
-        last = min(interval + self._section.horizon, self._n_intervals - 1)
+        last = min(interval + self._section.horizon_intervals, self._n_intervals - 1)
         stock = []
         for slot in range(self._next, last + 1):
             load_w, _, pv_w = self._forecaster.interval(slot)
@@ -79,7 +79,7 @@ class Planner:
         return Ahead(np.concatenate(orders or none), np.concatenate(stock or none))
 
     def _orders(self, interval: int, slot: int) -> Orders:
-        part = self._section.trade_percent / 100 / self._section.horizon * self._hours
+        part = self._section.trade_percent / 100 / self._section.horizon_intervals * self._hours
         net, firm = self._net_w[slot], self._people.exportable_w
         surplus = np.maximum(-net, 0.0)
         wishes = (np.maximum(net, 0.0), np.minimum(surplus, firm), np.maximum(surplus - firm, 0.0))
@@ -110,7 +110,7 @@ class Planner:
         """One order per participant with at least 1 Wh."""
         people, who = self._people, np.flatnonzero(energy_wh > 0)
         orders = empty_orders(len(who))
-        most = self._section.horizon
+        most = self._section.horizon_intervals
         orders["id"] = FIRST_ID + ((slot * people.n + who) * KINDS + kind) * most + part
         orders["participant"], orders["energy_wh"] = who, energy_wh[who]
         orders["side"], orders["device"], orders["flexible"] = _SIDE[kind], _DEVICE[kind], _FLEXIBLE[kind]

@@ -119,10 +119,10 @@ def _ahead_problems(market: MarketSection, ahead: AheadSection, complain: Compla
     if market.mechanism not in TRADING_AHEAD:
         allowed = " or ".join(TRADING_AHEAD)
         complain("market.ahead", "needs a mechanism with open slots", market.mechanism, allowed)
-    horizon = market.parameters.get("horizon", ahead.horizon)
-    if horizon != ahead.horizon:
-        allowed = f"{ahead.horizon}, or leave it out"
-        complain("market.parameters.horizon", "differs from market.ahead.horizon", str(horizon), allowed)
+    horizon = market.parameters.get("horizon", ahead.horizon_intervals)
+    if horizon != ahead.horizon_intervals:
+        allowed = f"{ahead.horizon_intervals}, or leave it out"
+        complain("market.parameters.horizon", "differs from market.ahead.horizon_intervals", str(horizon), allowed)
     if ahead.arbitrageur is not None and market.mechanism != POOLS:
         complain("market.ahead.arbitrageur", "there is no pool to trade with", ahead.arbitrageur, POOLS)
 
@@ -201,7 +201,7 @@ def build_market(
         return LocalMarket(None)
     parameters = dict(market.parameters)
     if market.ahead is not None:
-        parameters["horizon"] = market.ahead.horizon
+        parameters["horizon"] = market.ahead.horizon_intervals
     inner = make_mechanism(market.mechanism, parameters)
     pools = inner if isinstance(inner, PoolAndBook) else None
     if pools is not None:

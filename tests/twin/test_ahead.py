@@ -19,7 +19,7 @@ from twin.tariff import SupplierTariff
 QUARTER, HOUR = 900, 3600
 RETAIL, FEED_IN = 320_000, 80_000
 TARIFF = SupplierTariff(SupplierSection(retail_price_eur_per_kwh="0.32", feed_in_price_eur_per_kwh="0.08"), 0)
-AHEAD = {"horizon": 3, "trade_percent": 60, "provide_percent": 80, "arbitrageur": "load 12"}
+AHEAD = {"horizon_intervals": 3, "trade_percent": 60, "provide_percent": 80, "arbitrageur": "load 12"}
 
 
 def frame(result, table):
@@ -121,7 +121,7 @@ class Flat:
 def planner(people, load_w, pv_w, second=12 * HOUR, horizon=4, n_intervals=40, **section):
     forecaster = Flat(np.asarray(load_w, float), np.asarray(pv_w, float))
     made = Planner(
-        AheadSection(horizon=horizon, **section), people, forecaster, TARIFF, (QUARTER, second, n_intervals)
+        AheadSection(horizon_intervals=horizon, **section), people, forecaster, TARIFF, (QUARTER, second, n_intervals)
     )
     return made, forecaster
 

@@ -107,9 +107,9 @@ def test_a_register_corrupted_on_the_wire_changes_the_settled_energy(
     emulated, run_street, bench_file, monkeypatch
 ):
     """The battery's meter registers only 60 % of what flows, from the second hour on. Money follows the meter."""
-    import rigs.open_bench
+    import twin.bench_run
 
-    opened = rigs.open_bench.open_bench
+    opened = twin.bench_run.open_bench
 
     def lying(*arguments, **options):
         bench = opened(*arguments, **options)
@@ -123,7 +123,7 @@ def test_a_register_corrupted_on_the_wire_changes_the_settled_energy(
         monkeypatch.setattr(bench, "step", first_tell_it)
         return bench
 
-    monkeypatch.setattr(rigs.open_bench, "open_bench", lying)
+    monkeypatch.setattr(twin.bench_run, "open_bench", lying)
     corrupted = run_street(bench=bench_file("emulated"), **KEYS)
     true_, false = (r.table("trades").to_pandas() for r in (emulated, corrupted))
     for trades, least, most in ((true_, 0.95, 1.0), (false, 0.2, 0.6)):  # its own house takes its part first
@@ -154,10 +154,10 @@ def test_a_device_that_falls_silent_makes_the_run_inconclusive_or_aborts_it(
     """Bad readings are counted and named, never taken for good ones."""
     from dataclasses import replace
 
-    import rigs.open_bench
+    import twin.bench_run
     from rigs.device import Quality
 
-    opened = rigs.open_bench.open_bench
+    opened = twin.bench_run.open_bench
 
     def deaf(*arguments, **options):
         bench = opened(*arguments, **options)
@@ -172,7 +172,7 @@ def test_a_device_that_falls_silent_makes_the_run_inconclusive_or_aborts_it(
         monkeypatch.setattr(bench, "step", lose)
         return bench
 
-    monkeypatch.setattr(rigs.open_bench, "open_bench", deaf)
+    monkeypatch.setattr(twin.bench_run, "open_bench", deaf)
     result = run_street(bench=bench_file("memory"), **KEYS | {"duration_days": 0.0625})
     data = next(c for c in result.checks if c["name"] == "device_data")
     assert (data["verdict"], data["count"]) == ("inconclusive", 1)

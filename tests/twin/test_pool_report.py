@@ -5,7 +5,7 @@ import pytest
 
 from twin.cli import main
 from twin.pool_report import pool_columns, pool_records
-from twin.tables import POOLS
+from twin.tables_market import POOLS
 
 SHORT = {"duration_days": 0.125, "start": "2016-01-18T11:00:00+01:00"}
 
