@@ -122,7 +122,9 @@ def _ahead_problems(market: MarketSection, ahead: AheadSection, complain: Compla
     horizon = market.parameters.get("horizon", ahead.horizon_intervals)
     if horizon != ahead.horizon_intervals:
         allowed = f"{ahead.horizon_intervals}, or leave it out"
-        complain("market.parameters.horizon", "differs from market.ahead.horizon_intervals", str(horizon), allowed)
+        complain(
+            "market.parameters.horizon", "differs from market.ahead.horizon_intervals", str(horizon), allowed
+        )
     if ahead.arbitrageur is not None and market.mechanism != POOLS:
         complain("market.ahead.arbitrageur", "there is no pool to trade with", ahead.arbitrageur, POOLS)
 

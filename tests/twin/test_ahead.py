@@ -121,7 +121,11 @@ class Flat:
 def planner(people, load_w, pv_w, second=12 * HOUR, horizon=4, n_intervals=40, **section):
     forecaster = Flat(np.asarray(load_w, float), np.asarray(pv_w, float))
     made = Planner(
-        AheadSection(horizon_intervals=horizon, **section), people, forecaster, TARIFF, (QUARTER, second, n_intervals)
+        AheadSection(horizon_intervals=horizon, **section),
+        people,
+        forecaster,
+        TARIFF,
+        (QUARTER, second, n_intervals),
     )
     return made, forecaster
 

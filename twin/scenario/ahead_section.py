@@ -8,7 +8,9 @@ from twin.scenario.fields import Percent, Section
 class AheadSection(Section):
     """Slots that are open before their interval. Needs a mechanism with a horizon: pool_and_book or order_book."""
 
-    horizon_intervals: int = Field(4, ge=1, le=96, description="Slots that are open beyond the running interval.")
+    horizon_intervals: int = Field(
+        4, ge=1, le=96, description="Slots that are open beyond the running interval."
+    )
     trade_percent: Percent = Field(
         50,
         description="Share of its forecast need or surplus that a house without battery trades before the slot.",
