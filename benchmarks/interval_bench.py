@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import Row
 
 CODE = "1-LV-semiurb4--2-sw"
-ROUNDS = 3
+ROUNDS = 5
 REFERENCE_STEPS = 48
 INTERVALS_DAYS = 10
 SCENARIO = f"""
@@ -125,7 +125,8 @@ def run() -> list[Row]:
         (folder / "bench_scenario.yaml").write_text(SCENARIO)
         prepared = prepare(load_scenario(folder / "bench_scenario.yaml")).runs["main"]
         wired = replace(prepared, bench=_bench_file(folder, prepared.people))
-        ours_ms(folder, prepared, {})  # compiles and warms up
+        ours_ms(folder, prepared, {})  # both compile and warm up
+        reference_ms()
         spent: dict[str, float] = {}
         ours, emulated, theirs = [], [], []
         for _ in range(ROUNDS):

@@ -1,12 +1,14 @@
 """The folder a run writes: readable at any moment, also after a kill; its manifest says what it is.
 
-Tables are written in parts (``<table>.parts/part-00000.parquet``), whole or absent; ``finish`` merges them.
+Tables are written in parts (``<table>.parts/part-00000.parquet``), whole or absent, by a thread of their own, so that
+the run goes on meanwhile; ``finish`` merges them.
 """
 
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +53,8 @@ class RunFolder:
         self._max_age_s = max_age_s
         self._clock = clock
         self._flushed_at_s = clock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="run-folder")
+        self._writing: list[Future[None]] = []
 
     @classmethod
     def create(
@@ -92,7 +96,7 @@ class RunFolder:
         if table == self._tick:
             age_s = self._clock() - self._flushed_at_s
             if buffer.rows >= self._flush_rows or (buffer.rows and age_s >= self._max_age_s):
-                self.flush()
+                self._flush()
         elif buffer.rows > MAX_PENDING_ROWS:
             self._flush_table(table)
         buffer.append(columns)
@@ -102,9 +106,22 @@ class RunFolder:
 
         So an interval that can be read of a run that was killed has its rows in the other tables as well.
         """
+        self._flush()
+        self.wait()
+
+    def _flush(self) -> None:
+        """As ``flush``, without waiting for the files: one thread writes them, in this order."""
+        self.wait()  # at most one flush is on its way, and its error is told
         for table in sorted(self._buffers, key=lambda name: name == self._tick):
             self._flush_table(table)
         self._flushed_at_s = self._clock()
+
+    def wait(self) -> None:
+        """Wait until what was flushed is on disk. Raises what kept it from being written."""
+        writing, self._writing = self._writing, []
+        wait(writing)
+        for part in writing:
+            part.result()
 
     def write_json(self, name: str, obj: Any) -> None:
         """Write a JSON file of the folder, whole or not at all. NaN becomes null."""
@@ -120,6 +137,7 @@ class RunFolder:
         self.flush()
         for table in self._buffers:
             self._merge(table)
+        self._writer.shutdown()
         self.manifest = {**self.manifest, **(manifest_updates or {}), "status": status}
         self.write_json(MANIFEST, self.manifest)
 
@@ -131,10 +149,7 @@ class RunFolder:
         parts = self._parts_folder(table)
         parts.mkdir(exist_ok=True)
         part = parts / f"part-{self._parts[table]:05d}.parquet"
-        repeating = _repeating(rows.schema)
-        write_atomically(
-            part, lambda path: pq.write_table(rows, path, compression="lz4", use_dictionary=repeating)
-        )
+        self._writing.append(self._writer.submit(_write_part, part, rows))
         self._parts[table] += 1
 
     def _parts_folder(self, table: str) -> Path:
@@ -154,6 +169,13 @@ class RunFolder:
 
         write_atomically(self.path / f"{table}.parquet", write)
         shutil.rmtree(parts, ignore_errors=True)
+
+
+def _write_part(part: Path, rows: pa.Table) -> None:
+    repeating = _repeating(rows.schema)
+    write_atomically(
+        part, lambda path: pq.write_table(rows, path, compression="lz4", use_dictionary=repeating)
+    )
 
 
 def _row_groups(files: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -83,6 +83,7 @@ def test_the_file_does_not_depend_on_when_parts_were_flushed(tmp_path):
 def test_parts_of_all_tables_end_at_the_same_interval(tmp_path):
     folder = make(tmp_path / "run", flush_rows=4)
     fill(folder, 0, 10)
+    folder.wait()
     last = {
         table: max(
             max(pq.read_table(part)["interval"].to_pylist())
@@ -94,6 +95,23 @@ def test_parts_of_all_tables_end_at_the_same_interval(tmp_path):
     assert manifest(tmp_path / "run")["status"] == "running"
 
 
+def test_a_part_that_cannot_be_written_is_told_at_the_next_flush(tmp_path, monkeypatch):
+    import adapters.export.run_folder as module
+
+    def full(path, write):
+        raise OSError(28, "No space left on device")
+
+    folder = make(tmp_path / "run", flush_rows=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_atomically", full)
+        fill(folder, 0, 3)
+        with pytest.raises(OSError, match="No space left"):
+            folder.flush()
+    fill(folder, 3, 6)
+    folder.finish("failed", {})
+    assert pq.read_table(tmp_path / "run/intervals.parquet")["interval"].to_pylist() == [2, 3, 4, 5]
+
+
 def test_old_rows_are_flushed_by_the_clock(tmp_path):
     now_s = 0.0
     folder = make(tmp_path / "run", max_age_s=5, clock=lambda: now_s)
@@ -101,6 +119,7 @@ def test_old_rows_are_flushed_by_the_clock(tmp_path):
     assert not (tmp_path / "run/intervals.parts").exists()
     now_s = 5.0
     fill(folder, 3, 4)
+    folder.wait()
     assert pq.read_table(tmp_path / "run/intervals.parts/part-00000.parquet").num_rows == 3
 
 
