@@ -64,29 +64,7 @@ def run_world(
             entities[kind] = getattr(factory, kind.capitalize())()
         for source, target, attribute in WIRES:
             world.connect(entities[source], entities[target], attribute)
-        world.connect(
-            entities["field"],
-            entities["coordination"],
-            "state",
-            time_shifted=True,
-            initial_data={"state": organs.initial_state},
-        )
-        if organs.initial_balances is not None:
-            world.connect(
-                entities["books"],
-                entities["coordination"],
-                "balances",
-                time_shifted=True,
-                initial_data={"balances": organs.initial_balances},
-            )
-        if organs.initial_tap is not None:
-            world.connect(
-                entities["field"],
-                entities["coordination"],
-                "tap",
-                time_shifted=True,
-                initial_data={"tap": organs.initial_tap},
-            )
+        _connect_back(world, entities, organs)
         if organs.pacer is not None:
             _pace(world, entities, organs.pacer, step_s)
         if attach is not None:
@@ -100,6 +78,23 @@ def run_world(
         finally:
             gc.unfreeze()
             _cancel_all(loop)
+
+
+def _connect_back(world: Any, entities: dict[str, Any], organs: WorldOrgans) -> None:
+    """The back edges, time-shifted: the state, and what only some runs need."""
+    for source, attribute, initial in (
+        ("field", "state", organs.initial_state),
+        ("books", "balances", organs.initial_balances),
+        ("field", "tap", organs.initial_tap),
+    ):
+        if initial is not None:
+            world.connect(
+                entities[source],
+                entities["coordination"],
+                attribute,
+                time_shifted=True,
+                initial_data={attribute: initial},
+            )
 
 
 def _pace(world: Any, entities: dict[str, Any], pacer: Pacer, step_s: int) -> None:
