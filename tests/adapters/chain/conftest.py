@@ -3,6 +3,7 @@
 import hashlib
 import random
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,7 @@ class Bench:
             receipt = self.node.receipt(digest)
             if receipt is not None:
                 return receipt
+            time.sleep(0.02)  # a node under load mines when it gets to it
         raise AssertionError("not mined")
 
     def open(self, **deposits_micro: int) -> None:
