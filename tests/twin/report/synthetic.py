@@ -64,6 +64,7 @@ def _one(path, street, n, entry, variants, status, manifest):
         )
         _rows(folder, k, street, entry, pv[k] + battery[k] - load[k] - ev[k], v[k])
     if status is None:
+        folder.wait()  # killed later: what was flushed had reached the disk
         return
     _violations(folder, street, v, loading, gated)
     kpis = kpis_of(entry, load, pv, battery, ev, v, loading)

@@ -16,6 +16,7 @@ def run(path, n=3, *, status="finished", verdict="pass", variants=()):
     for k in range(n):
         folder.append("intervals", {"interval": [k], "v_min_pu": [1 - k / 100]})
     if status is None:
+        folder.wait()  # killed later: what was flushed had reached the disk
         return folder
     folder.write_json(
         "verdict.json", {"verdict": verdict, "checks": [{"name": "voltage", "verdict": verdict}]}
