@@ -10,10 +10,10 @@ from typing import Literal
 from adapters.modbus.errors import PointError
 from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import SunSpecDevice
+from rigs.device import LEAST_A, LINE_V
 
 Points = Mapping[str, float]
-_LEAST_A = 6.0  # IEC 61851-1
-_V_NOMINAL_V = 230.0
+_PRESENT_V = 100.0  # a phase below this is not connected
 
 ALLOWED = {
     123: frozenset({"WMaxLimPct", "WMaxLimPct_RvrtTms", "WMaxLim_Ena"}),
@@ -107,7 +107,7 @@ class CurrentLimit:
     def value(self, p_w: float) -> Points:
         """Return the current, rounded down to whole mA; below 6 A a wallbox cannot charge, so 0."""
         amps = math.floor(1000 * -p_w / self.w_per_a + 1e-6) / 1000
-        return {"SetCurrent": amps if amps >= _LEAST_A else 0.0}
+        return {"SetCurrent": amps if amps >= LEAST_A else 0.0}
 
     def reversion(self, safe_w: float, seconds: float) -> Points:
         """Return the failsafe."""
@@ -120,11 +120,11 @@ class CurrentLimit:
 
     def proof(self, safe_w: float, seconds: float) -> Points:
         """Return points with which the failsafe runs out once: seen as the limit in force going to 0."""
-        return {"SetFailsafeCurrent": 0, "SetFailsafeTimeout": max(1, round(seconds)), "SetCurrent": _LEAST_A}
+        return {"SetFailsafeCurrent": 0, "SetFailsafeTimeout": max(1, round(seconds)), "SetCurrent": LEAST_A}
 
     def proof_point(self) -> tuple[str, float, float]:
         """Return point, value before and value after the failsafe has taken over."""
-        return "MaxCurrent", _LEAST_A, 0.0
+        return "MaxCurrent", LEAST_A, 0.0
 
 
 AnyActuator = Actuator | CurrentLimit
@@ -138,11 +138,12 @@ async def find_actuator(device: AnyDevice, kind: str) -> AnyActuator:
         PointError: the device has none that fits.
     """
     if isinstance(device, MapDevice):
-        found = await device.read(0, "SupportedCurrent", "VoltageL1")
-        amps, volts = found["SupportedCurrent"], found["VoltageL1"]
-        if not isinstance(amps, float) or not isinstance(volts, float) or not amps * volts > 0:
+        found = await device.read(0, "SupportedCurrent", "VoltageL1", "VoltageL2", "VoltageL3")
+        amps = found.pop("SupportedCurrent")
+        phases = sum(isinstance(volts, float) and volts > _PRESENT_V for volts in found.values())
+        if not isinstance(amps, float) or not amps > 0 or not phases:
             raise PointError(f"{device.port.name} unit {device.unit}: no supported current or voltage")
-        return CurrentLimit(w_per_a=3 * _V_NOMINAL_V, w_max=3 * _V_NOMINAL_V * amps)
+        return CurrentLimit(w_per_a=phases * LINE_V, w_max=phases * LINE_V * amps)
     if device.has(121):
         rated = (await device.read(121, "WMax"))["WMax"]
     elif device.has(702):

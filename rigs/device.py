@@ -48,14 +48,29 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Car:
+    """The car at a wallbox: ``session`` tells one stay from another (0: no car), ``need_wh`` is what its battery took
+    at most when it came. It stops by itself when it has that.
+    """
+
+    session: int
+    need_wh: float = 0.0
+
+
+NO_CAR = Car(0)
+
+
+@dataclass(frozen=True)
 class Ambient:
     """What the device's surroundings do during the coming step; only an emulated device is told.
 
-    ``p_available_w`` is the PV power the sun allows, ``v_pu`` the voltage at the terminals.
+    ``p_available_w`` is the PV power the sun allows, ``v_pu`` the voltage at the terminals, ``car`` who is plugged
+    in (None: nothing is said, and a wallbox keeps the car of its nameplate).
     """
 
     p_available_w: float = 0.0
     v_pu: float = 1.0
+    car: Car | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,20 @@ class Sample:
     wire: bool
     note: str = ""
     scheduled: bool = False  # a fault that the scenario scheduled explains the quality
+
+
+LEAST_A, LINE_V = 6.0, 230.0
+"""Least charging current (IEC 61851-1) and nominal voltage of a phase."""
+
+
+def charger_phases(p_max_w: float) -> int:
+    """Return the phases of a wallbox by its rating: three where they can carry the least current, else one."""
+    return 3 if p_max_w >= 3 * LEAST_A * LINE_V else 1
+
+
+def least_charge_w(p_max_w: float) -> float:
+    """Return the least power that a wallbox of a rating can charge at, in W; below it, it pauses."""
+    return LEAST_A * LINE_V * charger_phases(p_max_w)
 
 
 class Bench(Protocol):

@@ -10,7 +10,7 @@ from adapters.modbus.rtu import RtuPort
 from adapters.modbus.tcp import TcpPort
 from adapters.modbus.tls import TlsFiles, TlsPort
 from rigs.bench_file import DeviceSection
-from rigs.device import RoleSpec
+from rigs.device import RoleSpec, charger_phases
 from rigs.emulator.config import EmulatorConfig
 from rigs.fitted import load_fitted
 
@@ -33,6 +33,7 @@ def emulator_config(
         efficiency=spec.efficiency,
         response_s=_response_s(section, folder),
         ramp_w_per_s=section.emulated.ramp_w_per_s,
+        phases=charger_phases(spec.p_max_w) if spec.kind == "ev_charger" else 3,
         unit=section.unit_id or 1,
         port=section.emulated.port,
         clock=section.emulated.clock,

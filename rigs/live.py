@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from adapters.modbus.errors import ModbusError
 from rigs.device import Ambient, Command, Quality, Sample
 from rigs.errors import RigError
-from rigs.wire import WireDevice
+from rigs.wire import WireDevice, plugged
 
 
 @dataclass
@@ -127,7 +127,8 @@ class LiveDevice:
         emulator = self.wire.emulator
         if emulator is not None and ambient != self._ambient_sent:
             self._ambient_sent = ambient
-            await emulator.ask("surroundings", p_available_w=ambient.p_available_w, v_pu=ambient.v_pu)
+            told = plugged(ambient)
+            await emulator.ask("surroundings", p_available_w=ambient.p_available_w, v_pu=ambient.v_pu, **told)
 
     def _book(self, latency_s: float) -> None:
         self.timing.polls += 1

@@ -29,6 +29,12 @@ _HERE = Path()
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
+def plugged(ambient: Ambient) -> dict[str, tuple[int, float]]:
+    """Return the car of an emulated wallbox for the control channel; nothing where nothing is said of one."""
+    car = ambient.car
+    return {} if car is None else {"car": (car.session, car.need_wh)}
+
+
 class WireDevice:
     """A role behind a Modbus link. ``open`` before use; ``make_safe`` and ``close`` work from any state."""
 
@@ -200,7 +206,7 @@ class WireDevice:
         note = await self.write(command.p_set_w, time_s)
         v_pu = ambient.v_pu if self._quasi_static else 1.0
         told = await self.emulator.ask(
-            "advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu
+            "advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu, **plugged(ambient)
         )
         self.true_w = (float(told["true_wh"]) - self._true_wh) * 3600 / step_s
         self._true_wh = float(told["true_wh"])

@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from adapters.grid.feeder import FloatArray, IntArray
-from rigs.device import Ambient, Bench, Command, Quality, RoleSpec, Sample
+from rigs.device import (
+    NO_CAR,
+    Ambient,
+    Bench,
+    Car,
+    Command,
+    Quality,
+    RoleSpec,
+    Sample,
+    least_charge_w,
+)
 from twin.fleet import FleetState, Flows, Garage, advance, dispatch
 from twin.operator import Decided
 from twin.participants import BoolArray, Participants
@@ -37,7 +47,9 @@ _METERS = ("meter", "analyser")
 
 
 def role_specs(people: Participants) -> list[RoleSpec]:
-    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv', '.meter', '.analyser'."""
+    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv', '.ev' (its wallbox), '.meter',
+    '.analyser'.
+    """
     specs: list[RoleSpec] = []
     for row, name in enumerate(people.names):
         if people.battery_wh[row] > 0:
@@ -53,6 +65,9 @@ def role_specs(people: Participants) -> list[RoleSpec]:
             )
         if people.pv_rated_w[row] > 0:
             specs.append(RoleSpec(f"{name}.pv", "pv_inverter", float(people.pv_rated_w[row])))
+        if people.ev_p_w[row] > 0:  # which car comes, and what it needs, is told when it comes
+            p_w, eta = float(people.ev_p_w[row]), float(people.ev_efficiency[row])
+            specs.append(RoleSpec(f"{name}.ev", "ev_charger", p_w, efficiency=eta))
         most_w = people.load_p_rated_w[row] + people.ev_p_w[row] + people.battery_p_w[row]
         most_w = float(max(most_w, people.pv_rated_w[row], 1000.0))
         specs += [RoleSpec(f"{name}.{kind}", "meter", most_w) for kind in _METERS]
@@ -95,6 +110,7 @@ class Devices:
         self._booked_wh: dict[str, float] = {}  # per role: net energy that was booked so far
         self._never = np.zeros(people.n, dtype=np.bool_)
         self._last_commands: dict[str, Command] = {}
+        self._cars: dict[int, Car] = {}
         self.bad_by_fault = 0  # participant-steps whose bad reading a scheduled fault explains
 
     def _role_rows(self, roles: tuple[str, ...]) -> list[tuple[str, str, int]]:
@@ -136,7 +152,8 @@ class Devices:
             commands = self._last_commands
         self._last_commands = commands
         samples = self._bench.step(step * self._step_s, self._step_s, commands, ambient)
-        battery, pv = flows.battery_w.copy(), flows.pv_w.copy()
+        # what each sort of device feeds in; a wallbox draws
+        into = {"battery": flows.battery_w.copy(), "pv": flows.pv_w.copy(), "ev": -flows.ev_w}
         wire, bad = self._never.copy(), self._never.copy()
         soc = np.full(self._people.n, np.nan)
         counted = np.zeros(self._people.n)  # energy by register, of the devices that have one
@@ -151,7 +168,7 @@ class Devices:
             if kind in _METERS:
                 bad[row] |= sample.quality is not Quality.GOOD
                 continue
-            column = battery if kind == "battery" else pv
+            column = into[kind]
             if sample.quality is not Quality.GOOD:
                 bad[row] = True
                 # what is assumed now is not counted again by the next good reading
@@ -163,10 +180,10 @@ class Devices:
             assumed_wh = self._energy_wh(column[row])
             counted[row] += self._counted_wh(role, sample, assumed_wh) - assumed_wh
         self.bad_by_fault += sum(explained.values())
-        p = pv - flows.load_w - flows.ev_w + battery
-        done = replace(
-            flows, p_gen_w=p, pv_w=pv, battery_w=battery, pv_curtailed_w=np.maximum(sun_w - pv, 0.0)
-        )
+        battery, pv, ev = into["battery"], into["pv"], -into["ev"]
+        p = pv - flows.load_w - ev + battery
+        curtailed = np.maximum(sun_w - pv, 0.0)
+        done = replace(flows, p_gen_w=p, pv_w=pv, battery_w=battery, ev_w=ev, pv_curtailed_w=curtailed)
         metered = p * (self._step_s / 3600.0) + counted
         self._metered(samples, p, metered)
         return done, metered, soc, wire, bad
@@ -183,6 +200,9 @@ class Devices:
 
     def _energy_wh(self, p_w: float) -> float:
         return p_w * (self._step_s / 3600.0)
+
+    def _mean_w(self, energy_wh: float) -> float:
+        return energy_wh / (self._step_s / 3600.0)
 
     def _counted_wh(self, role: str, sample: Sample, assumed_wh: float) -> float:
         """Net energy since the last booking by the device's own counters.
@@ -203,8 +223,28 @@ class Devices:
         native_w = float(flows.p_gen_w[row])
         for _, kind, where in self._roles:
             if where == row and kind not in _METERS:
-                native_w -= float((flows.battery_w if kind == "battery" else flows.pv_w)[row])
+                into = {"battery": flows.battery_w, "pv": flows.pv_w, "ev": -flows.ev_w}
+                native_w -= float(into[kind][row])
         return native_w
+
+    def _charging(self, flows: Flows, row: int) -> tuple[Command, Car]:
+        """What a wallbox is told, and who is plugged in.
+
+        Its limit bounds power, not energy: a car that needs less than the least current gives in a step stops by
+        itself, so it is given that current rather than none.
+        """
+        state, people = self.state, self._people
+        if not state.ev_plugged[row]:
+            self._cars.pop(row, None)
+            return Command(0.0), NO_CAR
+        session = int(state.ev_departure_s[row])
+        if row not in self._cars or self._cars[row].session != session:
+            self._cars[row] = Car(session, float(state.ev_need_wh[row]))
+        limit_w, p_max_w = float(flows.ev_w[row]), float(people.ev_p_w[row])
+        taken_w = self._mean_w(float(state.ev_need_wh[row]) / float(people.ev_efficiency[row]))
+        if limit_w > 0 and not limit_w < taken_w - 1e-6:
+            limit_w = max(limit_w, min(least_charge_w(p_max_w), p_max_w))
+        return Command(-limit_w), self._cars[row]
 
     def _commands(
         self, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None
@@ -219,6 +259,10 @@ class Devices:
             ambient[role] = Ambient(p_available_w=float(sun_w[row]), v_pu=v)
             if kind == "battery":
                 commands[role] = Command(float(flows.battery_w[row]))
+                continue
+            if kind == "ev":
+                commands[role], car = self._charging(flows, row)
+                ambient[role] = Ambient(v_pu=v, car=car)
                 continue
             # an inverter that is not curtailed gets its rating as limit, as a lab would leave it
             limited = flows.pv_curtailed_w[row] > 0

@@ -28,7 +28,7 @@ def error_w(bench: OpenBench, people: Participants, p_gen_w: FloatArray) -> Floa
     what flows there; where there is such a meter, it decides.
     """
     rows = {name: row for row, name in enumerate(people.names)}
-    rated = {"battery": people.battery_p_w, "pv": people.pv_rated_w}
+    rated = {"battery": people.battery_p_w, "pv": people.pv_rated_w, "ev": people.ev_p_w}
     errors = np.zeros(people.n)
     at_point = np.full(people.n, np.inf)
     for role in bench.roles:

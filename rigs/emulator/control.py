@@ -38,6 +38,8 @@ class Handlers:
 
     def surroundings(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Set what the sun allows and the voltage."""
+        if "car" in message:
+            self._device.plug(*message["car"])
         self._device.surroundings(
             float(message["p_available_w"]), float(message.get("v_pu", 1.0)), message.get("f_hz")
         )

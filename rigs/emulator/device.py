@@ -59,6 +59,9 @@ class EmulatedDevice(ABC):
         self.mains(v_pu, self.f_hz)
         self.retarget()
 
+    def plug(self, session: int, need_wh: float) -> None:  # noqa: B027 - only a wallbox has a car
+        """Let the car of a session be plugged in; session 0 means that none is."""
+
     def mains(self, v_pu: float, f_hz: float) -> None:  # noqa: B027 - not every device cares
         """React to voltage and frequency, beyond what ``retarget`` does."""
 
