@@ -17,6 +17,7 @@ class Accounts:
         self._contract, self._currency = contract, currency
         self._custodian, self._outbox = custodian, outbox
         self._bounds: dict[str, int] = {}
+        self._forgotten = b""
 
     def open(self, seq: int, batch: SettlementBatch) -> bool:
         """Open the accounts of a batch that are not yet; whether there were any."""
@@ -62,6 +63,15 @@ class Accounts:
             Post(seq, "mint", self._currency.address, mint, 200_000),
             Post(seq, "deposit", self._contract.address, data, 200_000 + 70_000 * len(raises)),
         )
+
+    def forget(self, batch: SettlementBatch) -> bool:
+        """Look the accounts of a batch up again before it is tried again; False where that was done just now."""
+        if batch.digest == self._forgotten:
+            return False
+        self._forgotten = batch.digest
+        for name in batch.accounts:
+            self._bounds.pop(name, None)
+        return True
 
     def debited(self, batch: SettlementBatch) -> None:
         """Lower the bounds by what a recorded batch took."""

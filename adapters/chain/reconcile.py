@@ -129,10 +129,8 @@ def _moved(settled: list[dict[str, Any]], proposed: dict[str, Any], contract: Co
     moved: dict[bytes, int] = {}
     for digest in _digests(settled) & set(proposed):
         data = contract.node.sent_data(proposed[digest]["transaction"])
-        packed = contract.arguments("propose", data)[1]
-        for at in range(0, len(packed), 40):
-            account, delta = packed[at : at + 32], packed[at + 32 : at + 40]
-            moved[account] = moved.get(account, 0) + int.from_bytes(delta, "big", signed=True)
+        for account, delta in typed.unpack(contract.arguments("propose", data)[1]):
+            moved[account] = moved.get(account, 0) + delta
     return moved
 
 

@@ -16,6 +16,10 @@ from adapters.chain.port import BatchReceipt, SettlementBatch
 DOUBLES = ("BadPeriod", "AlreadySettled")
 """Refusals that mean the period is settled already: the next batch may go on."""
 UNDONE = "undone by the arbiter"
+RACED, MOST_RACES = "WrongPrev", 5
+"""Refused because another sender's batch came first: it is made again on top of that one."""
+BROKE = "InsufficientBalance"
+RECORDED = ("proposing", "proposed", "disputed", "finalising", "final")
 STATUS = ("none", "proposed", "disputed", "final", "rejected")
 """The contract's own states, in its order."""
 
@@ -48,8 +52,6 @@ class Settlement:
         self._market = bytes(self.contract.read("market"))
         self._domain_chain_id = node.chain_id()
         outbox.bind("contract", address.lower())
-        query = "INSERT OR IGNORE INTO meta VALUES ('baseline', ?)"
-        outbox.db.execute(query, (json.dumps({k: v for k, v in self.nets_micro().items() if v}),))
 
     def check_market(self, market_id: str) -> None:
         """Raise ChainInputError where the contract settles another market."""
@@ -148,27 +150,29 @@ class Settlement:
             return 0
 
     def nets_of(self, seqs: list[int]) -> dict[str, int]:
-        """What every account gained by these batches: the contract's nets, less what was there before this outbox
-        and what its other batches moved."""
+        """What every account gained by these batches: the contract's nets, less what all its other batches moved.
+
+        Others are whatever else the chain itself recorded, of this outbox or of another, before or meanwhile.
+        """
+        names = {typed.account_id(name): name for name in self._names()}
         nets = self.nets_micro()
-        for name, amount in self._baseline().items():
-            nets[name] = nets.get(name, 0) - amount
-        for row in self._batches("proposed", "disputed", "finalising", "final"):
-            if row["seq"] in seqs:
+        mine = {row["batch_id"] for row in self._batches(*RECORDED) if row["seq"] in seqs}
+        for event in self.contract.history("BatchProposed"):
+            if "0x" + event["id"].hex() in mine:
                 continue
-            status = STATUS[self.contract.read("statusOf", bytes.fromhex(row["batch_id"][2:]))]
-            batch = self.batch_of(row)
-            for name, delta in zip(batch.accounts, batch.deltas_micro, strict=True):
-                nets[name] -= delta if status == "final" else min(delta, 0)
+            status = STATUS[self.contract.read("statusOf", event["id"])]
+            packed = self.contract.arguments("propose", self.node.sent_data(event["transaction"]))[1]
+            for account, delta in typed.unpack(packed):
+                moved = {"final": delta, "rejected": 0}.get(status, min(delta, 0))
+                nets[names[account]] -= moved
         return nets
 
-    def _baseline(self) -> dict[str, int]:
-        query = "SELECT value FROM meta WHERE key = 'baseline'"
-        return dict(json.loads(self.outbox.db.execute(query).fetchone()[0]))
+    def _names(self) -> list[str]:
+        return [event["name"] for event in self.contract.history("AccountOpened")]
 
     def nets_micro(self) -> dict[str, int]:
         """What every account of the contract gained by batches, deposits and withdrawals left out."""
-        names = [event["name"] for event in self.contract.history("AccountOpened")]
+        names = self._names()
         if not names:
             return {}
         nets = self.contract.read("netOf", [typed.account_id(name) for name in names])
@@ -207,7 +211,10 @@ class Settlement:
             try:
                 self.node.call(self.contract.address, data, self.keys.operator.address)
             except RevertedError as error:
-                self._reject(row, self.contract.reason(error))
+                reason = self.contract.reason(error)
+                if reason.startswith(BROKE) and self.accounts.forget(batch):
+                    return  # somebody else moved their money: look again
+                self._reject(row, reason)
                 return
         gas = 250_000 + 1_000 * len(positions) + 40_000 * len(signatures)
         kept = {"prev": head.hex(), "epoch": header.epoch, "deadline_s": 0}
@@ -226,7 +233,11 @@ class Settlement:
             self._note(row, status="proposed", header=json.dumps(kept))
             self.accounts.debited(self.batch_of(row))
         elif tried and all(r["status"] in ("failed", "replaced") for r in tried):
-            self._reject(row, self._why_failed(tried[-1]))
+            why = self._why_failed(tried[-1])
+            if why.startswith(RACED) and len(tried) < MOST_RACES:
+                self._note(row, status="new")
+            else:
+                self._reject(row, why)
 
     def _advance_proposed(self, row: Any) -> None:
         kept = json.loads(row["header"])

@@ -79,6 +79,14 @@ def pack(positions: Positions) -> bytes:
     return b"".join(account + delta.to_bytes(8, "big", signed=True) for account, delta in positions)
 
 
+def unpack(packed: bytes) -> Positions:
+    """The inverse of ``pack``."""
+    return tuple(
+        (packed[at : at + 32], int.from_bytes(packed[at + 32 : at + 40], "big", signed=True))
+        for at in range(0, len(packed), 40)
+    )
+
+
 def batch_id(market: bytes, header: Header, positions: bytes) -> bytes:
     """EIP-712 struct hash of a batch with packed positions: its id on chain."""
     h = header

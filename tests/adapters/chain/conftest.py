@@ -134,7 +134,7 @@ class Bench:
         }
         raw, _ = signer.sign_transaction(fields)
         digest = self.node.send_raw(raw)
-        for _ in range(200):
+        for _ in range(1500):
             receipt = self.node.receipt(digest)
             if receipt is not None:
                 return receipt
@@ -237,15 +237,27 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 class Served(HttpNode):
-    """A chain in memory behind a real HTTP socket, that can go away and come back on the same port."""
+    """A chain in memory behind a real HTTP socket. While it is away it keeps its port and hangs up on everybody."""
 
     def __init__(self, evm):
         super().__init__(RpcNode(evm))
-        self.evm = evm
+        self.evm, self.away = evm, False
         self.start()
 
-    up = HttpNode.start
-    down = HttpNode.stop
+    def start(self):
+        super().start()
+        self._server.handle_error = lambda *_: None
+
+    def up(self):
+        self.away = False
+
+    def down(self):
+        self.away = True
+
+    def answer(self, raw):
+        if self.away:
+            raise ConnectionAbortedError
+        return super().answer(raw)
 
 
 @pytest.fixture
@@ -253,4 +265,4 @@ def served():
     operator = embedded_keys().operator
     node = Served(Evm(413_117, START_S - 600, (operator.canonical_address,)))
     yield node
-    node.down()
+    node.stop()

@@ -231,14 +231,14 @@ def test_up_serves_the_embedded_chain_to_a_second_process(tmp_path):
         assert (node.chain_id(), node.now_s()) == (413_117, START_S)
         assert node.balance_wei(OTHER) == 10**24
         for raw in (b"no json", b"[1]", b'{"method": "eth_getCode", "params": []}'):
-            answer = json.loads(urlopen(Request(url, data=raw), timeout=5).read())
+            answer = json.loads(urlopen(Request(url, data=raw), timeout=60).read())
             assert "error" in (answer[0] if isinstance(answer, list) else answer)
         assert node.chain_id() == 413_117  # it still answers
         node.close()
         assert main(["up", "--port", url.rsplit(":", 1)[1]]) == 4
     finally:
         up.send_signal(signal.SIGTERM)
-        assert up.wait(timeout=10) == 4
+        assert up.wait(timeout=60) == 4
         up.stdout.close()
 
 

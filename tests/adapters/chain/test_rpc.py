@@ -24,7 +24,7 @@ def options(served, tmp_path):
             "deployment": str(tmp_path / "deployment.json"),
             "confirmations": 0,
             "development": True,
-            "patience_s": 3.0,
+            "patience_s": 60.0,
         }
         return RpcOptions(**(fields | changes))
 
@@ -96,7 +96,7 @@ def test_a_restarted_run_does_not_settle_twice(options, make_batch):
 
 
 def test_an_outage_loses_nothing(served, options, make_batch):
-    chain = open_rpc("street", START_S, options(patience_s=20.0))
+    chain = open_rpc("street", START_S, options())
     batches = [make_batch(day, n=5) for day in range(4)]
     chain.submit(batches[0])
     served.down()
@@ -251,3 +251,38 @@ def test_a_contract_that_lives_longer_than_a_run(options, make_batch, tmp_path):
         assert [r.status for r in chain.drain()] == ["final"]
         assert chain.balances_micro() == totals([make_batch(day, n=5)])  # what was there before is left out
         chain.close()
+
+
+def test_two_outboxes_of_one_contract_do_not_count_each_other(options, make_batch, tmp_path):
+    one = open_rpc("street", START_S, options())
+    other = open_rpc("street", START_S, options(outbox=str(tmp_path / "2.sqlite")))
+    mine, theirs = [make_batch(0, n=5), make_batch(2, n=5)], [make_batch(1, n=5), make_batch(3, n=5)]
+    for chain, batch in ((one, mine[0]), (other, theirs[0]), (one, mine[1]), (other, theirs[1])):
+        chain.submit(batch)
+        while chain.settlement.pending():
+            chain.pump()
+    assert [r.status for r in one.drain()] == ["final"] * 2  # theirs, between and after, are under way
+    assert one.balances_micro() == totals(mine)
+    assert [r.status for r in other.drain()] == ["final"] * 2
+    assert (one.balances_micro(), other.balances_micro()) == (totals(mine), totals(theirs))
+    one.close()
+    other.close()
+
+
+def test_a_batch_that_was_overtaken_is_made_again(options, make_batch, tmp_path):
+    one = open_rpc("street", START_S, options())
+    other = open_rpc("street", START_S, options(outbox=str(tmp_path / "2.sqlite")))
+    one.submit(make_batch(0, n=5))
+    one.drain()
+    late, send = make_batch(2, n=5), one.node.send_raw
+    one.node.send_raw = lambda raw: ""  # signed and stored on top of the first, not sent
+    one.submit(late)
+    while not one.settlement._batches("proposing"):
+        one.pump()
+    other.submit(make_batch(1, n=5))
+    assert [r.status for r in other.drain()] == ["final"]
+    one.node.send_raw = send
+    assert [r.status for r in one.drain()] == ["final"] * 2
+    assert one.balances_micro() == totals([make_batch(0, n=5), late])
+    one.close()
+    other.close()
