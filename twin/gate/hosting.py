@@ -20,6 +20,8 @@ What = Literal["trade", "export", "import"]
 
 CHUNK = 4096
 Z95 = 1.959963984540054
+STRAIGHT = 8
+"""So often a straight line says where to ask next; then halving, which always ends."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def hosting_with_gate(
 
     Limits hold at every number, because the gate sees to it; what is counted is where it begins to cost. The share
     is taken to fall with the number. What keeps the gate's limits as a whole needs no gate: that is found for all
-    placements in batches, and the gate is asked from there on, at distances that double and then by bisection.
+    placements in batches, and the gate is asked from there on.
     ``workers`` processes share the placements; the result does not depend on their number.
     """
     _check(study)
@@ -158,22 +160,56 @@ def _search(
 ) -> Found:
     hosted, names, solves = np.zeros(len(placements), dtype=np.int64), [], 0
     for i, placement in enumerate(placements):
-        low, high, name, stride = int(start[placement]), study.steps + 1, None, 1
-        while high - low > 1:
-            # not yet stopped: ever farther; then between the last that passed and the first that did not
-            at = min(low + stride, high - 1) if name is None else (low + high) // 2
-            stride *= 2
+        bracket, name = _Bracket(int(start[placement]), study.steps + 1, accepted_share), None
+        while bracket.high - bracket.low > 1:
+            at = bracket.next()
             problem = _problem(study, int(placement), at)
             decision = gate.decide(problem)
             solves += decision.solves
             share = int(decision.accepted_wh.sum()) / max(1, int(problem.fills["energy_wh"].sum()))
-            if share >= accepted_share and decision.status != "inconclusive":
-                low = at
-            else:
-                high, name = at, next((b for b in decision.binding if b), "power flow")
-        hosted[i] = low
+            if not bracket.narrow(at, share if decision.status != "inconclusive" else 0.0):
+                name = next((b for b in decision.binding if b), "power flow")
+        hosted[i] = bracket.low
         names.append(name)
     return hosted, names, solves
+
+
+@dataclass
+class _Bracket:
+    """Between the largest number whose accepted share was enough and the least for which it was not.
+
+    Whoever asks where a straight line through what is known meets the share asks three or four times, not six.
+    """
+
+    low: int
+    high: int
+    wanted: float
+    kept: float = 1.0  # share accepted at ``low``
+    missed: float | None = None  # at ``high``, once that was asked
+    more: float = 0.5  # accepted part of what comes on top of ``low``
+    asked: int = 0
+
+    def next(self) -> int:
+        """The number to ask for, strictly between the two."""
+        if self.asked >= STRAIGHT:
+            return (self.low + self.high) // 2
+        if self.missed is None:
+            room = max(self.wanted - self.more, 0.05)
+            guess = self.low + self.low * (self.kept - self.wanted) / room
+        else:
+            part = (self.kept - self.wanted) / (self.kept - self.missed)
+            guess = self.low + part * (self.high - self.low)
+        return min(max(int(guess), self.low + 1), self.high - 1)
+
+    def narrow(self, at: int, share: float) -> bool:
+        """Take in what was accepted at a number; whether it was enough."""
+        self.asked += 1
+        if not share >= self.wanted:
+            self.high, self.missed = at, share
+            return False
+        self.more = (at * share - self.low * self.kept) / (at - self.low)
+        self.low, self.kept = at, share
+        return True
 
 
 _bound: list[tuple[TradeGate, Study, IntArray]] = []

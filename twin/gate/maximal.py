@@ -80,18 +80,20 @@ def _try(
     """Put steps to the power flow, with their amount, parts of it and one Wh; the best that fits."""
     if not len(amount):
         return None
-    k = len(amount)
-    wh = np.maximum(np.floor(amount * PARTS[:, None]), 1.0).ravel()
+    parts = np.maximum(np.floor(amount * PARTS[:, None]), 1.0)
+    tried = np.ones(parts.shape, dtype=bool)
+    tried[1:] = parts[1:] < parts[:-1]  # the same energy need not be tried twice
+    step, wh = np.nonzero(tried)[1], parts[tried]
     tries = np.tile(accepted, (len(wh), 1))
-    each, a, b = np.arange(len(wh)), np.tile(steps.a, len(PARTS)), np.tile(steps.b, len(PARTS))
+    each, a, b = np.arange(len(wh)), steps.a[step], steps.b[step]
     tries[each, a] += wh.astype(np.int64)
     tries[each[b >= 0], b[b >= 0]] += wh[b >= 0].astype(np.int64)
     ok, excess = trial.passing(tries)
     passed = np.flatnonzero(ok)
     if not len(passed):
         return None
-    best = passed[np.argmax((np.tile(gain, len(PARTS)) * wh)[passed])]
-    return int(best) % k, int(wh[best]), excess[best]
+    best = passed[np.argmax((gain[step] * wh)[passed])]
+    return int(step[best]), int(wh[best]), excess[best]
 
 
 def _steps(units: Units, accepted: WattHours) -> _Steps:
