@@ -109,6 +109,48 @@ def _account(fills, accepted_wh, price, metered, flowed, metered_carry, flowed_c
     return money, delivered, settled, metered_wh, traded, paid, received, rest, alone
 
 
+class Closed(NamedTuple):
+    """What an account comes to; (n,) each but the last two, signed, + received."""
+
+    supplied_wh: Ints
+    """What no local fill covers, + fed in."""
+    gained_micro: Ints
+    saved_micro: Ints
+    """Against having everything with the supplier, for the same metered energy."""
+    supplier_micro: int
+    pool_micro: int
+
+
+@njit(cache=True)
+def _closed(metered_wh, traded_wh, paid, received, rest, alone):  # type: ignore[no-untyped-def]
+    n = metered_wh.size
+    supplied, gained, saved = np.empty_like(rest), np.empty_like(rest), np.empty_like(rest)
+    supplier, pool = np.int64(0), np.int64(0)
+    for i in range(n):
+        supplied[i] = metered_wh[i] - traded_wh[i]
+        gained[i] = received[i] - paid[i] + rest[i]
+        saved[i] = gained[i] - alone[i]
+        supplier -= rest[i]
+        pool -= received[i] - paid[i]
+    return supplied, gained, saved, supplier, pool
+
+
+def closed(account: Account) -> Closed:
+    """Return what an account comes to; the supplier and the pool gain what the participants lose to them."""
+    _, _, _, metered, traded, paid, received, rest, alone = account
+    return Closed(*_closed(metered, traded, paid, received, rest, alone))
+
+
+@njit(cache=True)
+def prices_of(fills, accepted_wh):  # type: ignore[no-untyped-def]
+    """Return the price of every fill, a copy, and whether all of each is accepted."""
+    price, uncut = np.empty(fills.size, dtype=np.int64), True
+    for i in range(fills.size):
+        price[i] = fills[i]["price_micro_per_kwh"]
+        uncut &= accepted_wh[i] == fills[i]["energy_wh"]
+    return price, uncut
+
+
 class Accountant:
     """Makes the account of each interval; keeps the fractions of a Wh that both meters carry over."""
 

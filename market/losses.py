@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from market.errors import BillingError
 from market.shares import largest_remainder_array
@@ -39,12 +40,26 @@ def allocate_losses(
         raise BillingError(f"losses: unknown rule {rule!r}; allowed: {', '.join(RULES)}")
     if loss_wh < 0:
         raise BillingError(f"losses: {loss_wh} Wh; must not be negative")
-    if rule == "use":
-        weights = np.maximum(-net_wh, 0)
-    elif rule == "exchange":
-        weights = np.abs(net_wh)
-    else:
-        if sensitivity_ppm is None or len(sensitivity_ppm) != len(net_wh):
-            raise BillingError("losses: the marginal rule needs one sensitivity per participant")
-        weights = np.maximum(net_wh * sensitivity_ppm, 0)
-    return largest_remainder_array(loss_wh, weights)
+    if rule != "marginal":
+        return largest_remainder_array(loss_wh, _exchanged(net_wh, rule == "exchange"))
+    if sensitivity_ppm is None or len(sensitivity_ppm) != len(net_wh):
+        raise BillingError("losses: the marginal rule needs one sensitivity per participant")
+    return largest_remainder_array(loss_wh, np.maximum(net_wh * sensitivity_ppm, 0))
+
+
+@njit(cache=True)
+def _exchanged(net_wh, both):  # type: ignore[no-untyped-def]
+    """Energy taken from the grid, and given where ``both``."""
+    weights = np.empty_like(net_wh)
+    for i in range(net_wh.size):
+        weights[i] = -net_wh[i] if net_wh[i] < 0 else (net_wh[i] if both else 0)
+    return weights
+
+
+@njit(cache=True)
+def can_bear(net_wh, both):  # type: ignore[no-untyped-def]
+    """Whether anybody takes energy, or gives it where ``both``: without one there is nobody to bear losses."""
+    for i in range(net_wh.size):
+        if net_wh[i] < 0 or (both and net_wh[i] > 0):
+            return True
+    return False

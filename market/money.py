@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from market.errors import RangeError
 from market.orders import BUY, SELL, Fills
@@ -66,9 +67,22 @@ def fills_money_micro(fills: Fills, energy_wh: npt.NDArray[np.int64] | None = No
     return signed
 
 
+@njit(cache=True)
+def _residue(fills):  # type: ignore[no-untyped-def]
+    """Minus the sum of all money, and whether every fill is in range."""
+    residue = np.int64(0)
+    for i in range(fills.size):
+        energy, price = fills[i]["energy_wh"], fills[i]["price_micro_per_kwh"]
+        if not (0 <= energy <= MAX_ENERGY_WH and -MAX_PRICE <= price <= MAX_PRICE):
+            return residue, False
+        residue -= (energy * price * np.int64(fills[i]["side"])) // WH_PER_KWH
+    return residue, True
+
+
 def residue_micro(fills: Fills) -> int:
     """Return what rounding and price differences leave with the pool: minus the sum of all fills' money."""
-    return -int(fills_money_micro(fills).sum())
+    residue, inside = _residue(fills)
+    return int(residue) if inside else -int(fills_money_micro(fills).sum())  # which says what is wrong
 
 
 def _check_range(energy_wh: int, price_micro_per_kwh: int) -> None:

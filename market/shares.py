@@ -37,6 +37,17 @@ def largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
 
 
 @njit(cache=True)
+def _safe_total(weights):  # type: ignore[no-untyped-def]
+    """Sum of the weights, or 0 where one is negative or so large that a product could overflow."""
+    total = np.int64(0)
+    for i in range(weights.size):
+        if not 0 <= weights[i] < 2**32:
+            return np.int64(0)
+        total += weights[i]
+    return total
+
+
+@njit(cache=True)
 def _parts(amount, weights, total):  # type: ignore[no-untyped-def]
     parts, remainder = np.empty_like(weights), np.empty_like(weights)
     left = amount
@@ -52,7 +63,7 @@ def _parts(amount, weights, total):  # type: ignore[no-untyped-def]
 
 def largest_remainder_array(amount: int, weights: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the same parts as ``largest_remainder`` for int64 weights, compiled where no product can overflow."""
-    total = int(weights.sum()) if weights.size and weights.min() >= 0 and weights.max() < 2**32 else 0
+    total = _safe_total(weights)
     if total and 0 <= amount < 2**30:
         return np.asarray(_parts(np.int64(amount), weights, np.int64(total)))
     return np.array(largest_remainder(amount, weights.tolist()), dtype=np.int64)

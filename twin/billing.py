@@ -16,7 +16,7 @@ from numba import njit
 from adapters.grid.feeder import IntArray
 from market.bills import Bill, Metered, make_bill
 from market.indices import gini, jain
-from market.losses import allocate_losses
+from market.losses import allocate_losses, can_bear
 from market.tariffs import SupplyTariff
 from twin.scenario.market_section import BillSection, SupplierSection
 from twin.tariff import DAY_S, micro
@@ -115,13 +115,10 @@ class BillBook:
             return
         self._loss_left_wh += loss_wh
         whole = floor(self._loss_left_wh)
-        if whole <= 0 or not self._can_bear(metered_wh):
+        if whole <= 0 or not can_bear(metered_wh, self._rule != "use"):
             return
         self._loss_left_wh -= whole
         self.loss_share_wh += allocate_losses(whole, metered_wh, self._rule)
-
-    def _can_bear(self, metered_wh: IntArray) -> bool:
-        return bool((metered_wh < 0).any() if self._rule == "use" else (metered_wh != 0).any())
 
     def bills(self, tariff: SupplyTariff, basis: str) -> list[Bill]:
         """One bill per participant, as settled or as with the supplier only for the same metered energy."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from adapters.grid.feeder import FloatArray, IntArray
-from market.account import Account, Accountant
+from market.account import Account, Accountant, closed, prices_of
 from market.ahead import Distributes
 from market.mechanism import Mechanism, Payment
 from market.orders import POOL, SUPPLIER, Fills
@@ -114,18 +114,17 @@ class Ledger:
         payments = self._payments(session, accepted_wh, price)
         _pay(made, payments)
         withheld = None if held is None else _withhold(made, held)
-        supplied = made.metered_wh - made.traded_wh
+        sums = closed(made)
         if self._bills is not None:
-            self._bills.add(_booked(made, supplied))
-        income = made.received_micro - made.paid_micro
+            self._bills.add(_booked(made, sums.supplied_wh))
         entry = Entry(
             metered_wh=made.metered_wh,
-            supplied_wh=supplied,
+            supplied_wh=sums.supplied_wh,
             supplied_micro=made.rest_micro,
-            saved_micro=income + made.rest_micro - made.alone_micro,
-            bill_micro=-(income + made.rest_micro),
-            supplier_micro=-int(made.rest_micro.sum()),
-            pool_micro=-int(income.sum()),
+            saved_micro=sums.saved_micro,
+            bill_micro=-sums.gained_micro,
+            supplier_micro=sums.supplier_micro,
+            pool_micro=sums.pool_micro,
             money_micro=made.money_micro,
             price_micro_per_kwh=price,
             delivered_wh=made.delivered_wh,
@@ -150,8 +149,9 @@ class Ledger:
 
     def _prices(self, fills: Fills, accepted_wh: IntArray) -> IntArray:
         """Prices of the accepted energy: they stand after a cut, but an AMM executes the accepted amounts again."""
-        price: IntArray = fills["price_micro_per_kwh"].copy()
-        if self._mechanism is None or bool((accepted_wh == fills["energy_wh"]).all()):
+        price: IntArray
+        price, uncut = prices_of(fills, accepted_wh)
+        if self._mechanism is None or uncut:
             return price
         local = fills["counterparty"] != SUPPLIER
         if (accepted_wh != fills["energy_wh"])[local].any():

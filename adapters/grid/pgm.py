@@ -8,7 +8,7 @@ from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
 from adapters.grid.pgm_model import input_data
-from adapters.grid.pgm_results import gathered
+from adapters.grid.pgm_results import gathered, handed_over
 from adapters.grid.taps import checked_tap
 
 # In pu between two iterations. Iterative current converges linearly, so it is asked for more than Newton.
@@ -50,15 +50,17 @@ class PgmEngine:
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """See ``Engine.solve``."""
-        check_powers(self.feeder, p_gen_w, q_gen_var)
-        k = p_gen_w.shape[0]
+        k = len(p_gen_w)
+        if not p_gen_w.shape == q_gen_var.shape == (k, len(self.feeder.points)):
+            check_powers(self.feeder, p_gen_w, q_gen_var)
         plan = self._model.plan(k)
         if k == 0:
             return self._state(plan, k)
         update = plan.update["sym_gen"]
-        update["p_specified"][:] = p_gen_w if p_gen_w.size else 0.0
-        update["q_specified"][:] = q_gen_var if q_gen_var.size else 0.0
-        plan.output["node"]["u_pu"].fill(np.nan)  # what the core did not write must not pass for a result
+        powers = np.ascontiguousarray(p_gen_w, np.float64), np.ascontiguousarray(q_gen_var, np.float64)
+        buffers = update["p_specified"], update["q_specified"], plan.output["node"]["u_pu"]
+        if not handed_over(*powers, *buffers):
+            check_powers(self.feeder, p_gen_w, q_gen_var)
         failed = self._model.calculate(plan, ITERATIVE_CURRENT, TOLERANCE, ITERATIONS_CURRENT)
         if failed:
             return self._with_newton(self._state(plan, k), failed, p_gen_w, q_gen_var)

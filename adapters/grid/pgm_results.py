@@ -4,6 +4,24 @@ import numpy as np
 from numba import njit
 
 
+@njit(cache=True)
+def handed_over(p_gen_w, q_gen_var, p_specified, q_specified, u_pu):  # type: ignore[no-untyped-def]
+    """Copy k scenarios of powers to the core's buffers and void its voltages; False where a power is not finite.
+
+    What the core did not write must not pass for a result.
+    """
+    finite = True
+    for row in range(p_gen_w.shape[0]):
+        for i in range(p_gen_w.shape[1]):
+            p_specified[row, i], q_specified[row, i] = p_gen_w[row, i], q_gen_var[row, i]
+            finite &= np.isfinite(p_gen_w[row, i]) and np.isfinite(q_gen_var[row, i])
+        for i in range(p_gen_w.shape[1], p_specified.shape[1]):  # a feeder without points has a stand-in
+            p_specified[row, i], q_specified[row, i] = 0.0, 0.0
+        for i in range(u_pu.shape[1]):
+            u_pu[row, i] = np.nan
+    return finite
+
+
 @njit(cache=True, error_model="numpy")
 def gathered(  # type: ignore[no-untyped-def]
     u_pu, loading, line_from_w, line_to_w, i_from_a, i_to_a, trafo_from_w, trafo_to_w, source_w, source_var,
