@@ -1,4 +1,4 @@
-"""A battery inverter by SunSpec models 1, 701 to 710, 713 and 715: signed set point by 704, with reversion."""
+"""A battery inverter by SunSpec models 1, 701 to 713 and 715: signed set point by 704, with reversion."""
 
 from rigs.emulator.config import EmulatorConfig, integer_sf
 from rigs.emulator.der import SUPPORT_MODELS, Der
@@ -31,11 +31,15 @@ class Battery(Der):
 
     def wanted_w(self) -> float:
         """Follow the set point within the limits of charging and discharging."""
-        image = self.image
-        w_max = min(image.get(702, "WMax"), self.config.p_max_w)
-        most_w, least_w = (min(w_max, image.get(702, n)) for n in ("WDisChaRteMax", "WChaRteMax"))
         target_w = self.control.set_w() or 0.0
-        return min(max(target_w, -least_w), most_w)
+        return min(max(target_w, -self._most_w("WChaRteMax")), self.ceiling_w())
+
+    def ceiling_w(self) -> float:
+        """Discharge at most."""
+        return self._most_w("WDisChaRteMax")
+
+    def _most_w(self, rate: str) -> float:
+        return min(self.image.get(702, "WMax"), self.config.p_max_w, self.image.get(702, rate))
 
     def throttled(self) -> bool:
         """Whether the set point asks for more output."""

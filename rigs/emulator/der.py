@@ -1,5 +1,5 @@
 """What an emulated PV inverter and battery share: the functions of IEEE 1547-2018 behind SunSpec models 701 to
-710 and 715.
+712 and 715.
 """
 
 import math
@@ -13,6 +13,7 @@ from rigs.emulator import grid_code
 from rigs.emulator.ac_control import AcControl
 from rigs.emulator.config import EmulatorConfig, integer_sf
 from rigs.emulator.device import EmulatedDevice
+from rigs.emulator.freq_droop import FreqDroop
 from rigs.emulator.heartbeat import Heartbeat
 from rigs.emulator.image import Key, SunSpecImage
 from rigs.emulator.lag import LN10, Lag
@@ -23,12 +24,13 @@ from rigs.emulator.trip_curves import describe_trips, trip_groups
 
 SUPPORT_MODELS: tuple[tuple[int, Mapping[str, Any] | None], ...] = (
     (701, None), (702, None), (703, None), (704, None), (705, StoredCurves.groups()),
-    (706, StoredCurves.groups()), *((m, trip_groups()) for m in (707, 708, 709, 710)), (715, None),
+    (706, StoredCurves.groups()), *((m, trip_groups()) for m in (707, 708, 709, 710)),
+    (711, FreqDroop.groups()), (712, StoredCurves.groups()), (715, None),
 )  # fmt: skip
 PROTECTION = frozenset({703, 707, 708, 709, 710})
 """Settings of grid protection: shown, never taken over the wire."""
 _W_MAX, _VAR_MAX, _VAR_AVAILABLE, _VA_MAX = 0, 1, 2, 3  # DeptRef of model 705
-_CTRL_MODES = sum(1 << bit for bit in (0, 1, 2, 3, 4, 7, 8, 10, 12, 13))
+_CTRL_MODES = sum(1 << bit for bit in (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13))
 _FEW, _MANY = 4, 20  # pieces of a time constant in which a moving limit is followed
 
 
@@ -48,8 +50,19 @@ class Der(EmulatedDevice):
         self.control = AcControl(self.env, image, self.settle, self.retarget, may_absorb=may_absorb)
         self.volt_var = StoredCurves(self.env, image, 705, "Var", (_W_MAX, _VAR_MAX, _VAR_AVAILABLE, _VA_MAX))
         self.volt_watt = StoredCurves(self.env, image, 706, "W", (_W_MAX,))
-        for curves in (self.volt_var, self.volt_watt):
-            curves.changed = self._changed
+        self.watt_var = StoredCurves(
+            self.env, image, 712, "Var", (_W_MAX, _VAR_MAX, _VAR_AVAILABLE, _VA_MAX), "W",
+            grid_code.WATT_VAR[config.performance][1],
+        )  # fmt: skip
+        self.freq_droop = FreqDroop(self.env, image, config.f_nominal_hz)
+        self._functions: dict[int, StoredCurves | FreqDroop] = {
+            705: self.volt_var,
+            706: self.volt_watt,
+            711: self.freq_droop,
+            712: self.watt_var,
+        }
+        for function in self._functions.values():
+            function.changed = self._changed
         self.ride_through = RideThrough(
             self.env, config.category, config.f_nominal_hz, config.enter_service_s, self._changed,
             config.enter_ramp_s,
@@ -57,11 +70,16 @@ class Der(EmulatedDevice):
         self.heartbeat = Heartbeat(self.env, image, config.heartbeat_s, self._heartbeat_lost)
         self._limit = Lag(config.p_max_w)  # of volt-watt, as it moves
         self._follows = False
+        self._least_percent = -100 if may_absorb else 0
         self._describe_support()
 
     @abstractmethod
     def wanted_w(self) -> float:
         """Return the power that the kind's own rules ask for, before grid support."""
+
+    def ceiling_w(self) -> float:
+        """Return the most that the device could give now, beyond what is wanted of it."""
+        return self.wanted_w()
 
     def _describe_support(self) -> None:
         image, config = self.image, self.config
@@ -84,17 +102,22 @@ class Der(EmulatedDevice):
             image.put(702, "AbnOpCatRtg", ("I", "II", "III").index(config.category))
         describe_trips(image, config)
         self.control.describe()
-        self.volt_var.describe(*grid_code.VOLT_VAR[config.performance], _VA_MAX)
-        self.volt_watt.describe(*grid_code.VOLT_WATT, _W_MAX)
+        self._describe_functions()
         self.heartbeat.describe()
+
+    def _describe_functions(self) -> None:
+        performance = self.config.performance
+        self.volt_var.describe(*grid_code.VOLT_VAR[performance], _VA_MAX)
+        self.volt_watt.describe(*grid_code.VOLT_WATT, _W_MAX)
+        self.watt_var.describe(*grid_code.WATT_VAR[performance], _VA_MAX)
+        self.freq_droop.describe(self._least_percent)
 
     def power_on(self) -> None:
         """Idle, without a set point, a limit or a timer; curves as delivered, and off."""
         self.control.power_on()
-        self.volt_var.describe(*grid_code.VOLT_VAR[self.config.performance], _VA_MAX)
-        self.volt_watt.describe(*grid_code.VOLT_WATT, _W_MAX)
-        for curves in (self.volt_var, self.volt_watt):
-            curves.timer.start(0)
+        self._describe_functions()
+        for function in self._functions.values():
+            function.timer.start(0)
         self.heartbeat.power_on()
 
     def allows(self, key: Key, value: float) -> bool:
@@ -102,8 +125,8 @@ class Der(EmulatedDevice):
         model_id, name = key
         if model_id == 704:
             return self.control.allows(name, value)
-        if model_id in (705, 706):
-            return (self.volt_var if model_id == 705 else self.volt_watt).allows(name, value)
+        if model_id in self._functions:
+            return self._functions[model_id].allows(name, value)
         if model_id == 702:
             rated = f"{name}Rtg" in self.image.layouts[702].points
             return 0 < value <= self.image.get(702, f"{name}Rtg") if rated else False
@@ -112,8 +135,8 @@ class Der(EmulatedDevice):
     def written(self, points: frozenset[Key]) -> None:
         """Restart timers, adopt curves, hear the heartbeat."""
         self.control.written(points)
-        self.volt_var.written(points)
-        self.volt_watt.written(points)
+        for function in self._functions.values():
+            function.written(points)
         self.heartbeat.written(points)
 
     def mains(self, v_pu: float, f_hz: float) -> None:
@@ -130,7 +153,7 @@ class Der(EmulatedDevice):
             return
         process.ramp_w_per_s = self._ramp_w_per_s()
         wanted_w = 0.0 if self.heartbeat.stopped else self.control.limited(self.wanted_w())
-        p_w = self._volt_watt_w(wanted_w)
+        p_w = self._volt_watt_w(self._droop_w(wanted_w))
         q_var, response_s, reactive_first = self._wanted_var(p_w)
         s_va = self.image.get(702, "VAMax")
         q_var = min(max(q_var, -self.image.get(702, "VarMaxAbs")), self.image.get(702, "VarMaxInj"))
@@ -147,17 +170,35 @@ class Der(EmulatedDevice):
         """Return reactive power, open-loop response time and whether it comes first."""
         if (asked := self.control.q_var(p_w)) is not None:
             return asked[0], self.config.response_s * LN10, asked[1]
-        if not self.volt_var.enabled:
+        image, curve, at = self.image, self.volt_var, self.v_pu
+        if not curve.enabled:
+            curve, at = self.watt_var, p_w / max(image.get(702, "WMax"), 1.0)
+        if not curve.enabled:
             return 0.0, self.config.response_s * LN10, True
-        share, image = self.volt_var.percent(self.v_pu) / 100, self.image
+        share = curve.percent(at) / 100
         most = image.get(702, "VarMaxInj" if share >= 0 else "VarMaxAbs")
         s_va = image.get(702, "VAMax")
         base = {
             _W_MAX: image.get(702, "WMax"),
             _VAR_MAX: most,
             _VAR_AVAILABLE: min(most, math.sqrt(max(0.0, s_va * s_va - p_w * p_w))),
-        }.get(self.volt_var.reference, s_va)
-        return share * base, self.volt_var.response_s, not self.volt_var.active_power_first
+        }.get(curve.reference, s_va)
+        return share * base, curve.response_s, not curve.active_power_first
+
+    def _droop_w(self, wanted_w: float) -> float:
+        """Return the power that frequency droop leaves; while it moves, it is looked at again."""
+        droop = self.freq_droop
+        if not droop.enabled:
+            return wanted_w
+        piece_s = max(droop.lag.tau_s / _MANY, 1e-3)
+        ceiling_w = max(wanted_w, self.control.limited(self.ceiling_w()))
+        p_w = droop.within(
+            wanted_w, self.process.power_w, self.f_hz, self.image.get(702, "WMax"), ceiling_w, piece_s
+        )
+        if droop.lag.value != droop.lag.goal and not self._follows:
+            self._follows = True
+            self.env.process(self._follow(piece_s))
+        return p_w
 
     def _volt_watt_w(self, wanted_w: float) -> float:
         """Return the power within the volt-watt limit, which moves with its own open-loop response time."""
@@ -172,16 +213,16 @@ class Der(EmulatedDevice):
             return min(wanted_w, limit.value)
         if not self._follows:
             self._follows = True
-            self.env.process(self._follow())
+            self.env.process(self._follow(self._piece_s()))
         return min(wanted_w, limit.mean_ahead(self._piece_s()))
 
     def _piece_s(self) -> float:
         moves = abs(self._limit.value - self._limit.goal) > 0.05 * self.config.p_max_w
         return max(self._limit.tau_s / (_MANY if moves else _FEW), 1e-3)
 
-    def _follow(self) -> Generator[simpy.Event, Any, None]:
+    def _follow(self, piece_s: float) -> Generator[simpy.Event, Any, None]:
         """Look again after one piece; ``retarget`` begins the next one, as long as the limit moves and binds."""
-        yield self.env.timeout(self._piece_s())
+        yield self.env.timeout(piece_s)
         self._follows = False
         self._changed()
 
@@ -199,8 +240,8 @@ class Der(EmulatedDevice):
     def _heartbeat_lost(self) -> None:
         self.settle()
         self.control.fall_back()
-        self.volt_var.fall_back()
-        self.volt_watt.fall_back()
+        for function in self._functions.values():
+            function.fall_back()
         self.retarget()
 
     def passed(self, seconds: float) -> None:
@@ -211,6 +252,8 @@ class Der(EmulatedDevice):
             self.inductive_varh -= absorbed / 3600
         if self._limit.value != self._limit.goal:
             self._limit.run(seconds)
+        if self.freq_droop.lag.value != self.freq_droop.lag.goal:
+            self.freq_droop.lag.run(seconds)
 
     def close_step(self, duration_s: float) -> None:
         """Take the mean reactive power of the step."""
@@ -235,8 +278,8 @@ class Der(EmulatedDevice):
         )  # fmt: skip
         self.image.put(703, "ESDlyRemTms", self.ride_through.remaining_s)
         self.control.publish()
-        self.volt_var.publish()
-        self.volt_watt.publish()
+        for function in self._functions.values():
+            function.publish()
         self.heartbeat.publish()
 
     def state(self) -> int:

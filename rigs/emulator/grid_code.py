@@ -66,5 +66,13 @@ s, by normal operating performance category: table 8. It is off until it is enab
 VOLT_WATT: tuple[Points, float] = (((106, 100), (110, 0)), 10.0)
 """Default volt-watt curve in % of nominal voltage and % of rated power, and open-loop response time in s: table
 10."""
+WATT_VAR: dict[str, tuple[Points, float]] = {
+    "A": (((-100, 44), (-50, 0), (50, 0), (100, -25)), 10.0),
+    "B": (((-100, 44), (-50, 0), (50, 0), (100, -44)), 10.0),
+}
+"""Default watt-var curve in % of rated active and of rated apparent power (absorbing active power is negative), by
+normal operating performance category: table 9; it answers within 10 s. Its points at 20 % lie on its straight line."""
+FREQ_DROOP = (0.036, 0.05, 5.0)
+"""Dead band in Hz, droop in pu of frequency per pu of power, and open-loop response time in s: table 24."""
 VAR_SHARE: dict[str, tuple[float, float]] = {"A": (0.44, 0.25), "B": (0.44, 0.44)}
 """Least reactive power capability, injecting and absorbing, as a share of rated apparent power: table 7."""

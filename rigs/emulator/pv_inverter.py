@@ -1,5 +1,5 @@
 """A three-phase PV inverter by SunSpec models 1, 103, 120, 121, 123 (what inverters in the field speak) and 701
-to 710, 715 (IEEE 1547-2018).
+to 712, 715 (IEEE 1547-2018).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The stored curves of models 705 (volt-var) and 706 (volt-watt): adopt, check, fall back, look up.
+"""The stored curves of models 705 (volt-var), 706 (volt-watt) and 712 (watt-var): adopt, check, fall back, look up.
 
 Curve 1 shows what is in force and cannot be written; the others can, and come into force by ``AdptCrvReq``. A
 curve is checked when it is adopted, not point by point (SunSpec model definitions, ``detail``).
@@ -16,15 +16,20 @@ from rigs.emulator.timer import ReversionTimer
 CURVES, POINTS = 3, 4
 _COMPLETED, _FAILED = 1, 2
 _PERCENT = 100.0
+_OF_VAR = (705, 712)  # whose dependent value may be negative, with a priority of active or reactive power
 
 
 class StoredCurves:
-    """The curves of one model. ``y`` is the name of its dependent point."""
+    """The curves of one model. ``x`` and ``y`` are the names of its points, ``fixed_s`` is the open-loop response time
+    of a model that has no point for it.
+    """
 
     def __init__(
-        self, env: simpy.Environment, image: SunSpecImage, model_id: int, y: str, references: Sequence[int]
-    ) -> None:
-        self.model_id, self._image, self._y = model_id, image, y
+        self, env: simpy.Environment, image: SunSpecImage, model_id: int, y: str, references: Sequence[int],
+        x: str = "V", fixed_s: float | None = None,
+    ) -> None:  # fmt: skip
+        self.model_id, self._image, self._x, self._y = model_id, image, x, y
+        self._fixed_s = fixed_s
         self._references = references  # of the dependent point that the device understands
         self.timer = ReversionTimer(env, self._revert)
         self.changed: Callable[[], None] = lambda: None
@@ -36,17 +41,23 @@ class StoredCurves:
 
     def describe(self, points: Sequence[tuple[float, float]], response_s: float, reference: int) -> None:
         """Store one default curve in every place, disabled."""
-        self._put_all({"V_SF": -2, "DeptRef_SF": -2, "RspTms_SF": -1, "NCrv": CURVES, "NPt": POINTS})
+        self._put_all({f"{self._x}_SF": -2, "DeptRef_SF": -2, "NCrv": CURVES, "NPt": POINTS})
+        if self._fixed_s is None:
+            self._put_all({"RspTms_SF": -1})
         self._put_all({"Ena": 0, "AdptCrvReq": 1, "AdptCrvRslt": _COMPLETED, "RvrtTms": 0, "RvrtRem": 0})
         self._put_all({"RvrtCrv": 2})
         for number in range(CURVES):
             curve = f"Crv[{number}]."
             self._put_all({f"{curve}ActPt": len(points), f"{curve}DeptRef": reference})
-            self._put_all({f"{curve}RspTms": response_s, f"{curve}ReadOnly": int(number == 0)})
+            self._put_all({f"{curve}ReadOnly": int(number == 0)})
+            if self._fixed_s is None:
+                self._put_all({f"{curve}RspTms": response_s})
+            if self.model_id in _OF_VAR:
+                self._put_all({f"{curve}Pri": 1})
             if self.model_id == 705:
-                self._put_all({f"{curve}Pri": 1, f"{curve}VRef": _PERCENT, f"{curve}VRefAutoEna": 0})
+                self._put_all({f"{curve}VRef": _PERCENT, f"{curve}VRefAutoEna": 0})
             for i, (x, y) in enumerate(points):
-                self._put_all({f"{curve}Pt[{i}].V": x, f"{curve}Pt[{i}].{self._y}": y})
+                self._put_all({f"{curve}Pt[{i}].{self._x}": x, f"{curve}Pt[{i}].{self._y}": y})
 
     @property
     def enabled(self) -> bool:
@@ -56,7 +67,7 @@ class StoredCurves:
     @property
     def response_s(self) -> float:
         """Open-loop response time of the curve in force."""
-        return self._get("Crv[0].RspTms")
+        return self._get("Crv[0].RspTms") if self._fixed_s is None else self._fixed_s
 
     @property
     def reference(self) -> int:
@@ -65,12 +76,12 @@ class StoredCurves:
 
     @property
     def active_power_first(self) -> bool:
-        """Whether reactive power gives way where both do not fit (``Pri`` of model 705)."""
-        return self.model_id == 705 and self._get("Crv[0].Pri") == 0
+        """Whether reactive power gives way where both do not fit (``Pri``)."""
+        return self.model_id in _OF_VAR and self._get("Crv[0].Pri") == 0
 
-    def percent(self, v_pu: float) -> float:
-        """Return the curve's value at a voltage, in % of its reference."""
-        x = _PERCENT * v_pu
+    def percent(self, share: float) -> float:
+        """Return the curve's value at a voltage in pu, or at a share of rated power, in % of its reference."""
+        x = _PERCENT * share
         if self.model_id == 705:
             x -= self._get("Crv[0].VRef") - _PERCENT
         points = self._points(0)
@@ -126,7 +137,7 @@ class StoredCurves:
     def _points(self, number: int) -> list[tuple[float, float]]:
         curve = f"Crv[{number}]."
         return [
-            (self._get(f"{curve}Pt[{i}].V"), self._get(f"{curve}Pt[{i}].{self._y}"))
+            (self._get(f"{curve}Pt[{i}].{self._x}"), self._get(f"{curve}Pt[{i}].{self._y}"))
             for i in range(int(self._get(f"{curve}ActPt")))
         ]
 
@@ -138,7 +149,7 @@ class StoredCurves:
             return False
         points = self._points(number)
         rises = all(a[0] <= b[0] for a, b in pairwise(points))
-        least = -_PERCENT if self.model_id == 705 else 0.0
+        least = -_PERCENT if self.model_id in _OF_VAR else 0.0
         return rises and all(least <= y <= _PERCENT for _, y in points)
 
     def _copy(self, number: int) -> None:

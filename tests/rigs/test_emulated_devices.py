@@ -43,8 +43,8 @@ def sunspec_client(port: int) -> SunSpecModbusClientDeviceTCP:
     return client
 
 
-@pytest.mark.parametrize(("role", "models"), [(BATTERY, [1, *range(701, 711), 713, 715]),
-                                              (PV, [1, 103, 120, 121, 123, *range(701, 711), 715]),
+@pytest.mark.parametrize(("role", "models"), [(BATTERY, [1, *range(701, 714), 715]),
+                                              (PV, [1, 103, 120, 121, 123, *range(701, 713), 715]),
                                               (METER, [1, 203])])  # fmt: skip
 def test_pysunspec2_scans_every_sunspec_device_without_an_error(bench, role, models) -> None:
     client = sunspec_client(port_of(bench, role))

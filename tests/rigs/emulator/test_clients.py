@@ -14,9 +14,9 @@ from rigs.emulator_process import EmulatorProcess
 STORES = ("battery", "ev_charger")
 KINDS = ("battery", "ev_charger", "heat_pump", "meter", "pv_inverter")
 SUNSPEC = {
-    "battery": [1, *range(701, 711), 713, 715],
+    "battery": [1, *range(701, 714), 715],
     "meter": [1, 203],
-    "pv_inverter": [1, 103, 120, 121, 123, *range(701, 711), 715],
+    "pv_inverter": [1, 103, 120, 121, 123, *range(701, 713), 715],
 }
 SERIAL = {"baudrate": 115200, "parity": "N", "timeout": 3}
 
@@ -51,6 +51,21 @@ def drive_by_pysunspec2(kind: str, link: str, where: EmulatorProcess) -> None:
             function.read()
             assert (function.AdptCrvRslt.value, function.Ena.value) == (1, 1)
             assert function.Crv[0].Pt[0].V.cvalue == (91.0 if model_id == 705 else 104.0)
+        watt_var = client.models[712][0]
+        watt_var.Crv[1].Pt[3].Var.cvalue, watt_var.Ena.value = -30.0, 1
+        watt_var.write()
+        watt_var.AdptCrvReq.value = 2
+        watt_var.write()
+        droop = client.models[711][0]
+        droop.Ctl[1].KOf.cvalue, droop.Ena.value = 0.04, 1
+        droop.write()
+        droop.AdptCtlReq.value = 2
+        droop.write()
+        for function, shown in ((watt_var, "Crv"), (droop, "Ctl")):
+            function.read()
+            assert (getattr(function, f"Adpt{shown}Rslt").value, function.Ena.value) == (1, 1)
+        assert watt_var.Crv[0].Pt[3].Var.cvalue == -30
+        assert droop.Ctl[0].KOf.cvalue == 0.04
         control = client.models[704][0]
         control.WMaxLimPct.cvalue, control.WMaxLimPctEna.value = 50.0, 1
         control.write()

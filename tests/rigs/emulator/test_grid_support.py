@@ -323,3 +323,71 @@ def test_everything_is_off_as_the_standard_delivers_it() -> None:
         device.mains(1.09)
         device.run(900)
         assert device.now() == (S_VA if kind == "pv_inverter" else 0, 0)
+
+
+def test_watt_var_follows_active_power_both_ways_and_gives_way_to_volt_var() -> None:
+    """IEEE 1547-2018, table 9, category B; the battery absorbs with the same shape mirrored."""
+    battery = Device("battery")
+    battery.write(712, Ena=1)
+    for p_w, q_var in ((10_000, -4400), (7_500, -2200), (5_000, 0), (2_000, 0), (-5_000, 0), (-7_500, 2200)):
+        battery.write(704, WSetMod=1, WSet=p_w, WSetEna=1)
+        battery.run(120)
+        p_now_w, q_now_var = battery.now()
+        # at rated power and with reactive power first there is room for sqrt(1 - 0.44^2) of it only
+        assert q_now_var == pytest.approx(q_var, abs=1)
+        assert p_now_w == pytest.approx(min(p_w, math.sqrt(S_VA**2 - q_var**2)), abs=1)
+    battery.write(705, Ena=1)
+    battery.run(120)
+    assert battery.now()[1] == pytest.approx(0, abs=0.1), "at nominal voltage the volt-var curve gives none"
+
+
+@pytest.mark.parametrize(("f_hz", "share"), [(50.03, 0.0), (49.97, 0.0), (50.5, -0.1856), (49.5, 0.1856), (51.0, -0.3856)])  # fmt: skip
+def test_frequency_droop_is_that_of_the_standard(f_hz, share) -> None:
+    """``(f - (f_N + db)) / (f_N k)`` with 36 mHz and 5 %: by hand 0.464 / 2.5 = 0.1856, 0.964 / 2.5 = 0.3856."""
+    battery = Device("battery")
+    battery.write(704, WSetMod=1, WSet=2_000, WSetEna=1)
+    battery.run(10)
+    battery.write(711, Ena=1)
+    battery.mains(1.0, f_hz)
+    battery.run(60)
+    assert battery.now()[0] == pytest.approx(2_000 + share * S_VA, abs=2)
+    battery.mains(1.0, 50.0)
+    battery.run(60)
+    assert battery.now()[0] == pytest.approx(2_000, abs=2)
+
+
+def test_frequency_droop_answers_in_its_time_from_where_power_was_and_not_below_its_least() -> None:
+    pv = Device(available=0.6)
+    pv.run(10)
+    pv.write(711, Ena=1)
+    pv.mains(1.0, 51.0)
+    pv.run(5)
+    done = (6_000 - pv.now()[0]) / 3_856
+    assert 0.88 < done < 0.94, "nine tenths at the open-loop response time of 5 s"
+    pv.run(60)
+    assert pv.now()[0] == pytest.approx(6_000 - 3_856, abs=2)
+    pv.mains(1.0, 49.5)
+    pv.run(60)
+    assert pv.now()[0] == pytest.approx(6_000, abs=2), "the sun gives no more"
+    pv.write_path(711, "Ctl[1].KOf", 0.03)
+    pv.write_path(711, "Ctl[1].PMin", 40)
+    pv.write(711, AdptCtlReq=2)
+    assert pv.get(711, "AdptCtlRslt") == 1
+    pv.mains(1.0, 50.0)
+    pv.run(60)
+    pv.mains(1.0, 51.1)  # 1.064 / 1.5 would be 71 % less
+    pv.run(60)
+    assert pv.now()[0] == pytest.approx(4_000, abs=2)
+
+
+def test_a_droop_without_slope_is_refused_and_the_one_in_force_is_read_only() -> None:
+    pv = Device()
+    pv.write_path(711, "Ctl[1].KUf", 0)
+    pv.write(711, AdptCtlReq=2)
+    assert (pv.get(711, "AdptCtlRslt"), pv.get(711, "Ctl[0].KUf")) == (2, 0.05)
+    for path in ("Ctl[0].KOf", "AdptCtlReq"):
+        with pytest.raises(Refused):
+            pv.write_path(711, path, 9)
+    pv.write(711, Ena=1, RvrtTms=60)
+    pv.run(61)
+    assert pv.get(711, "RvrtRem") == 0
