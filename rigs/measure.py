@@ -1,6 +1,7 @@
 """What a SunSpec device's registers say about the step just ended, as one reading with its quality."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from adapters.modbus.errors import PointError
@@ -88,11 +89,21 @@ class SunSpecMeter:
         if device.has(713):
             self._plans += [(713, p) for p in device.plan(713, ("SoC",))]
 
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Address and count of every read."""
+        return [(plan.model.address + plan.first, plan.count) for _, plan in self._plans]
+
     async def read(self) -> Reading:
         """Read everything once. Raises as the port does."""
+        device = self.device
+        return self.decode([await device.port.read(device.unit, *block) for block in self.blocks])
+
+    def decode(self, blocks: Sequence[bytes]) -> Reading:
+        """Return what the registers of ``blocks`` say."""
         values: dict[str, Value] = {}
-        for _, plan in self._plans:
-            values.update(await self.device.read_block(plan))
+        for (_, plan), data in zip(self._plans, blocks, strict=True):
+            values.update(plan.decode(data))
         if "TotWhExp" in values:  # a meter's power is positive for import
             values = {"W": -_number(values["W"]), "VAr": -_number(values["VAR"]), "WH": values["TotWhExp"],
                       "TotWhAbs": values["TotWhImp"]}  # fmt: skip

@@ -1,10 +1,26 @@
 """The only code that sends a write: allowed points of one armed device, and their read-back."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from adapters.modbus.errors import ModbusError
+from adapters.modbus.lean_tcp import LeanTcpPort, read_request, write_request
 from adapters.modbus.register_map import MapDevice
+from adapters.modbus.sunspec import BlockPlan, Value
 from rigs.control_points import ALLOWED, AnyDevice, Points
 from rigs.errors import NotArmedError
+from rigs.gate_rules import Outcome
+
+
+@dataclass(frozen=True)
+class PreparedWrite:
+    """One point, ready to be written and read back in one exchange: both requests without their headers."""
+
+    key: tuple[int, str]
+    held: float
+    plan: BlockPlan
+    requests: tuple[bytes, bytes]
 
 
 class PointWriter:
@@ -16,6 +32,7 @@ class PointWriter:
             raise NotArmedError(f"{device.port.name}: mode {mode} cannot write; arm the device first")
         self._device = device
         self.held: dict[tuple[int, str], float] = {}
+        self._plans: dict[tuple[int, str], BlockPlan] = {}
 
     async def write(self, model_id: int, points: Points) -> None:
         """Write points one by one, in their order.
@@ -23,9 +40,7 @@ class PointWriter:
         Raises:
             NotArmedError: a point that is not on the allow-list; nothing was written.
         """
-        forbidden = [n for n in points if n not in ALLOWED.get(model_id, ())]
-        if forbidden:
-            raise NotArmedError(f"model {model_id}: {', '.join(forbidden)} may not be written")
+        _allow(model_id, points)
         for name, value in points.items():
             self.held.pop((model_id, name), None)  # unknown until the device has answered
             held = await self._device.write(model_id, name, value)
@@ -41,10 +56,47 @@ class PointWriter:
                 continue
             _, _, encoded = await self._device.encode(model_id, name, value)
             expected = self.held.get((model_id, name), encoded)
-            got = found[where[name]]
-            if not isinstance(got, float) or not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
-                wrong.append(f"{name} reads {got}, written {expected}")
+            if difference := _difference(name, found[where[name]], expected):
+                wrong.append(difference)
         return wrong
+
+    async def prepare(self, model_id: int, points: Points) -> PreparedWrite | None:
+        """Return a write and its read-back that may travel together; None where they must not: several points have an
+        order in which each must succeed before the next is sent.
+
+        Raises:
+            NotArmedError: a point that is not on the allow-list; PointError: a value that does not fit.
+        """
+        _allow(model_id, points)
+        if len(points) != 1 or isinstance(self._device, MapDevice):
+            return None
+        ((name, value),) = points.items()
+        key = model_id, name
+        if key not in self._plans:
+            (self._plans[key],) = self._device.plan(model_id, (name,))
+        plan = self._plans[key]
+        address, data, held = await self._device.encode(model_id, name, value)
+        self.held.pop(key, None)
+        back = read_request(plan.model.address + plan.first, plan.count)
+        return PreparedWrite(key, held, plan, (write_request(address, data), back))
+
+    def outcome(self, prepared: PreparedWrite, answers: Sequence[bytes]) -> tuple[Outcome, str]:
+        """Return what the answers to a prepared write and its read-back say."""
+        device, name = self._device, prepared.key[1]
+        port, (ask, back) = device.port, prepared.requests
+        assert isinstance(port, LeanTcpPort)
+        what = f"write {name}"
+        try:
+            port.confirm(device.unit, what, ask, answers[0])
+        except ModbusError as error:
+            return "unknown", str(error)
+        self.held[prepared.key] = prepared.held
+        try:
+            found = prepared.plan.decode(port.data(device.unit, f"read {name} back", back, answers[1]))
+        except ModbusError as error:
+            return "unknown", f"no read-back: {error}"
+        wrong = _difference(name, found[name], prepared.held)
+        return ("unknown", wrong) if wrong else ("sent", "")
 
     def _read_back(self, points: Points) -> dict[str, str]:
         """Return where each point can be read; a map may say that another one shows it, or that none does."""
@@ -62,7 +114,19 @@ class PointWriter:
 
     async def registers(self, model_id: int, points: Points) -> list[tuple[int, bytes]]:
         """Return address and registers of points without writing them: what the supervisor would send."""
-        forbidden = [n for n in points if n not in ALLOWED.get(model_id, ())]
-        if forbidden:
-            raise NotArmedError(f"model {model_id}: {', '.join(forbidden)} may not be written")
+        _allow(model_id, points)
         return [(await self._device.encode(model_id, name, value))[:2] for name, value in points.items()]
+
+
+def _allow(model_id: int, points: Points) -> None:
+    """Raise ``NotArmedError`` for points that are not on the allow-list."""
+    forbidden = [n for n in points if n not in ALLOWED.get(model_id, ())]
+    if forbidden:
+        raise NotArmedError(f"model {model_id}: {', '.join(forbidden)} may not be written")
+
+
+def _difference(name: str, got: Value, expected: float) -> str:
+    """Return how a point reads otherwise than it was written, empty where it does not."""
+    if isinstance(got, float) and math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
+        return ""
+    return f"{name} reads {got}, written {expected}"

@@ -19,6 +19,17 @@ _PROOF_S = 1.0
 _PROOF_MARGIN_S = 1.0
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """An order that passed every check, shaped: what has to be sent now."""
+
+    writer: PointWriter
+    asked_w: float
+    value_w: float
+    time_s: float
+    shaped: str
+
+
 @dataclass
 class WriteGate:
     """The gate of one role. ``journal`` hears every decision."""
@@ -39,6 +50,15 @@ class WriteGate:
 
     async def order(self, p_w: float, time_s: float) -> Decision:
         """Order a power. Never raises for a limit: the decision says what happened, and a breach latches."""
+        found = self.propose(p_w, time_s)
+        return found if isinstance(found, Decision) else await self.send(found)
+
+    async def send(self, proposal: "Proposal") -> Decision:
+        """Write what was proposed, read it back, and book what became of it."""
+        return self.settle(proposal, *await self._send(proposal.writer, proposal.value_w))
+
+    def propose(self, p_w: float, time_s: float) -> "Decision | Proposal":
+        """Return what was decided where nothing is to be sent, else what has to be sent, and then settled."""
         if refusal := self._refusal(p_w, time_s):
             return self._decide(time_s, p_w, math.nan, "rejected", refusal)
         if self.doubt:
@@ -55,12 +75,19 @@ class WriteGate:
                 text = f"write budget of {self.rules.daily_writes} requests a day is used up"
                 return self._decide(time_s, p_w, self._sent_w, "held", text)
             self.memory.count_writes(requests)
-        anew = self._returned
-        outcome, reason = await self._send(self.writer, value_w)
+        return Proposal(
+            self.writer, p_w, value_w, time_s, shaped or ("written anew" if self._returned else "")
+        )
+
+    def settle(self, proposal: "Proposal", outcome: Outcome, reason: str) -> Decision:
+        """Book what became of a proposal."""
         if outcome == "sent":
-            self._remember(value_w, time_s)
-            shaped = shaped or ("written anew" if anew else "")
-        return self._decide(time_s, p_w, value_w, outcome, reason or shaped)
+            self._remember(proposal.value_w, proposal.time_s)
+        elif outcome == "unknown":
+            self.link_returned()
+        return self._decide(
+            proposal.time_s, proposal.asked_w, proposal.value_w, outcome, reason or proposal.shaped
+        )
 
     def due(self, time_s: float) -> bool:
         """Tell whether the device's reversion timer must be refreshed: half of it has passed."""

@@ -7,6 +7,7 @@ needs about 40. Both keep the same contract. Source: MODBUS Messaging on TCP/IP 
 
 import asyncio
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from adapters.modbus.errors import (
@@ -19,11 +20,22 @@ from adapters.modbus.errors import (
 from adapters.modbus.port import FrameListener, LinkTiming, Table
 
 _MBAP = struct.Struct(">HHHB")
-_READ = struct.Struct(">HHHBBHH")
-_WRITE = struct.Struct(">HHHBBHHB")
+_READ, _WRITE = struct.Struct(">BHH"), struct.Struct(">BHHB")
 _BUSY = (5, 6)
 _MAX_WRITE = 123
 _MOST_BODY = 254
+
+
+def read_request(address: int, count: int, table: Table = "holding") -> bytes:
+    """Return the request that reads registers, without its header."""
+    return _READ.pack(3 if table == "holding" else 4, address, count)
+
+
+def write_request(address: int, data: bytes, single: bool = False) -> bytes:
+    """Return the request that writes whole registers: function 16, or 6 for one where ``single`` is asked."""
+    if single and len(data) == 2:
+        return b"\6" + address.to_bytes(2, "big") + data
+    return _WRITE.pack(16, address, len(data) // 2, len(data)) + data
 
 
 class _Wire(asyncio.Protocol):
@@ -33,8 +45,8 @@ class _Wire(asyncio.Protocol):
         self._listener = listener
         self._buffer = b""
         self.transport: Any = None
-        self.waits_for = -1
-        self.future: asyncio.Future[bytes] | None = None
+        self._first, self._answers, self._missing = 0, list[bytes](), 0
+        self.future: asyncio.Future[list[bytes]] | None = None
         self.up = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -47,7 +59,7 @@ class _Wire(asyncio.Protocol):
         self.fail(LinkDownError("connection lost"))
 
     def data_received(self, data: bytes) -> None:
-        """Hand over every complete frame; late answers to older requests are skipped."""
+        """Keep every complete frame that is waited for; late answers to older requests are skipped."""
         data = self._buffer + data
         while len(data) >= _MBAP.size:
             tid, protocol, length, _ = _MBAP.unpack_from(data)
@@ -60,9 +72,19 @@ class _Wire(asyncio.Protocol):
             frame, data = data[: 6 + length], data[6 + length :]
             if self._listener is not None:
                 self._listener(False, frame)
-            if tid == self.waits_for and self.future is not None and not self.future.done():
-                self.future.set_result(frame)
+            which = (tid - self._first) & 0xFFFF
+            if which < len(self._answers) and not self._answers[which]:
+                self._answers[which] = frame
+                self._missing -= 1
         self._buffer = data
+        if not self._missing and self.future is not None and not self.future.done():
+            self.future.set_result(self._answers)
+
+    def expect(self, first: int, count: int) -> "asyncio.Future[list[bytes]]":
+        """Return what will hold the answers to ``count`` transactions from ``first``, in their order."""
+        self._first, self._answers, self._missing = first, [b""] * count, count
+        self.future = asyncio.get_running_loop().create_future()
+        return self.future
 
     def fail(self, error: Exception) -> None:
         """End the pending request."""
@@ -83,6 +105,13 @@ class LeanTcpPort:
         self._lock = asyncio.Lock()
         self._tid = 0
         self._next_at = 0.0
+
+    @property
+    def local_port(self) -> int:
+        """The port that this side speaks from; only while connected."""
+        assert self._wire is not None
+        port: int = self._wire.transport.get_extra_info("sockname")[1]
+        return port
 
     @property
     def connected(self) -> bool:
@@ -110,30 +139,18 @@ class LeanTcpPort:
         """Read registers; see ``ModbusPort.read``."""
         if not 1 <= count <= self.timing.max_registers:
             raise BadAnswerError(f"{self.name}: count {count} is not in 1..{self.timing.max_registers}")
-        function = 3 if table == "holding" else 4
-        self._tid = tid = (self._tid + 1) & 0xFFFF
-        frame = _READ.pack(tid, 0, 6, unit, function, address, count)
+        pdu = read_request(address, count, table)
         what = f"read {count} registers at {address}"
-        body = await self._ask(what, tid, unit, function, frame)
-        if len(body) != 1 + 2 * count or body[0] != 2 * count:
-            raise self._bad(f"{self.name} unit {unit}: {what}: {len(body) - 1} bytes came back")
-        return body[1:]
+        return self.data(unit, what, pdu, (await self.exchange(unit, [pdu], what))[0])
 
     async def write(self, unit: int, address: int, data: bytes) -> None:
         """Write registers with function 16; see ``ModbusPort.write``."""
         count = len(data) // 2
         if len(data) % 2 or not 1 <= count <= _MAX_WRITE:
             raise BadAnswerError(f"{self.name}: {len(data)} bytes are not 1..{_MAX_WRITE} whole registers")
-        self._tid = tid = (self._tid + 1) & 0xFFFF
-        function, confirmed = 16, struct.pack(">HH", address, count)
-        if self.timing.single_writes and count == 1:
-            function, confirmed = 6, struct.pack(">H", address) + data
-            frame = _MBAP.pack(tid, 0, 6, unit) + b"\6" + confirmed
-        else:
-            frame = _WRITE.pack(tid, 0, 7 + len(data), unit, 16, address, count, len(data)) + data
+        pdu = write_request(address, data, self.timing.single_writes)
         what = f"write {count} registers at {address}"
-        if await self._ask(what, tid, unit, function, frame) != confirmed:
-            raise self._bad(f"{self.name} unit {unit}: {what}: something else was confirmed")
+        self.confirm(unit, what, pdu, (await self.exchange(unit, [pdu], what))[0])
 
     async def close(self) -> None:
         """Close the connection; see ``ModbusPort.close``."""
@@ -149,23 +166,38 @@ class LeanTcpPort:
         self._drop()
         return BadAnswerError(text)
 
-    async def _ask(self, what: str, tid: int, unit: int, function: int, frame: bytes) -> bytes:
-        """Send a request, return the body of its answer behind the function code."""
+    async def exchange(
+        self, unit: int, pdus: Sequence[bytes], what: str = "requests in a row"
+    ) -> list[bytes]:
+        """Send requests in one segment and return the answers' frames in their order, exceptions among them.
+
+        One way there and back for all of them, where the device serves a stream in its order; see ``data`` and
+        ``confirm`` for what the frames say.
+
+        Raises:
+            LinkDownError, RequestTimeoutError, BadAnswerError: as ``ModbusPort.read``; how many of them the device
+            served is then unknown.
+        """
         async with self._lock:
             wire = self._wire
             if wire is None or not wire.up:
                 raise LinkDownError(f"{self.name} unit {unit}: {what}: not connected")
             await self._keep_gap()
-            loop = asyncio.get_running_loop()
-            wire.waits_for, wire.future = tid, loop.create_future()
+            first = (self._tid + 1) & 0xFFFF
+            self._tid = (self._tid + len(pdus)) & 0xFFFF
+            frames = [
+                _MBAP.pack((first + i) & 0xFFFF, 0, 1 + len(pdu), unit) + pdu for i, pdu in enumerate(pdus)
+            ]
             if self._listener is not None:
-                self._listener(True, frame)
+                for frame in frames:
+                    self._listener(True, frame)
+            future = wire.expect(first, len(pdus))
             timeout_s = self.timing.timeout_s
             late = RequestTimeoutError(f"{self.name} unit {unit}: {what}: no answer within {timeout_s} s")
-            timer = loop.call_later(timeout_s, wire.fail, late)
+            timer = asyncio.get_running_loop().call_later(timeout_s, wire.fail, late)
             try:
-                wire.transport.write(frame)
-                answer = await wire.future
+                wire.transport.write(b"".join(frames))
+                return await future
             except LinkDownError as error:
                 self._drop()
                 raise LinkDownError(f"{self.name} unit {unit}: {what}: connection lost") from error
@@ -174,7 +206,19 @@ class LeanTcpPort:
             finally:
                 timer.cancel()
                 wire.future = None
-        return self._body(f"{self.name} unit {unit}: {what}", unit, function, answer)
+
+    def data(self, unit: int, what: str, request: bytes, answer: bytes) -> bytes:
+        """Return the registers in an answer to ``read_request``; raises as ``ModbusPort.read``."""
+        body = self._body(f"{self.name} unit {unit}: {what}", unit, request[0], answer)
+        size = 2 * int.from_bytes(request[3:5], "big")
+        if len(body) != 1 + size or body[0] != size:
+            raise self._bad(f"{self.name} unit {unit}: {what}: {len(body) - 1} bytes came back")
+        return body[1:]
+
+    def confirm(self, unit: int, what: str, request: bytes, answer: bytes) -> None:
+        """Raise, as ``ModbusPort.write``, unless an answer confirms a ``write_request``."""
+        if self._body(f"{self.name} unit {unit}: {what}", unit, request[0], answer) != request[1:5]:
+            raise self._bad(f"{self.name} unit {unit}: {what}: something else was confirmed")
 
     def _body(self, request: str, unit: int, function: int, answer: bytes) -> bytes:
         if answer[6] != unit:

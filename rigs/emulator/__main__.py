@@ -14,7 +14,8 @@ from rigs.emulator.config import EmulatorConfig
 from rigs.emulator.control import ControlProtocol, Handlers
 from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.faulty import Faults, FaultyProtocol
-from rigs.emulator.server import Connections, serve_tcp
+from rigs.emulator.lockstep import Clockwork, LockstepProtocol
+from rigs.emulator.server import Connections, Units, serve_tcp
 
 _WALL_TICK_S = 0.02
 _KINDS = {
@@ -65,12 +66,13 @@ async def serve(config: EmulatorConfig, control_fd: int | None) -> int:
             stop.set()
 
     control: ControlProtocol | None = None
-    known = Handlers(device, faults, stop.set).table()
+    clockwork = Clockwork(device)
+    known = Handlers(clockwork, device, faults, stop.set).table()
     if control_fd is not None:
         channel = socket.socket(fileno=control_fd)
         _, control = await loop.create_connection(lambda: ControlProtocol(known, lost), sock=channel)
     try:
-        server, port, path = await _listen(config, device, faults, connections)
+        server, port, path = await _listen(config, device, clockwork, faults, connections)
     except OSError as error:
         text = f"{config.role}: cannot listen on {config.host}:{config.port} ({error.strerror})"
         if control is not None:
@@ -100,7 +102,11 @@ async def _until(stop: asyncio.Event, device: EmulatedDevice) -> None:
 
 
 async def _listen(
-    config: EmulatorConfig, device: EmulatedDevice, faults: Faults, connections: Connections
+    config: EmulatorConfig,
+    device: EmulatedDevice,
+    clockwork: Clockwork,
+    faults: Faults,
+    connections: Connections,
 ) -> tuple[Closable, int, str]:
     """Open the device's link; returns what to close, the port (sockets) and the path (serial lines)."""
     if config.link == "scpi":
@@ -113,15 +119,21 @@ async def _listen(
         return lines, lines.sockets[0].getsockname()[1], ""
     units = {config.unit: device.image}
     if config.link == "tcp":
-        server, port = await serve_tcp(
-            units, config.host, config.port, connections, lambda u, c: FaultyProtocol(u, c, faults)
-        )
+
+        def protocol(u: Units, c: Connections) -> FaultyProtocol:
+            return (
+                LockstepProtocol(u, c, faults, clockwork)
+                if config.clock == "lockstep"
+                else FaultyProtocol(u, c, faults)
+            )
+
+        server, port = await serve_tcp(units, config.host, config.port, connections, protocol)
         return server, port, ""
     from adapters.modbus.tls import TlsFiles  # a library that a plain socket does not need
     from rigs.emulator import links
 
     if config.link == "rtu":
-        line = links.RtuServer(units)
+        line = links.RtuServer(units, faults)
         return line, 0, line.path
     files = TlsFiles(Path(config.tls_authorities), Path(config.tls_certificate), Path(config.tls_key))
     server, port = await links.serve_tls(units, config.host, config.port, files, connections, faults)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.faulty import Faults
+from rigs.emulator.lockstep import Clockwork
 
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -18,12 +19,15 @@ Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 class Handlers:
     """What the channel understands, one method a word."""
 
-    def __init__(self, device: EmulatedDevice, faults: Faults, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, clockwork: Clockwork, device: EmulatedDevice, faults: Faults, stop: Callable[[], None]
+    ) -> None:
+        self._clockwork = clockwork
         self._device, self._faults, self._stop = device, faults, stop
 
     def table(self) -> dict[str, Handler]:
         """Return the handlers by the word in ``do``."""
-        words = ("advance", "surroundings", "zero", "lie", "fault", "truth", "stop")
+        words = ("advance", "surroundings", "zero", "lie", "fault", "truth", "hear", "stop")
         return {word: getattr(self, word) for word in words}
 
     def advance(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -32,9 +36,15 @@ class Handlers:
             raise ValueError("this device runs on wall-clock time; only lockstep devices are advanced")
         if "p_available_w" in message:
             self.surroundings(message)
-        self._device.advance(float(message["step_s"]))
-        process = self._device.process  # what really flowed, for what stands behind the same meter
-        return {"now_s": self._device.now_s, "true_wh": process.export_wh - process.import_wh}
+        true_wh = self._clockwork.advance(float(message["step_s"]))
+        return {"now_s": self._device.now_s, "true_wh": true_wh}
+
+    def hear(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Let time be moved over the Modbus connection from this port, too: the harness's own."""
+        if self._device.config.clock != "lockstep":
+            raise ValueError("this device runs on wall-clock time; nobody moves it")
+        self._clockwork.port = int(message["port"])
+        return {}
 
     def surroundings(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Set what the sun allows and the voltage."""

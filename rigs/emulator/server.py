@@ -109,22 +109,26 @@ class ModbusTcpProtocol(asyncio.Protocol):
                 reply = self.reply(unit, data[7:])
                 self._send(_MBAP.pack(tid, 0, len(reply) + 1, unit) + reply)
                 return
-        buffer += data
+        if buffer:
+            buffer += data
+            data = bytes(buffer)
         answers = bytearray()
-        while len(buffer) >= _MBAP.size:
-            tid, protocol, length, unit = _MBAP.unpack_from(buffer)
+        at = 0
+        while len(data) >= at + _MBAP.size:
+            tid, protocol, length, unit = _MBAP.unpack_from(data, at)
             if protocol or not 2 <= length <= _MAX_BODY:
                 self._send(bytes(answers))
                 if self._transport is not None:
                     self._transport.close()
                 buffer.clear()
                 return
-            end = 6 + length
-            if len(buffer) < end:
+            end = at + 6 + length
+            if len(data) < end:
                 break
-            reply = self.reply(unit, bytes(buffer[7:end]))
-            del buffer[:end]
+            reply = self.reply(unit, data[at + 7 : end])
+            at = end
             answers += _MBAP.pack(tid, 0, len(reply) + 1, unit) + reply
+        buffer[:] = data[at:]
         self._send(bytes(answers))
 
     def _read(self, data: bytes) -> bool:
