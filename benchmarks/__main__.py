@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import Row
+from twin.compiled import drop_stale_code
 
 
 def _text(row: Row) -> str:
@@ -22,6 +23,7 @@ def main(names: list[str]) -> int:
     """Run the named benchmarks, or all."""
     for library in ("OPENBLAS", "MKL", "OMP"):  # as the command line does
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    drop_stale_code()  # else a kernel would be measured as it was before its last change
     here = Path(__file__).parent
     found = sorted(path.stem.removesuffix("_bench") for path in here.glob("*_bench.py"))
     unknown = [name for name in names if name not in found]

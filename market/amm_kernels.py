@@ -4,6 +4,8 @@ State is one int64 vector, indexed by the constants below. Energy in the pool is
 millionths (``FINE``) of a Wh or a micro, because rounding to whole units would move the price of a pool of some kWh.
 The curve is K = X*Y with X = E + Ev, Y = C + Cv (both in millionths); its price stays in [LOW, HIGH] micro per kWh.
 A kernel either changes the whole state or, with a code other than ``OK``, nothing.
+The two formulas take numbers and not the state: an array handed to an inner function is counted with atomic
+instructions, once in and once out, and those alone would take longer than the exact division.
 
 Who gains by rounding: a buyer pays whole micros, rounded up, a seller gets them rounded down, the fee is rounded up.
 What is rounded off is booked with the fees, outside the curve: always for the providers, by less than one micro each.
@@ -45,45 +47,45 @@ def _fee(amount, fee_ppm):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, forceinline=True)
-def _buy_exact(state, energy_wh):  # type: ignore[no-untyped-def]
+def _buy_exact(closed, energy, cash, virtual_energy, virtual_cash, high, energy_wh):  # type: ignore[no-untyped-def]
     """Return (code, cost in millionths of a micro, rounded up) of taking exactly ``energy_wh`` out."""
-    if state[CLOSED] != 0:
+    if closed != 0:
         return IS_CLOSED, 0
     if energy_wh <= 0:
         return NOT_POSITIVE, 0
-    if energy_wh > state[ENERGY]:
+    if energy_wh > energy:
         return TOO_LARGE, 0
     part = energy_wh * FINE
-    left = state[ENERGY] * FINE - part + state[VIRTUAL_ENERGY]
-    y = state[CASH] + state[VIRTUAL_CASH]
+    left = energy * FINE - part + virtual_energy
+    y = cash + virtual_cash
     exact, rest, ok = divide_product(y, part, left)
     if not ok or exact >= LARGEST_RESERVE - y:
         return OUT_OF_RANGE, 0
     if rest > 0:
         exact += 1
-    if not small_product_at_most(y + exact, _PER_KWH, left, state[HIGH]):
+    if not small_product_at_most(y + exact, _PER_KWH, left, high):
         return BAND_EDGE, 0
     return OK, exact
 
 
 @njit(cache=True, forceinline=True)
-def _sell_exact(state, energy_wh):  # type: ignore[no-untyped-def]
+def _sell_exact(closed, energy, cash, virtual_energy, virtual_cash, low, energy_wh):  # type: ignore[no-untyped-def]
     """Return (code, pay in millionths of a micro, rounded down) of putting exactly ``energy_wh`` in."""
-    if state[CLOSED] != 0:
+    if closed != 0:
         return IS_CLOSED, 0
     if energy_wh <= 0:
         return NOT_POSITIVE, 0
-    x = state[ENERGY] * FINE + state[VIRTUAL_ENERGY]
+    x = energy * FINE + virtual_energy
     if energy_wh >= _LARGEST_AMOUNT or energy_wh * FINE > LARGEST_RESERVE - x:
         return OUT_OF_RANGE, 0
     x += energy_wh * FINE
-    y = state[CASH] + state[VIRTUAL_CASH]
+    y = cash + virtual_cash
     exact, _, ok = divide_product(y, energy_wh * FINE, x)
     if not ok:
         return OUT_OF_RANGE, 0
-    if exact > state[CASH]:
+    if exact > cash:
         return NO_CASH, 0
-    if not small_product_at_most(x, state[LOW], y - exact, _PER_KWH):
+    if not small_product_at_most(x, low, y - exact, _PER_KWH):
         return BAND_EDGE, 0
     return OK, exact
 
@@ -91,7 +93,9 @@ def _sell_exact(state, energy_wh):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def quote_buy(state, energy_wh):  # type: ignore[no-untyped-def]
     """Return (code, cost, fee) in whole micro of taking exactly ``energy_wh`` out of the pool."""
-    code, exact = _buy_exact(state, energy_wh)
+    code, exact = _buy_exact(
+        state[CLOSED], state[ENERGY], state[CASH], state[VIRTUAL_ENERGY], state[VIRTUAL_CASH], state[HIGH], energy_wh
+    )  # fmt: skip
     cost = (exact + FINE - 1) // FINE
     return code, cost, _fee(cost, state[FEE_PPM])
 
@@ -99,7 +103,9 @@ def quote_buy(state, energy_wh):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def quote_sell(state, energy_wh):  # type: ignore[no-untyped-def]
     """Return (code, pay, fee) in whole micro of putting exactly ``energy_wh`` into the pool."""
-    code, exact = _sell_exact(state, energy_wh)
+    code, exact = _sell_exact(
+        state[CLOSED], state[ENERGY], state[CASH], state[VIRTUAL_ENERGY], state[VIRTUAL_CASH], state[LOW], energy_wh
+    )  # fmt: skip
     pay = exact // FINE
     return code, pay, _fee(pay, state[FEE_PPM])
 
@@ -107,7 +113,9 @@ def quote_sell(state, energy_wh):  # type: ignore[no-untyped-def]
 @njit(cache=True, forceinline=True)
 def buy(state, energy_wh):  # type: ignore[no-untyped-def]
     """Execute ``quote_buy``: the trader pays cost + fee."""
-    code, exact = _buy_exact(state, energy_wh)
+    code, exact = _buy_exact(
+        state[CLOSED], state[ENERGY], state[CASH], state[VIRTUAL_ENERGY], state[VIRTUAL_CASH], state[HIGH], energy_wh
+    )  # fmt: skip
     cost = (exact + FINE - 1) // FINE
     fee = _fee(cost, state[FEE_PPM])
     if code == OK:
@@ -120,7 +128,9 @@ def buy(state, energy_wh):  # type: ignore[no-untyped-def]
 @njit(cache=True, forceinline=True)
 def sell(state, energy_wh):  # type: ignore[no-untyped-def]
     """Execute ``quote_sell``: the trader gets pay - fee."""
-    code, exact = _sell_exact(state, energy_wh)
+    code, exact = _sell_exact(
+        state[CLOSED], state[ENERGY], state[CASH], state[VIRTUAL_ENERGY], state[VIRTUAL_CASH], state[LOW], energy_wh
+    )  # fmt: skip
     pay = exact // FINE
     fee = _fee(pay, state[FEE_PPM])
     if code == OK:

@@ -1,14 +1,18 @@
 """Exact 128-bit multiply-and-divide on int64, in numba and without wrapping anywhere.
 
 ``floor(a*b/d)`` and ``ceil(a*b/d)`` are unique integers, so every implementation that forms the product
-exactly (this one, Python's integers, Solidity's ``mulDiv``) agrees to the last unit. No intermediate of
-this file leaves 64 bits, so ``NUMBA_DISABLE_JIT=1`` runs it on numpy scalars without an overflow warning.
+exactly (this one, Python's integers, Solidity's ``mulDiv``) agrees to the last unit. Quotients below 2**49 come
+from a double and the exact remainder puts them right; larger ones from a long division in 32-bit digits. Only
+that remainder is computed modulo 2**64 (``_remainder`` says why it is exact): nothing else leaves 64 bits, so
+``NUMBA_DISABLE_JIT=1`` runs this file on numpy scalars.
 
 Source: D. Knuth, TAOCP vol. 2, 4.3.1, algorithm D with two 32-bit digits (as in Hacker's Delight, divlu).
 """
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import config, njit
 
 LARGEST = 2**63 - 1
 """Largest operand and result."""
@@ -19,9 +23,16 @@ _U32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 _BASE = np.uint64(1 << 32)
 _MAX = np.uint64(LARGEST)
-_ESTIMATED = float(1 << 52)
+_ESTIMATED = float(1 << 49)
+_HALF = 2**62
 _SIXTY_FOUR = np.uint64(64)
 _STEPS = (np.uint64(32), np.uint64(16), np.uint64(8), np.uint64(4), np.uint64(2), np.uint64(1))
+
+
+_wrapping: Any = (
+    np.errstate(over="ignore") if config.DISABLE_JIT else (lambda function: function)  # type: ignore[attr-defined]
+)
+"""For a function that counts modulo 2**64 on purpose: interpreted, numpy would warn."""
 
 
 @njit(cache=True, forceinline=True)
@@ -85,25 +96,10 @@ def _divide_wide(high, low, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, forceinline=True)
-def _divide_estimated(high, low, d, estimate):  # type: ignore[no-untyped-def]
-    """Return quotient and remainder of (high, low) / d from an estimate that is off by a few at most.
-
-    Exact whatever the estimate's last bits are: it is moved until quotient * d <= product < (quotient + 1) * d.
-    """
-    q = estimate
-    while True:
-        part_high, part_low = multiply_wide(q, d)
-        if part_high > high or (part_high == high and part_low > low):
-            q -= _U1
-            continue
-        if low >= part_low:
-            rest_high, rest = high - part_high, low - part_low
-        else:
-            # 2**64 + low - part_low without leaving 64 bits
-            rest_high, rest = high - part_high - _U1, low + (~part_low + _U1)
-        if rest_high == _U0 and rest < d:
-            return q, rest
-        q += _U1
+@_wrapping
+def _remainder(a, b, q, d):  # type: ignore[no-untyped-def]
+    """Return a*b - q*d where that is known to fit into an int64: modulo 2**64 it is then exact."""
+    return np.int64(np.uint64(a) * np.uint64(b) - np.uint64(q) * np.uint64(d))
 
 
 @njit(cache=True, forceinline=True)
@@ -116,6 +112,17 @@ def divide_product(a, b, d):  # type: ignore[no-untyped-def]
     """
     if a < 0 or b < 0 or d <= 0:
         return np.int64(0), np.int64(0), False
+    product, wide = float(a) * float(b), float(d)
+    if d < _HALF and product < _ESTIMATED * wide:
+        # Five roundings of 2**-53 each on a quotient below 2**49: the double is off by one at most, so what
+        # is left of the product lies in [-d, 2d) and needs no 128 bits.
+        q = np.int64(product / wide)
+        rest = _remainder(a, b, q, d)
+        if rest < 0:
+            return q - np.int64(1), rest + np.int64(d), True
+        if rest >= d:
+            return q + np.int64(1), rest - np.int64(d), True
+        return q, rest, True
     divisor = np.uint64(d)
     high, low = multiply_wide(np.uint64(a), np.uint64(b))
     if high == _U0:
@@ -123,9 +130,6 @@ def divide_product(a, b, d):  # type: ignore[no-untyped-def]
         rest = low - q * divisor
     elif high >= divisor:
         return np.int64(0), np.int64(0), False
-    elif float(a) * float(b) < _ESTIMATED * float(d):
-        # up to 2**52 a double is off by two at most, and one double division is cheaper than two long ones
-        q, rest = _divide_estimated(high, low, divisor, np.uint64(np.int64(float(a) * float(b) / float(d))))
     else:
         q, rest = _divide_wide(high, low, divisor)
     if q > _MAX:

@@ -20,6 +20,7 @@ from adapters.export.run_folder import RunFolder
 from rigs.errors import RigError
 from twin.chain_outcome import pair, settlement_row
 from twin.chronicle import StopRequest
+from twin.compiled import drop_stale_code
 from twin.errors import AbortedError, WrongInputError
 from twin.pace import slow_notes
 from twin.prepare import PreparedRun, PreparedScenario, prepare
@@ -79,6 +80,7 @@ def run(
         WrongInputError: the folder may not be used.
     """
     started = time.monotonic()
+    drop_stale_code()
     command = rerun_command(loaded, bench, variants)
     prepared = prepare(loaded, bench, arm)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]

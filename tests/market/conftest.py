@@ -1,32 +1,14 @@
-"""Shared makers of orders, and a guard against stale compiled code.
+"""Shared makers of orders; code that was compiled from other sources is dropped first."""
 
-numba notices a change of the file that holds a cached function, not of the files whose functions it calls; so the
-cache is dropped whenever any source of the market core has changed.
-"""
-
-import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "market"
+from twin.compiled import drop_stale_code
 
-
-def _drop_stale_cache() -> None:
-    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(SOURCE.glob("*.py")))).hexdigest()
-    cache = SOURCE / "__pycache__"
-    stamp = cache / "sources.sha256"
-    if stamp.exists() and stamp.read_text() == digest:
-        return
-    for compiled in [*cache.glob("*.nbi"), *cache.glob("*.nbc")]:
-        compiled.unlink()
-    cache.mkdir(exist_ok=True)
-    stamp.write_text(digest)
-
-
-_drop_stale_cache()
+drop_stale_code()
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 

@@ -75,7 +75,7 @@ def test_quotients_beside_a_whole_number_are_exact_where_a_double_is_not(count):
     rng = random.Random(8)
     for _ in range(count(5_000, 500)):
         d = rng.randrange(2**54, 2**61) | 1
-        b = rng.randrange(2**40, 2**51)
+        b = rng.randrange(2 ** rng.randrange(30, 50), 2**51)
         check(d, b, d)  # exactly b
         a = d - 1  # just below b
         check(a, b, d)
