@@ -1,10 +1,14 @@
-"""The vocabulary of faults: what can be made to go wrong on an emulated device, and for how long.
+"""The vocabulary of faults: what can be made to go wrong on an emulated device or a real link, and for how long.
 
 Times are in the bench's own time: simulated seconds in lockstep, seconds since opening on wall-clock time.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
+
+Refusal = Callable[[str, str], str]
+"""Takes role and kind of fault; why it cannot be, empty where it can. See ``rigs.fault_scope``."""
 
 FaultKind = Literal[
     "mute",  # takes requests and never answers

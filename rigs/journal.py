@@ -102,15 +102,26 @@ class ReplayPort:
 
     def heard(self, sent: bool, frame: bytes) -> None:
         """Take one recorded Modbus/TCP frame."""
-        tid, function = int.from_bytes(frame[:2], "big"), frame[7]
+        self._take(sent, int.from_bytes(frame[:2], "big"), frame[7:])
+
+    def heard_rtu(self, sent: bool, frame: bytes) -> None:
+        """Take one recorded frame of a serial line, where an answer belongs to the request before it."""
+        self._take(sent, 0, frame[1:-2])
+
+    def _take(self, sent: bool, tid: int, pdu: bytes) -> None:
+        if sent:
+            self._asked.pop(tid, None)  # it was never answered
+        function = pdu[0]
         if sent and function in (3, 4):
             table: Table = "holding" if function == 3 else "input"
-            address, count = int.from_bytes(frame[8:10], "big"), int.from_bytes(frame[10:12], "big")
+            address, count = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
             self._asked[tid] = table, address, count
         elif not sent and function in (3, 4) and tid in self._asked:
             table, address, count = self._asked.pop(tid)
+            if len(pdu) != 2 + 2 * count:
+                return  # the answer to something else, which came late
             for i in range(count):
-                self._registers[table, address + i] = frame[9 + 2 * i : 11 + 2 * i]
+                self._registers[table, address + i] = pdu[2 + 2 * i : 4 + 2 * i]
 
     async def connect(self) -> None:
         """Nothing to connect."""
@@ -158,7 +169,8 @@ async def _replay(path: Path) -> ReplayResult:
         role = str(content.get("role", ""))
         if entry["kind"] == "frame":
             port = ports.setdefault(role, ReplayPort(role))
-            port.heard(bool(content["sent"]), bytes.fromhex(content["hex"]))
+            heard = port.heard_rtu if content.get("framing") == "rtu" else port.heard
+            heard(bool(content["sent"]), bytes.fromhex(content["hex"]))
         elif entry["kind"] == "joined":
             before = meters.get(role)
             meters[role] = await _meter(ports[role], int(content["unit"]), str(content["map"]))

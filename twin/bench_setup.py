@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rigs.bench_sections import BenchFile
+from rigs.faults import Refusal
 from twin.fault_plan import Complain, FaultPlan, plan_faults
 from twin.participants import Participants
 from twin.scenario.schema import Scenario
@@ -42,8 +43,10 @@ def set_up(
     coupling, readable = "none", not needed
     features: tuple[str, ...] = ()
     drivers: dict[str, str] = {}
+    refuses: Refusal = lambda role, kind: ""  # noqa: E731
     if path is not None:
         from rigs.bench_file import load_bench
+        from rigs.fault_scope import fault_refusals
         from rigs.open_bench import check_bench
         from twin.devices import role_specs
 
@@ -54,13 +57,14 @@ def set_up(
         if not problems:
             bench = load_bench(path, specs)
             coupling, features, readable = bench.coupling, tuple(bench.features), True
+            refuses = fault_refusals(bench, {spec.role: spec for spec in specs})
             drivers = {role: device.driver for role, device in bench.devices.items()}
             _check_time(scenario, bench, complain)
     if arm and not needed:
         complain("devices.bench", "--arm needs a bench, and none is named", ", ".join(arm))
     if readable:
         _check_features(scenario, features, path, complain)
-    plan = plan_faults(scenario, people.names, drivers, readable, complain)
+    plan = plan_faults(scenario, people.names, drivers, readable, complain, refuses)
     return BenchSetup(path, coupling, drivers, plan)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rigs.faults import Fault, FaultKind
+from rigs.faults import Fault, FaultKind, Refusal
 from twin.scenario.faults_section import METER_KINDS, FaultSection
 from twin.scenario.schema import Scenario
 from twin.scenario.words import listed, nearest
@@ -38,7 +38,12 @@ class FaultPlan:
 
 
 def plan_faults(
-    scenario: Scenario, names: Sequence[str], drivers: Mapping[str, str], readable: bool, complain: Complain
+    scenario: Scenario,
+    names: Sequence[str],
+    drivers: Mapping[str, str],
+    readable: bool,
+    complain: Complain,
+    refuses: Refusal = lambda role, kind: "",
 ) -> FaultPlan:
     """Return what goes wrong in a run; what cannot is told to ``complain``.
 
@@ -48,6 +53,7 @@ def plan_faults(
         drivers: role to driver (``memory``, ``emulated``, ``modbus``) of the bench, empty without one.
         readable: whether the bench could be read; if not, its roles are unknown and none is called wrong.
         complain: hears every problem, with its key path.
+        refuses: why a role of the bench cannot have a kind of fault, empty where it can.
     """
     rows = {name: row for row, name in enumerate(names)}
     devices: list[Fault] = []
@@ -59,7 +65,7 @@ def plan_faults(
         if section.kind in METER_KINDS:
             known = _meter_target(section, here, rows, complain)
         else:
-            known = not readable or _device_target(section, here, rows, drivers, complain)
+            known = not readable or _device_target(section, here, rows, drivers, complain, refuses)
         if span is None or not known:
             continue
         from_s, until_s = span
@@ -134,19 +140,17 @@ def _device_target(
     rows: Mapping[str, int],
     drivers: Mapping[str, str],
     complain: Complain,
+    refuses: Refusal,
 ) -> bool:
-    driver = drivers.get(section.target)
-    if driver == "emulated":
-        return True
     emulated = sorted(role for role, of in drivers.items() if of == "emulated")
-    if driver is not None:
-        complain(
-            f"{here}.target",
-            f"is served by driver {driver}; only emulated devices can be given faults",
-            repr(section.target),
-            listed(emulated, "or"),
-        )
-        return False
+    if section.target in drivers:
+        if drivers[section.target] == "memory":
+            why = "is served by driver memory, which has no wire that could fail"
+        else:
+            why = refuses(section.target, section.kind)
+        if why:
+            complain(f"{here}.target", why, repr(section.target), listed(emulated, "or"))
+        return not why
     meter = section.target.endswith(METER) and section.target.removesuffix(METER) in rows
     if meter and f"meter_{section.kind}" in METER_KINDS:
         hint = f"No bench serves this meter: did you mean kind meter_{section.kind}?"

@@ -37,6 +37,7 @@ class PymodbusPort(ABC):
         self._client: Any = None
         self._lock = asyncio.Lock()
         self._next_at = 0.0
+        self._quiet_until_s = 0.0
         # its loggers describe every lost frame at ERROR; we raise instead, so the text would only be doubled
         logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
@@ -58,6 +59,8 @@ class PymodbusPort(ABC):
             if self.connected:
                 return
             self._drop()
+            if (quiet_s := self._quiet_until_s - asyncio.get_running_loop().time()) > 0:
+                await asyncio.sleep(quiet_s)
             client = self._new_client(
                 name=self.name,
                 timeout=self.timing.timeout_s,
@@ -130,6 +133,8 @@ class PymodbusPort(ABC):
             except ModbusIOException as error:
                 if self._late_answers_confuse:
                     self._drop()
+                    # what comes late falls on a closed line, and opening flushes it
+                    self._quiet_until_s = asyncio.get_running_loop().time() + self.timing.timeout_s
                 if "No response" not in str(error):
                     self._drop()
                     raise BadAnswerError(f"{request}: {error}") from error
@@ -160,7 +165,10 @@ class PymodbusPort(ABC):
 
     def _trace_packet(self, sending: bool, data: bytes) -> bytes:
         # what arrives is handed over again with every further segment, until it is whole
-        whole = sending or len(data) < 6 or len(data) >= 6 + int.from_bytes(data[4:6], "big")
-        if self._listener and whole:
+        if self._listener and (sending or self._is_whole(data)):
             self._listener(sending, data)
         return data
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Tell whether what has arrived so far is a frame."""
+        return len(data) < 6 or len(data) >= 6 + int.from_bytes(data[4:6], "big")

@@ -3,13 +3,18 @@
 from typing import Any
 
 from pymodbus.client import AsyncModbusSerialClient
+from pymodbus.framer.rtu import FramerRTU
 
 from adapters.modbus._pymodbus import PymodbusPort
 from adapters.modbus.port import FrameListener, LinkTiming
 
+_CRC_BYTES = 2
+
 
 class RtuPort(PymodbusPort):
-    """One serial line. It has no transaction ids, so after a time-out the line is closed and opened anew."""
+    """One serial line. It has no transaction ids, so after a time-out the line is closed, left alone for as long
+    again, and opened anew.
+    """
 
     _late_answers_confuse = True
 
@@ -27,4 +32,9 @@ class RtuPort(PymodbusPort):
     def _new_client(self, **common: Any) -> Any:
         return AsyncModbusSerialClient(
             self._device, baudrate=self._baudrate, parity=self._parity, stopbits=1, **common
+        )
+
+    def _is_whole(self, data: bytes) -> bool:
+        return len(data) > _CRC_BYTES and FramerRTU.check_CRC(
+            data[:-_CRC_BYTES], int.from_bytes(data[-_CRC_BYTES:], "big")
         )

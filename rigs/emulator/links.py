@@ -56,22 +56,24 @@ def crc16(data: bytes) -> bytes:
 
 class RtuServer:
     """One device on a pseudo-terminal; ``path`` is what a client opens. Frames for other units are
-    ignored."""
+    ignored. ``faults`` spoil answers; a line has no connection, so it cannot lose one."""
 
-    def __init__(self, units: Units) -> None:
-        self._units = units
+    def __init__(self, units: Units, faults: Faults | None = None) -> None:
+        self._units, self._faults = units, faults
+        self._last = b""
         self._master, self._slave = os.openpty()
         tty.setraw(self._master)
         tty.setraw(self._slave)  # kept open, so that the line lives while no client has it
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
         self._buffer = bytearray()
-        self._heard_s = 0.0
+        self._heard_s, self._closed = 0.0, False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._master, self._readable)
 
     def close(self) -> None:
         """Close the line."""
+        self._closed = True
         self._loop.remove_reader(self._master)
         os.close(self._master)
         os.close(self._slave)
@@ -91,8 +93,33 @@ class RtuServer:
                 return
             if unit not in self._units:
                 continue
-            body = bytes((unit,)) + answer(self._units, unit, pdu)
-            os.write(self._master, body + crc16(body))
+            self._answer(unit, answer(self._units, unit, pdu))
+
+    def _answer(self, unit: int, pdu: bytes) -> None:
+        """Send an answer as the active fault has it."""
+        fault = self._faults.on_wire() if self._faults is not None and self._faults.any else None
+        kind, value = fault or ("", 0.0)
+        if kind == "mute":
+            return
+        if kind == "wrong_unit":
+            unit = unit + 1 & 0xFF
+        elif kind == "busy":
+            pdu = bytes(((pdu[0] | 0x80) & 0xFF, 6))
+        body = bytes((unit,)) + pdu
+        frame = body + crc16(body)
+        if kind == "late":
+            self._loop.call_later(value, self._write, frame)
+        elif kind == "split":
+            for i in range(len(frame)):
+                self._loop.call_later(0.0005 * i, self._write, frame[i : i + 1])
+        else:
+            self._write(self._last + frame if kind == "merged" else frame)
+        if not kind:
+            self._last = frame
+
+    def _write(self, data: bytes) -> None:
+        if not self._closed:
+            os.write(self._master, data)
 
     def _length(self) -> int:
         """Return the length of the frame at the front, 0 while it is not known."""
