@@ -27,6 +27,7 @@ from twin.scenario.schema import Scenario
 from twin.scenario.words import nearest
 from twin.settlement_chain import chain_problems
 from twin.settlement_check import settlement_problems
+from twin.shipped_feeders import compared_feeder, feeder_profiles
 
 if TYPE_CHECKING:
     from adapters.grid.compare import EngineComparison
@@ -95,12 +96,8 @@ class _Preparation:
         return self._feeders[source]
 
     def _load_feeder(self, source: str) -> "tuple[Feeder, EngineComparison] | None":
-        from adapters.grid.compare import compare_engines
-        from adapters.grid.source import load_feeder
-
         try:
-            feeder = load_feeder(source, self.loaded.path.parent)
-            return feeder, compare_engines(feeder, every=self._opendss)
+            return compared_feeder(source, self.loaded.path.parent, self._opendss)
         except FeederNotSolvableError as error:
             self.complain("grid.source", "the feeder cannot be solved at the start", source, hint=str(error))
         except GridError as error:
@@ -116,9 +113,7 @@ class _Preparation:
 
     def _load_table(self, source: str, feeder: Feeder) -> Table | None:
         if source == "grid":
-            from adapters.grid.profiles import case_profiles
-
-            table: Table | None = case_profiles(feeder)
+            table: Table | None = feeder_profiles(feeder)
             if table is None:
                 self.complain(
                     "profiles.source",
