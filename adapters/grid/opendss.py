@@ -8,7 +8,7 @@ import numpy as np
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from adapters.grid.opendss_core import BranchReader, new_context, node_voltages, run, set_powers, solve
-from adapters.grid.opendss_export import export_commands
+from adapters.grid.opendss_export import delta_turns, export_commands
 from adapters.grid.phases import unbalance_percent
 from adapters.grid.taps import net_with_error
 
@@ -136,10 +136,14 @@ def exported_branch_map(reader: BranchReader, feeder: Feeder, net: Any) -> Branc
     n_line = len(net.line)
     names = [f"g{i}" for i in range(n_line)] + [f"m{i}" for i in range(len(net.trafo))]
     shunts = [[place.get(f"reactor.{name}{end}", -1) for end in "ft"] for name in names]
-    elements = [place[f"line.l{i}"] for i in range(n_line)]
-    elements += [place[f"transformer.t{i}"] for i in range(len(net.trafo))]
+    elements = [(place[f"line.l{i}"], 0) for i in range(n_line)]
+    elements += [(place[f"transformer.t{i}"], turn) for i, turn in enumerate(delta_turns(feeder, net))]
     at = np.array(
-        [[reader.position(e, side, c) for side in (0, 1)] for e in elements for c in range(phases)],
+        [
+            [reader.position(e, 0, (c - turn) % 3), reader.position(e, 1, c)]
+            for e, turn in elements
+            for c in range(phases)
+        ],
         dtype=np.int64,
     ).reshape(-1, 2)
     per_a = np.full((feeder.n_branch, 2), np.nan)

@@ -21,6 +21,9 @@ OPEN_OHM = 1e12
 SOURCE_DROP_PU = 1e-9  # an ideal source is not to be had; a stiffer one costs digits of its power
 _UNSUPPORTED = ("trafo3w", "impedance", "tcsc", "gen", "ward", "xward", "motor", "svc", "ssc")
 _NODES = {"abc": ".1.2.3", "a": ".1", "b": ".2", "c": ".3"}
+_DELTA = {1: (0, "lag"), 5: (1, "lag"), 9: (2, "lag"), 11: (0, "lead"), 3: (1, "lead"), 7: (2, "lead")}
+"""By clock number, by how many phases a delta winding is turned and whether it lags: OpenDSS knows 1 and 11 alone."""
+_TURNED = (".1.2.3", ".2.3.1", ".3.1.2")
 
 
 def refused_elements(net: Any) -> tuple[str, ...]:
@@ -36,6 +39,32 @@ def refused_elements(net: Any) -> tuple[str, ...]:
         if str(net.trafo.at[i, "tap_changer_type"]) in ("Tabular", "Ideal"):
             found.append(f"{label(net, 'trafo', i)} ({net.trafo.at[i, 'tap_changer_type']} tap changer)")
     return (*found, *_meshed_shifts(net))
+
+
+def refused_groups(net: Any) -> tuple[str, ...]:
+    """Transformers that are not exported where houses have single phases: the zero sequence would be another."""
+    found = []
+    for i, row in enumerate(net.trafo.itertuples()):
+        group = str(row.vector_group).rstrip("0123456789")
+        if group not in ("Dyn", "YNyn"):
+            found.append(f"{label(net, 'trafo', i)} (vector group {row.vector_group})")
+        elif group == "Dyn" and _clock(row) not in _DELTA:
+            found.append(
+                f"{label(net, 'trafo', i)} (group Dyn with a phase shift of {row.shift_degree:g} degrees)"
+            )
+    return tuple(found)
+
+
+def delta_turns(feeder: Feeder, net: Any) -> list[int]:
+    """By how many phases the upper winding of each exported transformer is turned."""
+    if feeder.balanced:
+        return [0] * len(net.trafo)
+    rows = list(net.trafo.itertuples())
+    return [_DELTA[int(_clock(row))][0] if str(row.vector_group).startswith("D") else 0 for row in rows]
+
+
+def _clock(row: Any) -> float:
+    return float(row.shift_degree) / 30 % 12
 
 
 def _meshed_shifts(net: Any) -> list[str]:
@@ -60,7 +89,7 @@ def export_commands(feeder: Feeder, net: Any) -> list[str]:
     Raises:
         UnsupportedElementError: naming what OpenDSS is not given.
     """
-    refused = refused_elements(net)
+    refused = (*refused_elements(net), *(() if feeder.balanced else refused_groups(net)))
     if refused:
         raise UnsupportedElementError(ENGINE, refused)
     grid = net.ext_grid.iloc[0]
@@ -111,12 +140,13 @@ def _transformers(feeder: Feeder, net: Any) -> Iterator[str]:
             tap[row.tap_side] += (
                 float(row.tap_pos - np.nan_to_num(row.tap_neutral)) * row.tap_step_percent / 100
             )
-        delta = not feeder.balanced and str(row.vector_group).upper().startswith("D")
+        delta = not feeder.balanced and str(row.vector_group).startswith("D")
+        turn, lead = _DELTA[int(_clock(row))] if delta else (0, "lag")
         yield (
             f"New Transformer.t{i} phases=3 windings=2 XHL={reactance:.12g} %LoadLoss={row.vkr_percent:.12g} "
             "%NoLoadLoss=0 %imag=0 ppm_antifloat=0 "
-            f"wdg=1 bus=b{row.hv_bus} conn={'delta' if delta else 'wye'} kV={row.vn_hv_kv:.12g} kVA={kva:.12g} "
-            f"tap={tap['hv']:.12g} "
+            f"leadlag={lead} wdg=1 bus=b{row.hv_bus}{_TURNED[turn]} conn={'delta' if delta else 'wye'} "
+            f"kV={row.vn_hv_kv:.12g} kVA={kva:.12g} tap={tap['hv']:.12g} "
             f"wdg=2 bus=b{row.lv_bus} conn=wye kV={row.vn_lv_kv:.12g} kVA={kva:.12g} tap={tap['lv']:.12g}"
         )
         yield from _magnetising(i, row, tap)

@@ -1,6 +1,7 @@
 """The power-grid-model engine: fast, balanced, batches of scenarios in one call."""
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,7 +10,9 @@ from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
 from adapters.grid.pgm_model import input_data
 from adapters.grid.pgm_results import gathered, handed_over
+from adapters.grid.pgm_thevenin import thevenin
 from adapters.grid.taps import checked_tap
+from adapters.grid.thevenin import Thevenin
 
 # In pu between two iterations. Iterative current converges linearly, so it is asked for more than Newton.
 TOLERANCE = 1e-9
@@ -40,6 +43,7 @@ class PgmEngine:
         self.feeder = feeder
         net = feeder.native
         checked_tap(net, model_error)
+        self._model_error = model_error
         self._model = CoreModel(input_data(net, model_error), float(net.f_hz), _UPDATE, _OUTPUT)
         self._n_line, self._n_trafo = len(net.line), len(net.trafo)
         self._rated = feeder.branch_rated_a[: self._n_line] > 0
@@ -47,6 +51,16 @@ class PgmEngine:
         to_percent = 100.0 * np.sqrt(3.0) / rated_va
         self._hv_percent_per_a = to_percent * net.trafo.vn_hv_kv.to_numpy(dtype=np.float64) * 1e3
         self._lv_percent_per_a = to_percent * net.trafo.vn_lv_kv.to_numpy(dtype=np.float64) * 1e3
+
+    @cached_property
+    def thevenin(self) -> Thevenin | None:
+        """The feeder as its connection points see it; None where it has too many."""
+        net, feeder = self.feeder.native, self.feeder
+        lines = 100.0 / feeder.branch_rated_a[: self._n_line]
+        sides = (self._hv_percent_per_a, self._lv_percent_per_a)
+        per_a = np.stack([np.concatenate((lines, side)) for side in sides])
+        data = input_data(net, self._model_error)
+        return thevenin(data, float(net.f_hz), feeder, np.ones((len(feeder.points), 1)), per_a)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """See ``Engine.solve``."""

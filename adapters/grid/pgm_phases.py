@@ -1,5 +1,6 @@
 """power-grid-model per phase: unbalanced feeders, batches of scenarios in one call."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.normalise import label
 from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
 from adapters.grid.pgm_model import ENGINE, input_data
+from adapters.grid.pgm_thevenin import thevenin
 from adapters.grid.phases import phase_shares, unbalance_percent
 from adapters.grid.taps import checked_tap
+from adapters.grid.thevenin import Thevenin
 
 TOLERANCE = 1e-9
 ITERATIONS = 50
 WINDINGS = {"Y": 0, "YN": 1, "D": 2, "Z": 3, "ZN": 4}
+STAR = (0, 1)
 _UPDATE = {"asym_gen": ("p_specified", "q_specified")}
 _OUTPUT = {
     "node": ("u_pu", "u_angle"),
@@ -42,6 +46,7 @@ class PgmPhaseEngine:
         self.feeder = feeder
         net = feeder.native
         checked_tap(net, model_error)
+        self._model_error = model_error
         data = _phase_data(net, feeder, model_error)
         self._model = CoreModel(data, float(net.f_hz), _UPDATE, _OUTPUT, symmetric=False)
         self._shares = phase_shares(feeder)
@@ -53,6 +58,14 @@ class PgmPhaseEngine:
         for target, column in ((self._percent_from, "vn_hv_kv"), (self._percent_to, "vn_lv_kv")):
             volt = np.repeat(trafo[column].to_numpy(dtype=np.float64), 3) * 1e3 / np.sqrt(3)
             target[3 * n_line :] = 100.0 * volt / rated_va
+
+    @cached_property
+    def thevenin(self) -> Thevenin | None:
+        """The feeder as its connection points see it; None where it has too many."""
+        net, feeder = self.feeder.native, self.feeder
+        per_a = np.stack((self._percent_from, self._percent_to))
+        data = _phase_data(net, feeder, self._model_error)
+        return thevenin(data, float(net.f_hz), feeder, self._shares, per_a)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """See ``Engine.solve``."""
@@ -138,8 +151,11 @@ def _windings(group: str) -> tuple[int, int]:
 def _refused(net: Any, i: Any) -> list[str]:
     row, name = net.trafo.loc[i], label(net, "trafo", i)
     try:
-        _windings(str(row.vector_group))
+        windings = _windings(str(row.vector_group))
     except KeyError:
         return [f"{name} (vector group {row.vector_group})"]
+    odd = (windings[0] in STAR) != (windings[1] in STAR)  # a star against a delta or zigzag turns by 30 degrees
+    if round(float(row.shift_degree) / 30) % 2 != odd:
+        return [f"{name} (group {row.vector_group} with a phase shift of {row.shift_degree:g} degrees)"]
     same = abs(row.vk0_percent - row.vk_percent) <= 1e-6 and abs(row.vkr0_percent - row.vkr_percent) <= 1e-6
     return [] if same else [f"{name} (zero-sequence impedance other than the positive-sequence one)"]

@@ -4,15 +4,15 @@ The share of point j is the integral over tau in [0, 1] of dF/ds_j times its cha
 Shapley 1974): shares add up to the change, relief is negative, and the order of trades does not matter.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray, IntArray
 from twin.gate.errors import GateInputError
-from twin.gate.kinds import Kind, place_of
+from twin.gate.kinds import place_of
+from twin.gate.seen import Element, SeenPath
 
 SCAN = 33
 """Points on the path where kinks and crossings of the limit are looked for."""
@@ -25,15 +25,22 @@ STUCK = 0.9
 CHUNK = 4096
 
 
-class Element(Protocol):
-    """What is attributed: a bus or branch row, its kind and its limit (a ``Violation`` is one)."""
-
-    @property
-    def kind(self) -> Kind: ...  # noqa: D102
-    @property
-    def row(self) -> int: ...  # noqa: D102
-    @property
-    def limit(self) -> float: ...  # noqa: D102
+def value_of(element: Element, state: GridState, start_v_pu: float = float("nan")) -> FloatArray:
+    """An element's value in the adverse direction, (k,); a rise is one over ``start_v_pu``."""
+    kind, row = element.kind, element.row
+    if kind in ("voltage_min", "voltage_max"):
+        return (-1.0 if kind == "voltage_min" else 1.0) * state.v_pu[:, row]
+    if kind == "voltage_rise":
+        return 100 * (state.v_pu[:, row] / start_v_pu - 1)
+    if kind == "voltage_unbalance" and state.unbalance_percent is not None:
+        return state.unbalance_percent[:, row]
+    if place_of(kind) == "head":
+        return {
+            "reverse_power": -state.p_slack_w,
+            "feeder_cap": np.abs(state.p_slack_w),
+            "feeder_cap_apparent": np.hypot(state.p_slack_w, state.q_slack_var),
+        }[kind]
+    return state.loading_percent[:, row]
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Shares:
     ``change`` = traded value less baseline, turned so that positive is adverse (for ``voltage_min`` a drop).
     ``excess``: what trades added beyond the limit; its shares are integrated where the path is beyond it.
     ``residual`` and ``residual_of_excess``: the totals less the sums of their shares. Everything is NaN if a
-    power flow on the path has no solution.
+    power flow on the path has no solution. ``solves``: power flows that the engine was asked for.
     """
 
     change_p_w: FloatArray
@@ -85,21 +92,7 @@ class _Path:
 
     def value(self, state: GridState) -> FloatArray:
         """The element's value in the adverse direction, (k,)."""
-        if self.element.kind in ("voltage_min", "voltage_max"):
-            sign = -1.0 if self.element.kind == "voltage_min" else 1.0
-            return sign * state.v_pu[:, self.element.row]
-        kind, row = self.element.kind, self.element.row
-        if kind == "voltage_rise":
-            return 100 * (state.v_pu[:, row] / self.start_v_pu - 1)
-        if kind == "voltage_unbalance" and state.unbalance_percent is not None:
-            return state.unbalance_percent[:, row]
-        if place_of(kind) == "head":
-            return {
-                "reverse_power": -state.p_slack_w,
-                "feeder_cap": np.abs(state.p_slack_w),
-                "feeder_cap_apparent": np.hypot(state.p_slack_w, state.q_slack_var),
-            }[kind]
-        return state.loading_percent[:, row]
+        return value_of(self.element, state, self.start_v_pu)
 
     def events(self, tau: FloatArray) -> FloatArray:
         """Functions of tau whose zeros are kinks, (k, 2): distance to the limit, power through branch or head."""
@@ -148,6 +141,10 @@ def attribute(
 ) -> Shares:
     """Attribute the change of one element to the connection points.
 
+    Where the engine has the feeder's Thevenin equivalent, shares are integrated in that, by exact derivatives; the
+    change and the excess that they are held against are the engine's own. If they miss those, or the engine has no
+    equivalent, derivatives are differences of the engine's power flows.
+
     Args:
         engine: the model in which the change is explained; taps stay where they are.
         p_base_w, q_base_var, p_traded_w, q_traded_var: (n_points,), positive into the grid.
@@ -160,10 +157,35 @@ def attribute(
         raise GateInputError("a power flow without solution has no value that could be attributed")
     start = np.stack((p_base_w, q_base_var)).astype(np.float64)
     change = np.stack((p_traded_w, q_traded_var)) - start
-    return _shares(_Path(engine, element, start, change, tolerance))
+    path = _Path(engine, element, start, change, tolerance)
+    equivalent = getattr(engine, "thevenin", None) if len(path.active) else None
+    if equivalent is not None:
+        found = _checked(_shares(SeenPath(equivalent, element, start, change, tolerance)), path)
+        if found is not None:
+            return found
+    return _shares(path)
 
 
-def _shares(path: _Path) -> Shares:
+def _checked(found: Shares, path: _Path) -> Shares | None:
+    """Shares from the equivalent with the engine's own change and residual; None where these do not fit."""
+    ends = path.events(np.array([0.0, 1.0]))[:, 0]
+    total, excess = float(ends[1] - ends[0]), float(np.diff(np.maximum(ends, 0.0))[0])
+    size = max(abs(total), float(np.abs(found.share_of_change).sum()), 1e-6)
+    residual = total - float(found.share_of_change.sum())
+    of_excess = excess - float(found.share_of_excess.sum())
+    if not max(abs(residual), abs(of_excess)) <= 10 * path.tolerance * size:
+        return None
+    return replace(
+        found,
+        change=total,
+        excess=excess,
+        residual=residual,
+        residual_of_excess=of_excess,
+        solves=path.solves,
+    )
+
+
+def _shares(path: _Path | SeenPath) -> Shares:
     change, n = path.change[0], path.start.shape[1]
     of_change, of_excess = np.zeros(n), np.zeros(n)
     if not len(path.active):
@@ -189,7 +211,7 @@ def _shares(path: _Path) -> Shares:
     )
 
 
-def _zeros(path: _Path, scan: FloatArray, events: FloatArray) -> FloatArray:
+def _zeros(path: _Path | SeenPath, scan: FloatArray, events: FloatArray) -> FloatArray:
     """Where the limit is crossed and where the flow reverses, found to 1e-7 of the path."""
     row, column = np.nonzero(np.signbit(events[:-1]) != np.signbit(events[1:]))
     if not len(row):
@@ -205,7 +227,7 @@ def _zeros(path: _Path, scan: FloatArray, events: FloatArray) -> FloatArray:
     return np.unique((low + high) / 2)
 
 
-def _integrate(path: _Path, edges: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
+def _integrate(path: _Path | SeenPath, edges: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:
     """Gauss-Legendre on each segment, halved while a segment's shares miss its change; (n_active,) each."""
     of_change, of_excess = np.zeros(len(path.active)), np.zeros(len(path.active))
     low, high = edges[:-1], edges[1:]

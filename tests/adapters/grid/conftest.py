@@ -77,6 +77,32 @@ def _rich_net() -> Any:
     return net
 
 
+def _single_phase_net(shift_degree: float = 150.0, vector_group: str = "Dyn") -> Any:
+    """Houses on single phases, one three-phase, behind a transformer."""
+    net = _two_bus_net(r_ohm=0.05, x_ohm=0.02)
+    net.load = net.load.iloc[:0]
+    net.line["r0_ohm_per_km"], net.line["x0_ohm_per_km"], net.line["c0_nf_per_km"] = 0.2, 0.06, 0.0
+    lv, mv = 0, pp.create_bus(net, 10.0, name="mv")
+    pp.create_transformer_from_parameters(
+        *(net, mv, lv, 0.1, 10, 0.4, 1.2, 4, 0.3, 0.4), shift_degree, vector_group=vector_group, vk0_percent=4, vkr0_percent=1.2,
+        mag0_percent=100, mag0_rx=0, si0_hv_partial=0.9, name="trafo",
+    )  # fmt: skip
+    net.ext_grid["bus"] = mv
+    end = pp.create_bus(net, 0.4, name="end")
+    pp.create_line_from_parameters(
+        *(net, 1, end, 0.5, 0.3, 0.08, 200, 0.1), r0_ohm_per_km=1.2, x0_ohm_per_km=0.3, c0_nf_per_km=100, name="spur"
+    )  # fmt: skip
+    pp.create_asymmetric_load(net, 1, p_a_mw=0.004, q_a_mvar=0.001, name="single")
+    pp.create_asymmetric_load(net, end, p_a_mw=0.001, p_b_mw=0.001, p_c_mw=0.001, name="three")
+    pp.create_asymmetric_load(net, end, p_b_mw=0.002, p_c_mw=0.003, name="two")
+    return net
+
+
+@pytest.fixture
+def single_phase_net() -> Callable[..., Any]:
+    return _single_phase_net
+
+
 @pytest.fixture
 def two_bus_net() -> Callable[..., Any]:
     return _two_bus_net

@@ -134,3 +134,33 @@ def test_unbalance_of_a_known_set() -> None:
     voltage = np.array([1.1, turn, turn**2])
     assert unbalance_percent(voltage) == pytest.approx(100 * (0.1 / 3) / (1 + 0.1 / 3))
     assert unbalance_percent(np.array([1, turn, turn**2])) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("clock", [1, 3, 5, 7, 9, 11])
+def test_a_delta_winding_of_every_clock_carries_the_same_in_opendss(
+    single_phase_net: Net, clock: int
+) -> None:
+    """Voltages behind it do not tell: which phase of the upper side a house loads depends on the clock number."""
+    feeder = feeder_from_net(single_phase_net(30.0 * clock), "turned", "test")
+    p, q = nominal_powers(feeder)
+    states = [
+        make_engine(feeder, name).solve(p[None], q[None])
+        for name in ("power_grid_model", "opendss", "pandapower")
+    ]
+    upper = states[0].loading_percent[0, -3:]
+    assert np.ptp(upper) > 1  # the phases differ
+    for other in states[1:]:
+        assert other.v_pu == pytest.approx(states[0].v_pu, abs=1e-6)
+        assert other.loading_percent == pytest.approx(states[0].loading_percent, abs=1e-4)
+        assert other.p_branch_w == pytest.approx(states[0].p_branch_w, abs=0.1)
+
+
+@pytest.mark.parametrize(("group", "degrees"), [("Dyn", 0.0), ("YNyn", 30.0), ("Yyn", 0.0), ("Yzn", 150.0)])
+def test_a_group_that_is_not_modelled_is_refused_by_name(
+    single_phase_net: Net, group: str, degrees: float
+) -> None:
+    feeder = feeder_from_net(single_phase_net(degrees, group), "odd", "test")
+    refuses = {"Dyn": ("power_grid_model", "opendss"), "YNyn": ("power_grid_model",)}.get(group, ("opendss",))
+    for name in refuses:
+        with pytest.raises(UnsupportedElementError, match=rf"trafo \(.*group {group}"):
+            make_engine(feeder, name)

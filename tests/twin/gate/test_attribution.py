@@ -3,11 +3,14 @@
 from dataclasses import replace
 from itertools import combinations
 from math import factorial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from adapters.grid.factory import make_engine
+from adapters.grid.source import load_feeder
 from twin.gate.attribution import attribute
 from twin.gate.errors import GateInputError
 from twin.gate.limits import Violation
@@ -144,3 +147,59 @@ def test_halving_ends_where_it_does_not_help(sweep):
         coarse, base, zero, traded, zero, SimpleNamespace(kind="voltage_max", row=2, limit=1.5)
     )
     assert shares.solves < 500 and shares.residual != 0
+
+
+class Plain:
+    """An engine without an equivalent: derivatives are then differences of its power flows."""
+
+    def __init__(self, engine):
+        self.feeder, self.name, self.solve = engine.feeder, engine.name, engine.solve
+
+
+@pytest.fixture(scope="module")
+def street():
+    return make_engine(load_feeder("simbench:1-LV-rural1--0-sw", Path()), "power_grid_model")
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "limit"),
+    [
+        ("voltage_min", 9, 1.02),
+        ("voltage_max", 12, 1.03),
+        ("line_loading", 3, 10.0),
+        ("transformer_loading", -1, 20.0),
+        ("voltage_rise", 9, 0.3),
+        ("reverse_power", -1, 1e4),
+        ("feeder_cap", -1, 1e4),
+        ("feeder_cap_apparent", -1, 2e4),
+    ],
+)
+def test_the_equivalent_gives_the_shares_that_differences_of_power_flows_give(street, kind, row, limit):
+    n = len(street.feeder.points)
+    rng = np.random.default_rng(4)
+    base, q = -rng.uniform(500, 3000, n), -rng.uniform(0, 500, n)
+    traded, q_traded = base + rng.uniform(-4e3, 6e3, n), q + rng.uniform(-500, 500, n)
+    row = street.feeder.branch_kind.index("trafo") if kind == "transformer_loading" else row
+    element = SimpleNamespace(kind=kind, row=row, limit=limit)
+    exact = attribute(street, base, q, traded, q_traded, element)
+    plain = attribute(Plain(street), base, q, traded, q_traded, element)
+    assert exact.solves <= 3 < plain.solves
+    size = np.abs(plain.share_of_change).max()
+    assert exact.share_of_change == pytest.approx(plain.share_of_change, abs=1e-5 * size)
+    assert exact.share_of_excess == pytest.approx(plain.share_of_excess, abs=1e-5 * size)
+    assert exact.change == pytest.approx(plain.change, rel=1e-9) and exact.excess == pytest.approx(
+        plain.excess
+    )
+    assert abs(exact.residual) <= 1e-5 * max(size, abs(exact.change))
+
+
+def test_an_equivalent_that_does_not_fit_its_engine_is_not_believed(street):
+    """Half of the feeder's impedance: shares that add up beautifully, to another change than the engine's."""
+    seen, n = street.thevenin, len(street.feeder.points)
+    wrong = Plain(street)
+    wrong.thevenin = replace(seen, v=replace(seen.v, slope=seen.v.slope / 2))
+    base, q = np.full(n, -1000.0), np.zeros(n)
+    element = SimpleNamespace(kind="voltage_min", row=9, limit=1.0)
+    found = attribute(wrong, base, q, base - 2000, q, element)
+    right = attribute(Plain(street), base, q, base - 2000, q, element)
+    assert found.share_of_change == pytest.approx(right.share_of_change) and found.solves > 10
