@@ -18,6 +18,7 @@ from rigs.bench_file import BenchFile, DeviceSection, find_map
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import RigError
+from rigs.fault_scope import fault_refusals
 from rigs.fault_watch import FaultWatch
 from rigs.faults import Fault, FaultFinding
 from rigs.gate_rules import GateMemory, today
@@ -156,9 +157,20 @@ class OpenBench:
         return self._file.devices[role]
 
     def schedule(self, faults: Sequence[Fault]) -> None:
-        """Schedule faults of emulated devices, before the first step; ``findings`` tells what became of
-        them."""
+        """Schedule faults before the first step, of emulated devices and on real links; ``findings`` tells what
+        became of them.
+
+        Raises:
+            RigError: a role that can have none, or not this one; see ``rigs.fault_scope``.
+        """
+        refuses = fault_refusals(self._file, self._specs)
         for fault in faults:
+            if why := refuses(fault.role, fault.kind) if fault.role in self._file.devices else "":
+                raise RigError(f"{fault.role} {why}")
+            wired = self._wired.get(fault.role)
+            if wired is not None and wired.tap is not None:
+                self._loop.call_soon_threadsafe(wired.tap.schedule, (fault,))
+                continue
             message = fault.message()
             if fault.role in self._live:  # its own time began when it was started
                 now_s = float(self.inject(fault.role, "truth")["now_s"])

@@ -4,6 +4,7 @@ real.
 
 import asyncio
 import math
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rigs.errors import DeviceMismatchError, NotArmedError, RigError
 from rigs.gate_rules import GateMemory, GateRules, Journal
 from rigs.identity import check_identity, check_serial
 from rigs.line import Line
+from rigs.link_tap import LinkTap
 from rigs.links import new_port
 from rigs.measure import MapMeter, Reading, SunSpecMeter
 from rigs.point_writer import PointWriter
@@ -61,6 +63,7 @@ class WireDevice:
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._joined = False
+        self.tap: LinkTap | None = None
         self.line: Line | None = None  # a link that it shares with other units
         self._map = register_map or (
             load_map(shipped_maps()["keba_p30"]) if spec.kind == "ev_charger" else None
@@ -87,10 +90,14 @@ class WireDevice:
             )
 
         self._port = new(listener) if self.line is None else self.line.view(self.endpoint[2], new, listener)
+        if self.section.driver == "modbus":  # faults of an emulated device happen in the device
+            self._port = self.tap = LinkTap(self._port)
         await self._join()
 
     def _heard(self, sent: bool, frame: bytes) -> None:
-        self._journal("frame", {"role": self.spec.role, "sent": sent, "hex": frame.hex()})
+        content = {"role": self.spec.role, "sent": sent, "hex": frame.hex()}
+        serial = self.section.serial is not None or (self.emulator is not None and self.emulator.path)
+        self._journal("frame", {**content, "framing": "rtu"} if serial else content)
 
     async def _join(self) -> None:
         """Bring the link up and make sure that the right device answers. Until that is sure it is not joined,
@@ -297,8 +304,9 @@ class WireDevice:
         """Write the safe value and read it back; does nothing where nothing may be written."""
         if self.gate is None or self.gate.writer is None:
             return
-        await self.rejoin()
-        await self.gate.make_safe(time_s)
+        with self.tap.lifted() if self.tap is not None else nullcontext():
+            await self.rejoin()
+            await self.gate.make_safe(time_s)
 
     async def safe_registers(self) -> list[tuple[int, bytes]]:
         """Return what makes this device safe as address and registers, for the supervisor; empty unarmed."""

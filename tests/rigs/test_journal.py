@@ -35,6 +35,31 @@ def test_a_replay_gives_the_recorded_values(recorded) -> None:
     assert {"frame", "joined", "reading", "decision", "proof"} <= kinds
 
 
+def test_a_serial_lines_log_is_replayed_like_any_other(write_bench, bench_text, tmp_path) -> None:
+    """Without transaction ids an answer belongs to the request before it."""
+    path = tmp_path / "rtu.jsonl"
+    text = bench_text(roles=[PV], extra="emulated: {link: rtu}\ntiming: {timeout_s: 1}")
+    with open_bench(write_bench(text), [PV], record=path) as bench:
+        bench.schedule([Fault(PV.role, "busy", 1800, 2700), Fault(PV.role, "split", 3600, 4500)])
+        for k in range(6):
+            bench.step(k * 900, 900, {PV.role: Command(3000 + k)}, {PV.role: Ambient(5000)})
+    frames = [e["content"] for e in read_journal(path) if e["kind"] == "frame"]
+    assert {f["framing"] for f in frames} == {"rtu"}
+    assert {f["hex"][:2] for f in frames} == {"01"}, "every frame whole, from its unit on"
+    result = replay(path)
+    assert result.differences == ()
+    assert result.readings >= 5
+    forged = tmp_path / "forged.jsonl"
+    journal = RigJournal(lambda: 0.0, lambda: "", forged)
+    for entry in read_journal(path):
+        content = entry["content"]
+        if entry["kind"] == "frame" and not content["sent"] and len(content["hex"]) > 230:
+            content["hex"] = content["hex"][:30] + "0123" + content["hex"][34:]  # W of model 701
+        journal.note(entry["kind"], content)
+    journal.close()
+    assert replay(forged).differences
+
+
 def test_a_changed_register_in_the_log_would_be_seen_by_the_replay(recorded, tmp_path) -> None:
     """The chain is made anew over the changed frames, so that only the decoder can notice."""
     copy = tmp_path / "forged.jsonl"
