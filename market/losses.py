@@ -59,7 +59,7 @@ def _exchanged(net_wh, both):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def can_bear(net_wh, both):  # type: ignore[no-untyped-def]
     """Whether anybody takes energy, or gives it where ``both``: without one there is nobody to bear losses."""
+    bearing = 0
     for i in range(net_wh.size):
-        if net_wh[i] < 0 or (both and net_wh[i] > 0):
-            return True
-    return False
+        bearing += net_wh[i] < 0 or (both and net_wh[i] > 0)
+    return bearing > 0

@@ -1,6 +1,8 @@
 """A block of intervals as columns of the run folder's tables: many intervals at once, so that rows cost little."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from math import isnan
 from typing import Any
 
@@ -33,7 +35,6 @@ class Recorded:
     """Everything that was seen of one interval. ``lost`` names the first element without a usable solution."""
 
     interval: int
-    time: str
     decided: Decided
     entry: Entry
     steps: list[PlantStep]
@@ -71,12 +72,12 @@ class Block:
         values = [getattr(step.state, name)[WITH] for r in self.recorded for step in r.steps]
         return np.asarray(np.array(values).reshape(self._shape[:2]).mean(axis=1))
 
-    def intervals(self) -> Columns:
-        """Columns of intervals.parquet."""
+    def intervals(self, at: Callable[[int], datetime]) -> Columns:
+        """Columns of intervals.parquet; ``at`` tells when an interval begins."""
         rows = self.recorded
         columns: Columns = {
             "interval": [r.interval for r in rows],
-            "time": [r.time for r in rows],
+            "time": [at(r.interval).isoformat() for r in rows],
             "money_sum_micro": [r.entry.sum_micro for r in rows],
             "step_ms": [r.wall_ms for r in rows],
             "plant_converged": [all(bool(s.state.converged.all()) for s in r.steps) for r in rows],

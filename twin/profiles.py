@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
 from twin.participants import Participants
@@ -120,6 +121,23 @@ def _date(year: Any, month: Any, day: Any) -> Any:
     return here.astype("datetime64[D]") + np.minimum(day, length - 1).astype("timedelta64[D]")
 
 
+@njit(cache=True)
+def _at(p, q, pv, rows, load_column, pv_column, p_rated_w, q_rated_var, pv_rated_w):  # type: ignore[no-untyped-def]
+    """Means over the rows of the tables, scaled to each participant's rating: load in W and var, PV in W."""
+    n = p_rated_w.size
+    load_w, load_var, pv_w = np.zeros(n), np.zeros(n), np.zeros(n)
+    for row in rows:
+        for i in range(n):
+            load_w[i] += p[row, load_column[i]]
+            load_var[i] += q[row, load_column[i]]
+            pv_w[i] += pv[row, pv_column[i]]
+    for i in range(n):
+        load_w[i] = load_w[i] / rows.size * p_rated_w[i]
+        load_var[i] = load_var[i] / rows.size * q_rated_var[i]
+        pv_w[i] = pv_w[i] / rows.size * pv_rated_w[i]
+    return load_w, load_var, pv_w
+
+
 class Profiles:
     """Actual load and PV of all participants at any step of the run."""
 
@@ -149,43 +167,36 @@ class Profiles:
         nothing = np.zeros(0)
         self._last = -self._before - 1, (nothing, nothing, nothing)
 
-    def _mean(self, table: FloatArray, step: int, columns: IntArray) -> FloatArray:
-        rows = self._rows[step + self._before]
-        if len(rows) == 1:
-            return np.asarray(table[rows[0]][columns])
-        return np.asarray(table[rows].mean(axis=0)[columns])
-
     def at(self, step: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Load in W, load in var and PV in W of a step; (n,) each. The last step is kept: devices ask for what the
         forecast was made from.
         """
         if step != self._last[0]:
-            self._last = step, (self.load_w(step), self.load_var(step), self.pv_w(step))
+            people, rows = self._people, self._rows[step + self._before]
+            columns = (people.load_profile, people.pv_profile)
+            rated = (people.load_p_rated_w, people.load_q_rated_var, people.pv_rated_w)
+            self._last = step, _at(self._p, self._q, self._pv, rows, *columns, *rated)
         return self._last[1]
 
     def load_w(self, step: int) -> FloatArray:
         """Active load of step ``step`` (of ``step_s``), >= 0; (n,)."""
-        return self._mean(self._p, step, self._people.load_profile) * self._people.load_p_rated_w
+        return self.at(step)[0]
 
     def load_var(self, step: int) -> FloatArray:
         """Reactive load of a step, positive inductive; (n,)."""
-        return self._mean(self._q, step, self._people.load_profile) * self._people.load_q_rated_var
+        return self.at(step)[1]
 
     def pv_w(self, step: int) -> FloatArray:
         """PV power the sun allows in a step, >= 0; (n,)."""
-        return self._mean(self._pv, step, self._people.pv_profile) * self._people.pv_rated_w
+        return self.at(step)[2]
 
     def interval_means(self, interval: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Load in W, load in var and PV in W, means over a market interval (negative: before the run); (n,) each."""
         steps = range(interval * self._per_interval, (interval + 1) * self._per_interval)
         if len(steps) == 1:
             return self.at(steps[0])
-        k = len(steps)
-        return (
-            sum((self.load_w(s) for s in steps), np.zeros(self._people.n)) / k,
-            sum((self.load_var(s) for s in steps), np.zeros(self._people.n)) / k,
-            sum((self.pv_w(s) for s in steps), np.zeros(self._people.n)) / k,
-        )
+        load_w, load_var, pv_w = np.sum([self.at(step) for step in steps], axis=0) / len(steps)
+        return load_w, load_var, pv_w
 
 
 class Forecaster:

@@ -187,9 +187,8 @@ class Recorder:
         readings, self._readings = self._readings, []
         self.avert(decided, interval)
         lost = [u.element for u in self.unsolved[-len(steps) :] if u.step >= steps[0].devices.step]
-        time = self._scenario.at(interval).isoformat()
         self._block.append(
-            Recorded(interval, time, decided, entry, steps, readings, lost[0] if lost else None, wall_ms)
+            Recorded(interval, decided, entry, steps, readings, lost[0] if lost else None, wall_ms)
         )
         self.last_interval = interval
         if len(self._block) >= BLOCK:
@@ -200,7 +199,7 @@ class Recorder:
         if not self._block:
             return
         block, self._block = Block(self._block, self._feeder, self._people, self._scenario.limits), []
-        intervals = block.intervals()
+        intervals = block.intervals(self._scenario.at)
         self.totals.add_block(block, intervals, self._scenario.interval_s)
         self._folder.append("intervals", intervals)
         trades = block.trades()

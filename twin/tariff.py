@@ -26,6 +26,7 @@ class SupplierTariff:
         self._length_s = (round(section.night_to_h * 3600) - self._from_s) % DAY_S
         self._day_start_s = day_start_s
         self.feed_in_micro = micro(section.feed_in_price_eur_per_kwh)
+        self._flat: dict[int, IntArray] = {}  # by price: everybody's least, where no cheaper one is to come
 
     def retail_micro(self, time_s: int) -> int:
         """Retail price at a simulation second."""
@@ -33,7 +34,7 @@ class SupplierTariff:
         return self._night if into < self._length_s else self._day
 
     def least_retail_micro(self, time_s: int, until_s: IntArray) -> IntArray:
-        """Least retail price in [time_s, until_s); (n,)."""
+        """Least retail price in [time_s, until_s); (n,), not to be written to."""
         now = self.retail_micro(time_s)
         into = (self._day_start_s + time_s - self._from_s) % DAY_S
         at_night = into < self._length_s and self._length_s > 0
@@ -41,6 +42,9 @@ class SupplierTariff:
         change_s = time_s + (self._length_s - into if at_night else DAY_S - into)
         other = self._day if at_night else self._night
         if other >= now:
-            return np.full(len(until_s), now, dtype=np.int64)
+            if now not in self._flat or len(self._flat[now]) != len(until_s):
+                self._flat[now] = np.full(len(until_s), now, dtype=np.int64)
+                self._flat[now].flags.writeable = False
+            return self._flat[now]
         reaches = (until_s > change_s) & (self._length_s > 0)
         return np.where(reaches, other, now).astype(np.int64)

@@ -36,7 +36,7 @@ class WorldOrgans:
     initial_state: FleetState
     initial_balances: IntArray | None = None
     pacer: Pacer | None = None
-    initial_tap: int | None = None
+    initial_tap: tuple[int, ...] | None = None
 
 
 Attach = Callable[[Any, dict[str, Any]], None]
@@ -55,7 +55,9 @@ def run_world(
 
     config: Any = {kind: {"python": f"twin.simulators.{kind}:Simulator"} for kind in KINDS}
     loop = asyncio.new_event_loop()
-    options: Any = {"skip_greetings": True, "configure_logging": False, "asyncio_loop": loop}
+    # our own line needs no cache of outputs: pushed values cost mosaik less; a third party may pull at steps of its own
+    cache = attach is not None
+    options: Any = {"skip_greetings": True, "configure_logging": False, "asyncio_loop": loop, "cache": cache}
     with mosaik.World(config, **options) as world:
         entities = {}
         for kind in KINDS:

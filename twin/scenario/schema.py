@@ -4,10 +4,10 @@ Descriptions are shown in editors (`twin schema`) and in error messages, so they
 scenario files, not for a programmer.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from twin.scenario.coordination_section import CoordinationSection
@@ -57,6 +57,11 @@ class Variant(Section):
     set: dict[str, Any] = Field(default_factory=dict, description="'key.path: value' overrides.")
 
 
+def _fixed_offset(value: datetime) -> datetime:
+    """The same moment with the standard library's time zone: every interval's time is reckoned from it."""
+    return value.replace(tzinfo=timezone(value.utcoffset() or timedelta()))
+
+
 class OutputsSection(Section):
     """What is written."""
 
@@ -72,7 +77,7 @@ class Scenario(Section):
     name: ItemName = Field(description="Short name: lower-case letters, digits, - and _.")
     title: str = Field("", description="Headline of the report.")
     description: str = Field("", description="What the scenario shows, in a few sentences.")
-    start: Annotated[AwareDatetime, BeforeValidator(_no_timestamp)] = Field(
+    start: Annotated[AwareDatetime, BeforeValidator(_no_timestamp), AfterValidator(_fixed_offset)] = Field(
         strict=False, description="Local time of the start, with its time zone, at a full interval."
     )
     duration_days: float = Field(gt=0, le=3660, description="Length of the run; rounded to whole intervals.")
