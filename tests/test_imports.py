@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -53,12 +54,23 @@ HEAVY = {
 }
 
 
-def sources() -> list[Path]:
-    return sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py"))
+@cache
+def sources() -> tuple[Path, ...]:
+    return tuple(sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py")))
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and full name of everything that a file imports, wherever in the file."""
+@cache
+def imported(path: Path) -> tuple[tuple[int, str], ...]:
+    """Line and full name of everything that a file imports, wherever in the file."""
+    return tuple(_imported(path))
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -121,7 +133,7 @@ def test_nobody_imports_tests_or_benchmarks():
 
 @pytest.mark.parametrize("package", ORDER)
 def test_no_other_distribution_provides_our_names(package):
-    assert set(packages_distributions().get(package, [])) == {"p2p-grid-twin"}
+    assert set(distributions().get(package, [])) == {"p2p-grid-twin"}
 
 
 @pytest.mark.parametrize("module", ["twin", "twin.cli", "twin.__main__"])

@@ -2,8 +2,11 @@
 
 import ast
 import hashlib
+import os
 import re
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -33,11 +36,28 @@ LINES_PER_FILE = 330  # "about 300"
 LINES_PER_FUNCTION = 50  # "about 40", without decorators and docstring; ruff spreads long calls over lines
 
 
+@cache
+def everything() -> tuple[Path, ...]:
+    """All files of the project, sorted; what is skipped is not even looked into (an environment is large)."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [f for f in folders if f not in SKIPPED and not f.endswith(".egg-info")]
+        found += [Path(folder, name) for name in names]
+    return tuple(sorted(found))
+
+
 def files(*suffixes: str) -> list[Path]:
-    found = (p for p in ROOT.rglob("*") if p.suffix in suffixes and p.is_file())
-    return sorted(
-        p for p in found if not SKIPPED & set(p.relative_to(ROOT).parts) and ".egg-info" not in str(p)
-    )
+    return [p for p in everything() if p.suffix in suffixes and p.is_file()]
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def normal(name: str) -> str:
@@ -98,46 +118,31 @@ def test_pins_cover_what_is_declared():
     assert dependencies("test") - set(pins()) == set()
 
 
-def test_what_is_imported_is_declared():
-    homes = packages_distributions()
-    declared = dependencies() | COMPANIONS
+@pytest.mark.parametrize(
+    ("folders", "extras"),
+    [(PACKAGES, ()), (("tests", "benchmarks", "docs"), ("test",))],
+    ids=["packages", "tests"],
+)
+def test_what_is_imported_is_declared(folders, extras):
+    declared = dependencies(*extras) | COMPANIONS
     missing = set()
-    for name in PACKAGES:
-        for path in (ROOT / name).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                names = (
-                    [a.name for a in node.names]
-                    if isinstance(node, ast.Import)
-                    else [node.module or ""]
-                    if isinstance(node, ast.ImportFrom)
-                    else []
-                )
-                for top in {n.split(".")[0] for n in names}:
-                    owners = {normal(d) for d in homes.get(top, [])}
-                    if owners and "p2p-grid-twin" not in owners and not owners & declared:
-                        missing.add((path.relative_to(ROOT).as_posix(), top))
+    for path in (p for folder in folders for p in sorted((ROOT / folder).rglob("*.py"))):
+        for top in imported(path):
+            owners = {normal(d) for d in distributions().get(top, [])}
+            if owners and "p2p-grid-twin" not in owners and not owners & declared:
+                missing.add((path.relative_to(ROOT).as_posix(), top))
     assert missing == set()
 
 
-def test_what_tests_import_is_declared():
-    homes = packages_distributions()
-    declared = dependencies("test") | COMPANIONS
-    missing = set()
-    for folder in ("tests", "benchmarks", "docs"):
-        for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                names = (
-                    [a.name for a in node.names]
-                    if isinstance(node, ast.Import)
-                    else [node.module or ""]
-                    if isinstance(node, ast.ImportFrom)
-                    else []
-                )
-                for top in {n.split(".")[0] for n in names}:
-                    owners = {normal(d) for d in homes.get(top, [])}
-                    if owners and "p2p-grid-twin" not in owners and not owners & declared:
-                        missing.add((path.relative_to(ROOT).as_posix(), top))
-    assert missing == set()
+def imported(path: Path) -> set[str]:
+    """Names of the outermost packages that a file imports, wherever in the file."""
+    names: list[str] = []
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    return {name.split(".")[0] for name in names}
 
 
 def test_the_version_is_stated_once():
@@ -178,7 +183,7 @@ def test_files_and_functions_stay_short(path):
     assert len(text.splitlines()) <= LINES_PER_FILE
     long = [
         f"{node.name}: {length}"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(parsed(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (length := _body_lines(node)) > LINES_PER_FUNCTION
     ]
