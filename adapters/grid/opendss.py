@@ -1,6 +1,7 @@
 """The OpenDSS engine: unbalanced feeders, regulators, the user's own ``.dss`` files, exported pandapower nets."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from adapters.grid.opendss_core import BranchReader, new_context, node_voltages, run, set_powers, solve
 from adapters.grid.opendss_export import delta_turns, export_commands
+from adapters.grid.pgm_thevenin import borrowed
 from adapters.grid.phases import unbalance_percent
 from adapters.grid.taps import net_with_error
+from adapters.grid.thevenin import Thevenin
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class OpenDssEngine:
         from adapters.grid.opendss_source import DssCase, open_case
 
         self.feeder = feeder
+        self._model_error = model_error
         if isinstance(feeder.native, DssCase):
             self._context = open_case(feeder.native, model_error)
             self._reader = BranchReader(self._context)
@@ -62,6 +66,11 @@ class OpenDssEngine:
             base = feeder.bus_vn_v / np.sqrt(3)
             loads = _load_rows(self._context, len(feeder.points))
         self._rows, self._base, self._loads = rows, base, loads
+
+    @cached_property
+    def thevenin(self) -> Thevenin | None:
+        """The feeder as its connection points see it, measured in power-grid-model; None where that cannot."""
+        return borrowed(self.feeder, self._model_error)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """See ``Engine.solve``."""

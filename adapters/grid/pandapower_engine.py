@@ -1,12 +1,15 @@
 """The pandapower engine: the reference, one Newton-Raphson power flow per scenario."""
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
+from adapters.grid.pgm_thevenin import borrowed
 from adapters.grid.taps import net_with_error
+from adapters.grid.thevenin import Thevenin
 from adapters.grid.topology import potentials
 
 TrafoModel = Literal["pi", "t"]
@@ -29,9 +32,15 @@ class PandapowerEngine:
         """
         self.feeder = feeder
         self._trafo_model = trafo_model
+        self._model_error = model_error
         self._net = net_with_error(feeder.native, model_error)
         self._start = _start_values(self._net)
         self._unrated = ~(feeder.branch_rated_a > 0) & ~(feeder.branch_rated_va > 0)
+
+    @cached_property
+    def thevenin(self) -> Thevenin | None:
+        """The feeder as its connection points see it, measured in power-grid-model; None where that cannot."""
+        return borrowed(self.feeder, self._model_error)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """See ``Engine.solve``."""

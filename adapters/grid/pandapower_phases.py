@@ -1,6 +1,7 @@
 """pandapower per phase: the reference for unbalanced feeders, slow and with limits that it does not state itself."""
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.errors import UnsupportedElementError
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.normalise import label
+from adapters.grid.pgm_thevenin import borrowed
 from adapters.grid.phases import PHASES, phase_shares
 from adapters.grid.taps import net_with_error
+from adapters.grid.thevenin import Thevenin
 
 # others converge to NaN or to a plain exception in the middle of a run
 VECTOR_GROUPS = ("DYN", "YNYN", "YZN")
@@ -32,11 +35,17 @@ class PandapowerPhaseEngine:
             GridInputError: a tap position that the feeder does not have.
         """
         self.feeder = feeder
+        self._model_error = model_error
         refused = tuple(_refused(feeder.native))
         if refused:
             raise UnsupportedElementError("pandapower (per phase)", refused, "opendss")
         self._net = _three_phase_net(feeder, model_error)
         self._shares = phase_shares(feeder)
+
+    @cached_property
+    def thevenin(self) -> Thevenin | None:
+        """The feeder as its connection points see it, measured in power-grid-model; None where that cannot."""
+        return borrowed(self.feeder, self._model_error)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
         """See ``Engine.solve``."""

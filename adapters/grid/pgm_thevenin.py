@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from adapters.grid.engine import ModelError
+from adapters.grid.errors import GridError
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.pgm_core import ITERATIVE_CURRENT, CoreModel
 from adapters.grid.thevenin import Affine, ComplexArray, Thevenin
@@ -62,6 +64,19 @@ def thevenin(
     per_va = np.stack((per_a[0] / line_v[feeder.branch_from], per_a[1] / line_v[feeder.branch_to]))
     source_v = v.constant[probe.source_rows]
     return Thevenin(share, node, v, into_from, into_to, per_va, feeder.branch_from, source_v, source)
+
+
+def borrowed(feeder: Feeder, error: ModelError) -> Thevenin | None:
+    """The equivalent for another engine's model of the same feeder; None where power-grid-model cannot model it."""
+    from adapters.grid.factory import make_engine
+
+    if not hasattr(feeder.native, "bus"):
+        return None
+    try:
+        found: Thevenin | None = getattr(make_engine(feeder, "power_grid_model", error), "thevenin", None)
+    except GridError:
+        return None
+    return found
 
 
 class _Probe:

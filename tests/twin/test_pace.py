@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from twin import pace
-from twin.attributed import MOST_ONE_BY_ONE
+from twin.attributed import MOST_EPISODES, MOST_ONE_BY_ONE
 
 
 def run_of(gate="pandapower", plant="pandapower", days=1, substep=None, mode="gate", notes=()):
@@ -26,8 +26,13 @@ def slow(monkeypatch):
 
 
 def test_states_are_those_of_gate_and_plant():
-    shares = pace.STATES_PER_SHARES
-    assert pace.states_of(run_of(), ["gate", "plant"]) == (4 * 96, shares * (2 * MOST_ONE_BY_ONE + 2))
+    alone = run_of(notes=("gate: ... pandapower is used instead.",))
+    assert pace.states_of(alone, ["gate", "plant"]) == (
+        4 * 96,
+        pace.STATES_PER_SHARES * (2 * MOST_ONE_BY_ONE + 2),
+    )
+    ends = pace.STATES_OF_ENDS  # shares come from power-grid-model's equivalent of the feeder
+    assert pace.states_of(run_of(), ["gate", "plant"]) == (4 * 96, ends * (2 * MOST_EPISODES + 2))
     assert pace.states_of(run_of(substep=300), ["plant"])[0] == 2 * 3 * 96
     assert pace.states_of(run_of(mode="none"), ["gate", "plant"])[0] == 2 * 96
 
@@ -36,9 +41,9 @@ def test_a_slow_run_is_told_with_its_time(slow):
     (note,) = pace.slow_notes(
         prepared(a=run_of(), b=run_of(days=0.1), c=run_of("power_grid_model", "opendss"))
     )
-    # 384 states of 50 ms are 19 s, 22 attributions of 300 states 330 s
+    # 384 states of 50 ms are 19 s, 402 attributions of 3 states 60 s
     assert (
-        note.startswith("a: gate and plant solve with pandapower") and "about 19 s, up to 6 min more" in note
+        note.startswith("a: gate and plant solve with pandapower") and "about 19 s, up to 60 s more" in note
     )
     assert "power_grid_model is some thousand times faster" in note
 

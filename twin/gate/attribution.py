@@ -10,6 +10,7 @@ import numpy as np
 
 from adapters.grid.engine import Engine, GridState
 from adapters.grid.feeder import FloatArray, IntArray
+from adapters.grid.thevenin import Thevenin
 from twin.gate.errors import GateInputError
 from twin.gate.kinds import place_of
 from twin.gate.seen import Element, SeenPath
@@ -130,6 +131,12 @@ class _Path:
         return out
 
 
+def equivalent_of(engine: Engine) -> Thevenin | None:
+    """The feeder as its connection points see it, where the engine has it; measured when it is first asked for."""
+    found: Thevenin | None = getattr(engine, "thevenin", None)
+    return found
+
+
 def attribute(
     engine: Engine,
     p_base_w: FloatArray,
@@ -158,7 +165,7 @@ def attribute(
     start = np.stack((p_base_w, q_base_var)).astype(np.float64)
     change = np.stack((p_traded_w, q_traded_var)) - start
     path = _Path(engine, element, start, change, tolerance)
-    equivalent = getattr(engine, "thevenin", None) if len(path.active) else None
+    equivalent = equivalent_of(engine) if len(path.active) else None
     if equivalent is not None:
         found = _checked(_shares(SeenPath(equivalent, element, start, change, tolerance)), path)
         if found is not None:

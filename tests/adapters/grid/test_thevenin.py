@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandapower as pp
 import pytest
 
 from adapters.grid import pgm_thevenin
@@ -79,3 +80,17 @@ def test_a_state_without_solution_is_nan_and_leaves_the_others(street: Feeder) -
 def test_with_too_many_nodes_there_is_none(street: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pgm_thevenin, "MOST_NODES", 10)
     assert make_engine(street, "power_grid_model").thevenin is None  # type: ignore[attr-defined]
+
+
+def test_the_slow_engines_have_that_of_power_grid_model(two_bus_net: Net) -> None:
+    """With their own model error; None where power-grid-model cannot model the feeder."""
+    net, error = two_bus_net(r_ohm=0.1), ModelError(line_impedance_factor=2.0)
+    feeder = feeder_from_net(net, "two", "test")
+    for name in ("pandapower", "opendss"):
+        seen = make_engine(feeder, name, error).thevenin  # type: ignore[attr-defined]
+        ohm = (seen.v.slope[1, 0] * 400**2).real
+        assert ohm == pytest.approx(0.2)
+    pp.create_bus(net, 0.4, name="far")
+    pp.create_impedance(net, 1, 2, 0.01, 0.01, 0.1)
+    pp.create_load(net, 2, 0.001)
+    assert make_engine(feeder_from_net(net, "odd", "test"), "pandapower").thevenin is None  # type: ignore[attr-defined]
