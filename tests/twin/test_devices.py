@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rigs.device import Ambient, Command, Quality, Sample
+from rigs.device import NO_CAR, Ambient, Car, Command, Quality, Sample
 from twin.devices import Devices, role_specs
+from twin.participants import EvSession
 
 NAN = float("nan")
 
@@ -162,3 +163,48 @@ def test_bad_readings_that_a_scheduled_fault_explains_are_counted_apart(people, 
     fleet = devices(people, bench)
     bad_steps = sum(int(fleet.step(k, decided(make_points(3))).bad.sum()) for k in range(2))
     assert (bad_steps, fleet.bad_by_fault) == (3, 2)
+
+
+def test_a_car_charges_over_its_wallbox_and_what_that_metered_is_settled(make_people, make_points):
+    """It is told the limit and who is there; what it drew counts, for the car's need as well as for the meter."""
+    session = EvSession(0, 900, 3600, 3000.0)
+    people = make_people(3, ev_p_w=[11000, 0, 0], ev_efficiency=[0.9] * 3, ev_sessions=(session,))
+    (wallbox, *_) = role_specs(people)
+    assert (wallbox.role, wallbox.kind, wallbox.p_max_w, wallbox.efficiency) == (
+        "h0.ev",
+        "ev_charger",
+        11000,
+        0.9,
+    )
+    answers = [
+        sample(0),
+        sample(-10_800, import_wh=2700.4),
+        sample(-2_400, import_wh=3300.4),
+        sample(0, import_wh=3300.4),
+    ]
+    bench = Script(*({"h0.ev": a} for a in answers), roles=("h0.ev",))
+    fleet = devices(people, bench, weather(load=400))
+    points = decided(make_points(3, ev_base_w=[4200, 0, 0], ev_extra_w=[6800, 0, 0]))
+    done = [fleet.step(k, points) for k in range(4)]
+    told = [(a[2]["h0.ev"], a[3]["h0.ev"].car) for a in bench.asked]
+    assert told[0] == (Command(0), NO_CAR)
+    assert told[1] == (Command(-11000), Car(3600, 3000.0))
+    # 3000 - 0.9 * 2700 = 570 Wh are left: 2.5 kW would do, but no wallbox charges below 6 A; the car stops by itself
+    assert told[2] == (Command(-4140), Car(3600, 3000.0))
+    assert [s.flows.ev_w[0] for s in done] == [0, 10_800, 2_400, 0]
+    assert [s.flows.p_gen_w[0] for s in done] == [-400, -11_200, -2_800, -400]
+    assert [s.metered_wh[0] for s in done] == pytest.approx([-100, -2800.4, -700, -100])
+    assert done[2].state.ev_need_wh[0] == pytest.approx(30)
+    assert (fleet.garage.left, fleet.garage.left_short) == (1, 0), "within the tolerance of a minute"
+    assert all(s.wire[0] and not s.bad[0] for s in done)
+    assert done[1].base.ev_w[0] == 4200
+
+
+def test_a_meter_is_told_of_the_rest_without_the_wallbox(make_people, make_points):
+    people = make_people(
+        3, ev_p_w=[11000, 0, 0], ev_efficiency=[0.9] * 3, ev_sessions=(EvSession(0, 0, 3600, 9e3),)
+    )
+    bench = Script({"h0.ev": sample(-5000), "h0.meter": sample(-5400)}, roles=("h0.ev", "h0.meter"))
+    devices(people, bench, weather(load=400)).step(0, decided(make_points(3, ev_base_w=[5000, 0, 0])))
+    assert bench.asked[0][3]["h0.meter"].p_available_w == -400
+    assert bench.asked[0][2]["h0.ev"] == Command(-5000), "a car that needs more keeps to its limit"
