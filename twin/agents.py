@@ -39,6 +39,8 @@ class Intent:
     )
     charges: NetworkCharges | None = None  # in force in this interval
     ahead: Ahead | None = None  # what is handed in for later slots; None where none are open
+    pv_base_w: FloatArray | None = None  # what of the baseline comes from the roof, and from the battery; (n,) each
+    battery_base_w: FloatArray | None = None
 
     def set_points(
         self, ev_extra_w: FloatArray, battery_extra_w: FloatArray, pv_extra_w: FloatArray
@@ -70,13 +72,14 @@ def _wish_rows(  # type: ignore[no-untyped-def]
     people, sells, windows, cheap, soc, plugged, need_wh, left_h, price_is_least, load_w, pv_w, firm_import_w,
     exportable_w, second, hours,
 ):  # fmt: skip
-    """Each participant's wishes in Wh by slot (n, SLOTS), baseline and car baseline (2, n), recharging, wants now.
+    """Each participant's wishes in Wh by slot (n, SLOTS), baseline and of it car, PV and battery (4, n), recharging,
+    wants now.
 
     Who charges now at the supplier's price: 'asap' always; 'cheap' when the price is the least the car will see
     before it leaves, or when waiting one more interval would endanger a full battery with the firm limit alone.
     """
     n = soc.size
-    wish, base = np.zeros((n, SLOTS)), np.empty((2, n))
+    wish, base = np.zeros((n, SLOTS)), np.empty((4, n))
     recharging, wants = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
     for i in range(n):
         # where the two windows overlap it sells: an idle battery's house would buy what the battery sells
@@ -102,6 +105,7 @@ def _wish_rows(  # type: ignore[no-untyped-def]
         free = pv_w[i] - load_w[i] - ev_base + own  # surplus (> 0) or need (< 0) after its own battery
         need, surplus = max(-free, 0.0), max(free, 0.0)
         base[0, i], base[1, i] = min(free, exportable_w) if free > 0 else free, ev_base
+        base[2, i], base[3, i] = pv_w[i] - (free - base[0, i]), own
         wish[i, EV_FIRM_BUY] = min(need, ev_firm)
         wish[i, HOUSE_BUY] = need - wish[i, EV_FIRM_BUY]
         wish[i, EV_FLEX_BUY] = most_ev - ev_base
@@ -217,8 +221,11 @@ class Agents:
         elif published is not None and self._bearable is not None:
             feed_in, asks = self._tariff.feed_in_micro, people.battery_ask_micro
             orders = net_of_charges(wanted, published, self._bearable, asks, feed_in)
-            return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted, published)
-        return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted)
+            charged = (published, None, base[2], base[3])
+            return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted, *charged)
+        return Intent(
+            interval, base[0], -load_var, base[1], recharge, orders, wanted, None, None, base[2], base[3]
+        )
 
     def _orders(self, interval: int, wish_wh: FloatArray, bid_ev: IntArray) -> Orders:
         """Orders of at least 1 Wh; energy is rounded down, so nobody offers what it does not have."""

@@ -16,7 +16,7 @@ from twin.clock_means import TEN_MINUTES_S, ClockMeans, Mean, full_windows, supp
 from twin.gate.kinds import Kind
 from twin.plant import WITH, WITHOUT
 from twin.scenario.limits_section import Standard
-from twin.violations import NOTHING, WORSE_PU, EpisodeLog, Sighting
+from twin.violations import NOTHING, WORSE_PU, EpisodeLog, Sighting, Snapshot, over
 
 A: Kind = "ansi_range_a"
 B: Kind = "ansi_range_b"
@@ -96,11 +96,12 @@ class AnsiC84:
             return "nobody is connected at up to 34.5 kV"
         return "" if self.windows else "the run is shorter than ten minutes of the clock"
 
-    def look(self, step: int, state: GridState) -> None:
-        """Take one solved step (rows WITH and WITHOUT trades)."""
+    def look(self, step: int, state: GridState, snapshot: Snapshot = NOTHING) -> None:
+        """Take one solved step (rows WITH and WITHOUT trades) and the powers behind it."""
         if self.why_not:
             return
-        for mean in self._means.take(step, state.v_pu[:, self.rows] if state.converged.all() else None):
+        values = state.v_pu[:, self.rows] if state.converged.all() else None
+        for mean in self._means.take(step, values, snapshot):
             self._take(mean)
 
     def _take(self, mean: Mean) -> None:
@@ -131,7 +132,7 @@ class AnsiC84:
                             kind, row, self._names[row], value, limit, -float(one[WITH, i]), bool(blamed[i])
                         )
                     )
-        self.log.see(number, seen, NOTHING)
+        self.log.see(number, seen, over(mean.parts) if seen else NOTHING)
 
     def _limit(self, kind: Kind, i: int, value: float) -> float:
         """The end of the range that a value is nearer to."""

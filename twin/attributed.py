@@ -8,7 +8,7 @@ import numpy as np
 from adapters.grid.engine import Engine
 from adapters.grid.feeder import Feeder
 from twin.extremes import LINE, MEASURES, TRAFO, V_MAX, V_MIN, Moment
-from twin.gate.attribution import Shares, attribute
+from twin.gate.attribution import Shares, attribute, equivalent_of
 from twin.gate.kinds import CLAUSES, SHORT_TIME, Kind, place_of
 from twin.recorder import Recorder
 from twin.violations import Episode, Snapshot
@@ -18,7 +18,10 @@ MOST_EPISODES = 200
 ONE_BY_ONE = "pandapower"
 """The engine that solves one state at a time, in some ten milliseconds each instead of some microseconds."""
 MOST_ONE_BY_ONE, TOLERANCE_ONE_BY_ONE = 10, 1e-3
-"""With it fewer episodes are attributed, and to a part in a thousand: an episode takes hundreds of states."""
+"""With it fewer episodes are attributed, and to a part in a thousand: an episode takes hundreds of states, unless the
+engine has the feeder's equivalent."""
+MOST_ROWS = 20_000
+"""Without one, so many bus rows in all episodes together: an OpenDSS file of 2,700 rows takes seconds for one."""
 TOP = 5
 
 KINDS: dict[int, Kind] = {
@@ -50,9 +53,9 @@ class AttributedEpisode:
 
 def shares_of(engine: Engine, snapshot: Snapshot, subject: Subject) -> Shares:
     """Shares of one element's change at one moment."""
-    s = snapshot
+    s, engine = snapshot, snapshot.engine or engine
     powers = (s.p_base_w, s.q_base_var, s.p_traded_w, s.q_traded_var)
-    if engine.name == ONE_BY_ONE:
+    if engine.name == ONE_BY_ONE and equivalent_of(engine) is None:
         return attribute(engine, *powers, subject, TOLERANCE_ONE_BY_ONE)
     return attribute(engine, *powers, subject)
 
@@ -64,13 +67,21 @@ def attribute_episodes(plant: Engine, gate: Engine, recorder: Recorder) -> list[
     for status, log, engine in both:
         episodes = list(log.all())
         ranked = sorted((e for e in episodes if e.by_trades), key=_severity, reverse=True)
-        most = MOST_ONE_BY_ONE if engine.name == ONE_BY_ONE else MOST_EPISODES
-        chosen = {id(e) for e in ranked[:most]}
+        chosen = {id(e) for e in ranked[: most_episodes(engine)]} if ranked else set()
         for e in episodes:
             subject = Subject(e.kind, e.row, e.limit)
             shares = shares_of(engine, e.snapshot, subject) if id(e) in chosen else None
             done.append(AttributedEpisode(e, status, shares, phase_of(engine.feeder, e)))
     return done
+
+
+def most_episodes(engine: Engine) -> int:
+    """How many episodes are attributed with an engine; few where each takes hundreds of slow power flows."""
+    if equivalent_of(engine) is not None:
+        return MOST_EPISODES
+    if engine.name == ONE_BY_ONE:
+        return MOST_ONE_BY_ONE
+    return max(MOST_ONE_BY_ONE, min(MOST_EPISODES, MOST_ROWS // engine.feeder.n_bus))
 
 
 def phase_of(feeder: Feeder, episode: Episode) -> str:
@@ -119,14 +130,15 @@ def violation_rows(
 def share_rows(
     done: list[AttributedEpisode], names: tuple[str, ...], step_s: int, interval_s: int
 ) -> dict[str, list[Any]]:
-    """Rows of shares.parquet: every participant whose power its trades changed."""
+    """Rows of shares.parquet: every participant whose power, active or reactive, trades changed."""
     rows: dict[str, list[Any]] = {}
     for item in done:
         if item.shares is None:
             continue
         e, shares = item.episode, item.shares
         unit_s = step_s if item.status == "violated" else interval_s
-        for i in np.flatnonzero(shares.change_p_w):
+        # an inverter may answer, and relieve, where nobody trades
+        for i in np.flatnonzero((shares.change_p_w != 0) | (shares.share_of_change != 0)):
             row = {
                 "interval": e.worst_step * unit_s // interval_s,
                 "element": e.element,

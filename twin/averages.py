@@ -1,5 +1,7 @@
 """Moving means of loadings, beside the short-time ratings that a scenario sets: kept step by step, in one window."""
 
+from collections import deque
+
 import numpy as np
 
 from adapters.grid.engine import GridState
@@ -8,7 +10,7 @@ from twin.further import Pair, Tally, see_both
 from twin.gate.kinds import Kind
 from twin.plant import WITH
 from twin.scenario.limits_section import LimitsSection
-from twin.violations import NOTHING, EpisodeLog, Sighting
+from twin.violations import NOTHING, EpisodeLog, Sighting, Snapshot, over
 
 LINES: Kind = "line_loading_average"
 TRAFOS: Kind = "transformer_loading_average"
@@ -47,9 +49,12 @@ class LoadingAverages:
         self._ring = np.zeros((section.loading_average_s // step_s, 2, len(self._all)))
         self._sum = np.zeros((2, len(self._all)))
         self._seen = 0  # known steps in a row
+        self._step_s = step_s
+        self._parts: deque[tuple[float, Snapshot]] = deque(maxlen=len(self._ring))  # the window's, for shares
 
-    def look(self, step: int, state: GridState) -> None:
-        """Take one solved step (rows WITH and WITHOUT trades)."""
+    def look(self, step: int, state: GridState, snapshot: Snapshot = NOTHING) -> None:
+        """Take one solved step (rows WITH and WITHOUT trades) and the powers behind it."""
+        self._parts.append((float(self._step_s), snapshot))
         loading = state.loading_percent[:, self._all]
         if not state.converged.all() or np.isnan(loading).any():
             self._seen = 0
@@ -92,4 +97,4 @@ class LoadingAverages:
                 seen.append(
                     Sighting(kind, int(rows[i]), names[i], value, limit, value - limit, bool(blamed[i]))
                 )
-        self.log.see(step, seen, NOTHING)
+        self.log.see(step, seen, over(tuple(self._parts)) if seen else NOTHING)

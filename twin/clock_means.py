@@ -1,6 +1,7 @@
 """Means over windows of the clock, as power-quality standards ask for: kept one window at a time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,14 @@ TEN_MINUTES_S = 600
 
 @dataclass(frozen=True)
 class Mean:
-    """One window: its start in seconds since 1970 (UTC), and the means; NaN where a part of it is not known."""
+    """One window: its start in seconds since 1970 (UTC), and the means; NaN where a part of it is not known.
+
+    ``parts``: what was handed in with the values of each step, with the seconds that it counts for.
+    """
 
     start_s: int
     values: FloatArray
+    parts: tuple[tuple[float, Any], ...] = ()
 
 
 class ClockMeans:
@@ -31,8 +36,9 @@ class ClockMeans:
         self._start_s, self._step_s, self._window_s = start_s, step_s, window_s
         self._squares = np.zeros(shape)
         self._filled_s = 0
+        self._parts: list[tuple[float, Any]] = []
 
-    def take(self, step: int, values: FloatArray | None) -> list[Mean]:
+    def take(self, step: int, values: FloatArray | None, beside: Any = None) -> list[Mean]:
         """Take a step's values (None: not known) and return the windows that ended with it."""
         at_s = self._start_s + step * self._step_s
         end_s, done = at_s + self._step_s, []
@@ -42,14 +48,15 @@ class ClockMeans:
             length = min(end_s - at_s, self._window_s - into)
             if into == 0:
                 self._squares[...] = 0.0
-                self._filled_s = 0
+                self._filled_s, self._parts = 0, []
             self._squares += length * squares
             self._filled_s += length
+            self._parts.append((float(length), beside))
             at_s += length
             if at_s % self._window_s == 0 and self._filled_s == self._window_s:
                 mean: FloatArray = np.sqrt(self._squares / self._window_s)
                 # to 1e-12: what stood at a limit all the time is not moved beyond it by the square root
-                done.append(Mean(at_s - self._window_s, mean.round(12)))
+                done.append(Mean(at_s - self._window_s, mean.round(12), tuple(self._parts)))
         return done
 
 

@@ -135,7 +135,10 @@ class Devices:
         wire = bad = self._never
         soc = None
         if self._bench is not None:
+            native_var = flows.q_gen_var
             flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w, v_pu, hold)
+            # what devices would answer without trades nobody can read: as they did, so no trade is blamed for it
+            base = replace(base, q_gen_var=base.q_gen_var + (flows.q_gen_var - native_var))
         after = advance(self._people, state, flows, self._step_s)
         if soc is not None:
             after = replace(after, soc=np.where(np.isnan(soc), after.soc, soc))
@@ -153,6 +156,7 @@ class Devices:
         self._last_commands = commands
         samples = self._bench.step(step * self._step_s, self._step_s, commands, ambient)
         # what each sort of device feeds in; a wallbox draws
+        q_var = flows.q_gen_var.copy()
         into = {"battery": flows.battery_w.copy(), "pv": flows.pv_w.copy(), "ev": -flows.ev_w}
         wire, bad = self._never.copy(), self._never.copy()
         soc = np.full(self._people.n, np.nan)
@@ -175,6 +179,7 @@ class Devices:
                 self._booked_wh[role] = self._booked_wh.get(role, 0.0) + self._energy_wh(column[row])
                 continue
             column[row] = sample.p_gen_w
+            q_var[row] += np.nan_to_num(sample.q_gen_var)  # NaN: it does not say
             if kind == "battery":
                 soc[row] = sample.soc
             assumed_wh = self._energy_wh(column[row])
@@ -183,7 +188,8 @@ class Devices:
         battery, pv, ev = into["battery"], into["pv"], -into["ev"]
         p = pv - flows.load_w - ev + battery
         curtailed = np.maximum(sun_w - pv, 0.0)
-        done = replace(flows, p_gen_w=p, pv_w=pv, battery_w=battery, ev_w=ev, pv_curtailed_w=curtailed)
+        powers = {"p_gen_w": p, "q_gen_var": q_var, "pv_w": pv, "battery_w": battery, "ev_w": ev}
+        done = replace(flows, pv_curtailed_w=curtailed, **powers)
         metered = p * (self._step_s / 3600.0) + counted
         self._metered(samples, p, metered)
         return done, metered, soc, wire, bad

@@ -12,8 +12,9 @@ from adapters.grid.engine import BoolArray, GridState
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from twin.clock_means import TEN_MINUTES_S, ClockMeans, Mean, full_windows, supply_rows
 from twin.gate.further import whole_buses
+from twin.gate.kinds import Kind
 from twin.plant import WITH, WITHOUT
-from twin.violations import WORSE_PU
+from twin.violations import NOTHING, WORSE_PU, Snapshot, over
 
 VOLTAGE, EXTREME, UNBALANCE = "en50160_voltage", "en50160_extreme", "en50160_unbalance"
 WINDOWS_PER_WEEK = 7 * 24 * 6
@@ -29,6 +30,18 @@ CLAUSES = {
                 "EN 50160:2010 5.2.4 (95 % of a week's 10 min means up to 2 %)"),
 }  # fmt: skip
 """Low and medium voltage."""
+
+
+@dataclass(frozen=True)
+class WorstMean:
+    """The worst ten-minute mean of a breach: what it is one of, the bound (pu or percent), how far beyond, and its
+    moments.
+    """
+
+    kind: Kind
+    limit: float
+    beyond: float
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,7 @@ class Breach:
     worst_s: int
     by_trades: bool
     clause: str
+    mean: WorstMean | None = None
 
 
 @dataclass
@@ -77,13 +91,20 @@ class Finding:
 
 @dataclass
 class _Count:
-    """Means outside one bound in the present week, (2, m): how many, and when first and worst."""
+    """Means outside one bound in the present week, (2, m): how many, and when first and worst.
+
+    ``kind`` of the means, ``bound`` (m,) what they are held against; ``parts``: the moments of the worst mean with
+    trades, by column, of those that are outside.
+    """
 
     shape: tuple[int, int]
+    kind: Kind
+    bound: FloatArray
     outside: IntArray = field(init=False)
     first_s: IntArray = field(init=False)
     worst_s: IntArray = field(init=False)
     worst: FloatArray = field(init=False)
+    parts: dict[int, tuple[tuple[float, Snapshot], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.outside = np.zeros(self.shape, dtype=np.int64)
@@ -91,13 +112,23 @@ class _Count:
         self.worst_s = np.zeros(self.shape, dtype=np.int64)
         self.worst = np.full(self.shape, -np.inf)
 
-    def see(self, start_s: int, beyond: FloatArray) -> None:
-        """Take how far each mean is beyond the bound (NaN, not known, is neither in nor out)."""
+    def see(self, mean: Mean, values: FloatArray) -> None:
+        """Take the means (2, m); NaN, not known, is neither in nor out."""
+        start_s = mean.start_s
+        beyond = self.bound - values if self.kind == "voltage_min" else values - self.bound
         out = beyond > 0
         self.first_s[out & (self.outside == 0)] = start_s
         self.outside += out
         worse = beyond > self.worst
         self.worst_s[worse], self.worst[worse] = start_s, beyond[worse]
+        for i in np.flatnonzero(worse[WITH] & out[WITH]).tolist():
+            self.parts[i] = mean.parts
+
+    def worst_mean(self, i: int) -> WorstMean | None:
+        """The worst mean with trades of a column, if any was outside."""
+        if i not in self.parts:
+            return None
+        return WorstMean(self.kind, float(self.bound[i]), float(self.worst[WITH, i]), over(self.parts[i]))
 
 
 class En50160:
@@ -138,13 +169,17 @@ class En50160:
 
     def _begin_week(self) -> None:
         m, sites = len(self.rows[VOLTAGE]), len(self.rows[UNBALANCE])
-        self._low, self._high, self._lowest, self._highest = (_Count((2, m)) for _ in range(4))
-        self._uneven = _Count((2, sites))
+        mv, one = self._mv[VOLTAGE], np.ones(m)
+        self._low = _Count((2, m), "voltage_min", (1 - BAND) * one)
+        self._high = _Count((2, m), "voltage_max", (1 + BAND) * one)
+        self._lowest = _Count((2, m), "voltage_min", 0.85 * one)
+        self._highest = _Count((2, m), "voltage_max", np.where(mv, 1.15, 1.10))
+        self._uneven = _Count((2, sites), "voltage_unbalance", np.full(sites, UNBALANCE_PERCENT))
         self._taken = 0
         self._lost = 0
 
-    def look(self, step: int, state: GridState) -> None:
-        """Take one solved step (rows WITH and WITHOUT trades)."""
+    def look(self, step: int, state: GridState, snapshot: Snapshot = NOTHING) -> None:
+        """Take one solved step (rows WITH and WITHOUT trades) and the powers behind it."""
         if self.why_not:
             return
         values: FloatArray | None = None
@@ -152,18 +187,15 @@ class En50160:
             values = state.v_pu[:, self.rows[VOLTAGE]]
             if len(self.rows[UNBALANCE]) and state.unbalance_percent is not None:
                 values = np.concatenate((values, state.unbalance_percent[:, self.rows[UNBALANCE]]), axis=1)
-        for mean in self._means.take(step, values):
+        for mean in self._means.take(step, values, snapshot):
             self._take(mean)
 
     def _take(self, mean: Mean) -> None:
         m = len(self.rows[VOLTAGE])
         v, u = mean.values[:, :m], mean.values[:, m:]
-        at, mv = mean.start_s, self._mv[VOLTAGE]
-        self._low.see(at, (1 - BAND) - v)
-        self._high.see(at, v - (1 + BAND))
-        self._lowest.see(at, 0.85 - v)
-        self._highest.see(at, v - np.where(mv, 1.15, 1.10))
-        self._uneven.see(at, u - UNBALANCE_PERCENT)
+        for count in (self._low, self._high, self._lowest, self._highest):
+            count.see(mean, v)
+        self._uneven.see(mean, u)
         self._lost += bool(np.isnan(mean.values).any())
         self._taken += 1
         if self._taken == WINDOWS_PER_WEEK:
@@ -217,11 +249,12 @@ class En50160:
                 first = int(first_s[which, i])
                 finding.first_s = first if finding.first_s is None else min(first, finding.first_s)
         for i in np.flatnonzero(broken[WITH]):
-            worst_s = int(counts[worst[WITH, i]].worst_s[WITH, i])
+            count = counts[worst[WITH, i]]
+            worst_s = int(count.worst_s[WITH, i])
             caused = bool(margin[WITH, i] < margin[WITHOUT, i] - WORSE_PU)
             self.breaches.append(
                 Breach(kind, int(rows[i]), float(value[WITH, i]), float(limit[WITH, i]), int(outside[WITH, i]),
-                       int(first_s[WITH, i]), worst_s, caused, clauses[i])
+                       int(first_s[WITH, i]), worst_s, caused, clauses[i], count.worst_mean(int(i)))
             )  # fmt: skip
 
 

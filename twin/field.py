@@ -21,6 +21,7 @@ class Field:
     def step(self, step: int, decided: Decided, hold: bool = False) -> PlantStep:
         """One step; ``hold`` leaves the bench's devices at their last set points."""
         solved = self.plant.step(self.devices.step(step, decided, self._v_pu, hold))
+        self.devices.state = solved.devices.state  # less what the plant kept a battery from giving
         if self._v_pu is not None:
             self._v_pu = solved.state.v_pu[WITH]
         return solved

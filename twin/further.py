@@ -10,7 +10,7 @@ from twin.gate.further import Further
 from twin.gate.kinds import scaled, unit_of
 from twin.plant import WITH, WITHOUT
 from twin.scenario.limits_section import LimitsSection
-from twin.violations import WORSE_PU
+from twin.violations import NOTHING, WORSE_PU, Snapshot
 
 UNBALANCE, RISE = "voltage_unbalance", "voltage_rise"
 KEYS = {
@@ -88,7 +88,7 @@ class FurtherLimits:
         kinds = np.array(() if self._limits is None else self._limits.kinds)
         self._columns = {name: np.flatnonzero(kinds == name) for name in self.tallies}
 
-    def look(self, step: int, state: GridState) -> None:
+    def look(self, step: int, state: GridState, snapshot: Snapshot = NOTHING) -> None:
         """Take one solved step (rows WITH and WITHOUT trades); one that did not converge says nothing here."""
         if self._limits is None:
             return

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.chain.port import BatchReceipt
+from twin.answers import no_answers
 from twin.attributed import (
     KINDS,
     AttributedEpisode,
@@ -23,6 +24,7 @@ from twin.fault_report import fault_check, fault_columns, findings_of
 from twin.gate.kinds import SHORT_TIME
 from twin.kpis import kpis
 from twin.lasting_rows import lasting_rows
+from twin.lasting_shares import attribute_lasting, lasting_violations
 from twin.market_tables import market_kpis, market_records, market_tables, whole_bills
 from twin.measured import calibration_check, weigh
 from twin.mechanism_report import bill_columns, comparison_record
@@ -69,6 +71,8 @@ def judge(
     numbers = (
         kpis(run, recorder, organs.devices, receipts) | organs.bills.kpis(tariff) | market_kpis(organs.market)
     )
+    answers = organs.plant.answers
+    numbers |= no_answers() if answers is None else answers.kpis(s.step_s)
     batches = pair(organs.settlement.batches, receipts)
     numbers |= chain_kpis(batches, s.settlement.chain == "embedded")
     numbers |= oracle_kpis(organs.disputes)
@@ -81,6 +85,10 @@ def judge(
     )
     checks = weigh(checks, organs.bench, run.people, recorder, organs.plant_engine)
     checks += chain_checks(batches, chain_agrees is not None) + oracle_check(organs.disputes)
+    start_s = int(s.start.timestamp())
+    meant = lasting_violations(recorder.lasting, run.feeder.bus_names, s.step_s, s.interval_s, start_s)
+    lasting = attribute_lasting(meant, organs.plant_engine)
+    checks = lasting.named(checks, run.people.names)
     outcome = overall(checks)
     verdict = {
         "verdict": outcome,
@@ -95,20 +103,28 @@ def judge(
         "pools": pool_records(organs.study),
         **market_records(organs.market, run, pairs),
         "oracles": oracle_record(organs.disputes),
-        "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done),
+        "episodes_without_shares": sum(item.shares is None and item.episode.by_trades for item in done)
+        + lasting.left_out,
     }
     tables = {
         "violations": _violations(run, organs, done),
-        "shares": share_rows(done, run.people.names, s.step_s, s.interval_s),
+        "shares": _joined(
+            share_rows(done, run.people.names, s.step_s, s.interval_s), lasting.rows(run.people.names)
+        ),
     }
     totals = recorder.totals
     tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
+    tables["answers"] = {} if answers is None else answers.columns(s.start, s.step_s)
     tables["faults"] = fault_columns(findings)
     tables |= oracle_tables(organs.disputes, organs.settlement, run.people.names)
     tables["pools"] = pool_columns(organs.study)
     tables |= market_tables(organs.market, run.people.names, pairs, s.market.mechanism)
     tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)
     return Judgement(numbers, verdict, tables)
+
+
+def _joined(one: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {key: one.get(key, []) + more.get(key, []) for key in one | more}
 
 
 def _violations(run: PreparedRun, organs: Organs, done: list[AttributedEpisode]) -> dict[str, list[Any]]:

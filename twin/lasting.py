@@ -9,13 +9,14 @@ from twin.ansi_c84 import STANDARDS, AnsiC84
 from twin.averages import LoadingAverages
 from twin.en50160 import En50160
 from twin.scenario.schema import Scenario
+from twin.violations import NOTHING, Snapshot
 
 
 class StepWatch(Protocol):
     """Follows the plant step by step."""
 
-    def look(self, step: int, state: GridState) -> None:
-        """Take one solved step (rows with and without trades)."""
+    def look(self, step: int, state: GridState, snapshot: Snapshot = NOTHING) -> None:
+        """Take one solved step (rows with and without trades) and the powers behind it."""
         ...
 
 

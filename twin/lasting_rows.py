@@ -15,8 +15,8 @@ Row = dict[str, Any]
 def lasting_rows(lasting: Lasting, feeder: Feeder, start_s: int, step_s: int, interval_s: int) -> list[Row]:
     """One row per moving mean that was too high for a time, per excursion out of a range, per week and terminal.
 
-    ``duration_s`` of a week's share is the time of all its means that were outside. There are no shares of
-    participants: what is beyond the limit is a mean over many states, each with its own.
+    ``duration_s`` of a week's share is the time of all its means that were outside. Shares of participants are those
+    of the worst mean (``twin.lasting_shares``).
     """
     rows: list[Row] = []
     if lasting.averages is not None:

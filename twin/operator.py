@@ -8,6 +8,7 @@ import numpy as np
 
 from adapters.grid.engine import Engine
 from adapters.grid.feeder import FloatArray, IntArray
+from adapters.grid.inverter_engine import Believing
 from market.orders import Fills
 from twin.gate.central import central, welfare_micro
 from twin.gate.envelope import Envelope, envelope
@@ -16,6 +17,7 @@ from twin.gate.limits import Limits
 from twin.network_charges import NetworkCharges
 from twin.scenario.coordination_section import CoordinationSection
 from twin.trading import Accepted, Session, accepted_set_points
+from twin.violations import Snapshot
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Decided:
     charges: NetworkCharges | None = None  # published for the next interval
     welfare_micro: float | None = None  # of what was accepted, with the supplier's trades
     central_welfare_micro: float | None = None  # of the best schedule within the limits on the same orders
+    believed: Snapshot | None = None  # what was averted, where the operator's engine is told something anew each time
 
 
 class Operator(Protocol):
@@ -59,6 +62,7 @@ class GateKeeper:
         margins = (section.margin_v_pu, section.margin_loading_percent)
         self._gate = TradeGate(engine, limits, *margins, weights=section.weights, robust=section.robust)
         self._interval_s = interval_s
+        self._believing = engine if isinstance(engine, Believing) else None
         self._point_of = np.arange(len(engine.feeder.points))
 
     def decide(self, session: Session) -> Decided:
@@ -70,7 +74,9 @@ class GateKeeper:
         )
         decision = self._gate.decide(problem)
         accepted = accepted_set_points(session, decision.accepted_wh, self._interval_s)
-        return Decided(accepted, decision, problem, (time.perf_counter() - started) * 1e3)
+        wall_ms = (time.perf_counter() - started) * 1e3
+        believed = _believed(self._believing, problem) if self._believing and decision.averted else None
+        return Decided(accepted, decision, problem, wall_ms, believed=believed)
 
 
 class EnvelopeKeeper:
@@ -185,6 +191,13 @@ def make_operator(
     else:
         operator = GateKeeper(engine, limits, section, interval_s)
     return WithReference(operator, engine, limits, section, interval_s) if section.reference else operator
+
+
+def _believed(engine: Believing, problem: GateProblem) -> Snapshot:
+    """Baseline and everything as the engine sees them now, in a plain engine: by then it will know something else."""
+    p = np.stack((problem.p_base_w, traded_p_w(problem, problem.fills["energy_wh"])))
+    plain, p, q = engine.frozen(p, np.stack((problem.q_base_var,) * 2))
+    return Snapshot(p[0], q[0], p[1], q[1], plain)
 
 
 def traded_p_w(problem: GateProblem, energy_wh: FloatArray) -> FloatArray:

@@ -28,13 +28,14 @@ from twin.dispute_setup import build_disputes
 from twin.disputes import Disputes
 from twin.field import Field
 from twin.gate.limits import Limits
+from twin.inverters import Inverters
 from twin.ledger import Ledger
 from twin.market_setup import LocalMarket, build_comparison, build_market, build_pool_study
 from twin.model_error import plant_feeder
 from twin.network_charges import bearable_micro
 from twin.operator import Operator, make_operator
 from twin.plant import Plant
-from twin.plant_setup import make_changer, make_gate_engine, make_plant
+from twin.plant_setup import gate_inverters, make_changer, make_gate_engine, make_plant, plant_inverters
 from twin.prepare import PreparedRun
 from twin.profiles import Forecaster, Profiles
 from twin.progress import ProgressSink
@@ -72,13 +73,20 @@ class Organs:
     pacer: Pacer | None = None
     disputes: Disputes | None = None
     purse: Purse | None = None
+    foreseen: Inverters | None = None
 
     def world(self, progress: ProgressSink, stop: StopRequest) -> WorldOrgans:
         """What stands behind each simulator of the world."""
         chronicle = Chronicle(self.recorder, self.run.scenario, progress, stop)
         by_kind = {
             "coordination": Coordination(
-                self.agents, self.forecaster, self.desk, self.operator, self.purse, self.gate_engine
+                self.agents,
+                self.forecaster,
+                self.desk,
+                self.operator,
+                self.purse,
+                self.gate_engine,
+                self.foreseen,
             ),
             "field": Field(self.devices, self.plant, self.run.coupling == "quasi_static"),
             "books": Books(self.bookkeeper, chronicle),
@@ -104,7 +112,9 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
     s, feeder, people = run.scenario, run.feeder, run.people
     real = plant_feeder(s, feeder)
     changer = make_changer(s, real, run.plant_engine, run.model_error)
-    gate_engine = make_gate_engine(feeder, run.gate_engine, changer)
+    inverters = plant_inverters(s, people, run.drivers)
+    foreseen = gate_inverters(s, inverters)
+    gate_engine = make_gate_engine(feeder, run.gate_engine, changer, foreseen)
     plant_engine = make_engine(real, run.plant_engine, run.model_error)
     dead = getattr(plant_engine, "dead_buses", ())
     limits = Limits.from_section(feeder, s.limits, dead)
@@ -135,7 +145,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         study=study,
         operator=make_operator(s.coordination, gate_engine, limits, s.interval_s, people.extra_w, bearable),
         devices=Devices(people, profiles, s.step_s, bus_of, bench, _counting(samples)),
-        plant=make_plant(s, people, plant_engine, changer),
+        plant=make_plant(s, people, plant_engine, changer, inverters),
         plant_engine=plant_engine,
         gate_engine=gate_engine,
         bookkeeper=Bookkeeper(ledger, settlement, s.interval_s, s.step_s, bills, disputes),
@@ -147,6 +157,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         pacer=make_pacer(run),
         disputes=disputes,
         purse=None if s.settlement.balances is None else Purse(s.settlement.balances, people.n),
+        foreseen=foreseen,
     )
 
 

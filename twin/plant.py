@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapters.grid.engine import Engine, GridState
+from twin.answers import AnswerLog
 from twin.devices import DeviceStep
 from twin.oracles.grid_log import BranchFlows
 
@@ -19,6 +20,7 @@ class PlantStep:
     devices: DeviceStep
     state: GridState
     flows: BranchFlows | None = None  # of the row WITH, where the engine keeps both ends of its branches
+    engine: Engine | None = None  # that solved it, where the plant has several (its taps move)
 
 
 class Plant:
@@ -32,8 +34,13 @@ class Plant:
         self._q = np.empty((2, n))
 
     @property
-    def tap(self) -> int | None:
-        """Position of the tap, where the plant moves it; what the operator is told."""
+    def answers(self) -> AnswerLog | None:
+        """What inverters and taps did by themselves, step by step, where there are any."""
+        return None
+
+    @property
+    def tap(self) -> tuple[int, ...] | None:
+        """Positions of the taps, where the plant moves them; what the operator is told."""
         return None
 
     def step(self, devices: DeviceStep) -> PlantStep:

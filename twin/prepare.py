@@ -18,7 +18,7 @@ from twin.model_error import model_error
 from twin.own_profiles import with_profiles
 from twin.participants import Participants
 from twin.placement import place
-from twin.plant_setup import plant_problems
+from twin.plant_setup import answering_notes, plant_problems
 from twin.profile_file import read_user_table
 from twin.profiles import ProfileError, Profiles, Table
 from twin.scenario.load import LoadedScenario
@@ -177,7 +177,7 @@ class _Preparation:
             error,
             bench,
             setup.coupling,
-            notes,
+            (*notes, *answering_notes(scenario, people, setup.drivers)),
             setup.faults,
             setup.drivers,
             self.loaded.path.parent,

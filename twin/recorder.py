@@ -104,9 +104,10 @@ class Recorder:
         self._steps.append(plant)
         step, state, limits = plant.devices.step, plant.state, self._limits
         flows, base = plant.devices.flows, plant.devices.base
-        snapshot = Snapshot(base.p_gen_w, base.q_gen_var, flows.p_gen_w, flows.q_gen_var)
+        powers = (base.p_gen_w, base.q_gen_var, flows.p_gen_w, flows.q_gen_var)
+        snapshot = Snapshot(*powers, plant.engine)
         for lasting in self._watches:  # none, unless the scenario asks for more than band and loading
-            lasting.look(step, state)
+            lasting.look(step, state, snapshot)
         limits = limits.based_on(state.v_pu[WITHOUT])
         readings = self.watch.look(state)
         self._readings.append(readings)
@@ -179,7 +180,8 @@ class Recorder:
             for v in decision.averted
             if v.kind != "no_solution"
         ]
-        self.averted.see(interval, seen, Snapshot(problem.p_base_w, q, full, q))
+        snapshot = decided.believed or Snapshot(problem.p_base_w, q, full, q)
+        self.averted.see(interval, seen, snapshot)
 
     def interval(self, interval: int, decided: Decided, entry: Entry, wall_ms: float) -> None:
         """Close an interval; it is written with its block."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adapters.grid.engine import Engine
 from adapters.grid.feeder import FloatArray
 from twin.gate.kinds import Kind, scaled, unit_of
 
@@ -15,15 +16,26 @@ did not cause it: the engines agree to 1e-8, so it is well above noise and far b
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Powers at the connection points at one moment, without and with trades; kept once for all elements."""
+    """Powers at the connection points at one moment, without and with trades; kept once for all elements.
+
+    ``engine``: the model that solved it, where that differs from moment to moment (taps that move). ``parts``: of a
+    mean over a time, its moments with the seconds of each; the powers are empty then.
+    """
 
     p_base_w: FloatArray
     q_base_var: FloatArray
     p_traded_w: FloatArray
     q_traded_var: FloatArray
+    engine: Engine | None = None
+    parts: "tuple[tuple[float, Snapshot], ...]" = ()
 
 
 NOTHING = Snapshot(*(np.zeros(0),) * 4)
+
+
+def over(parts: "tuple[tuple[float, Snapshot], ...]") -> Snapshot:
+    """A mean's snapshot: its moments with the seconds of each."""
+    return Snapshot(NOTHING.p_base_w, NOTHING.p_base_w, NOTHING.p_base_w, NOTHING.p_base_w, None, parts)
 
 
 @dataclass

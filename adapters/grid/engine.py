@@ -19,13 +19,15 @@ class ModelError:
 
     ``line_impedance_factor`` multiplies r and x of every line; ``source_voltage_pu`` replaces the slack's set
     point and ``tap_pos`` the position of every tap (``None``: as in the case). ``line_factors`` multiplies r and x of
-    each line by its own besides, in the order of the feeder's lines; empty: none.
+    each line by its own besides, in the order of the feeder's lines; empty: none. ``tap_positions`` are those of the
+    transformers with a tap one by one, in the order of the case, and win over ``tap_pos``; empty: none.
     """
 
     line_impedance_factor: float = 1.0
     source_voltage_pu: float | None = None
     tap_pos: int | None = None
     line_factors: tuple[float, ...] = ()
+    tap_positions: tuple[int, ...] = ()
 
     @property
     def of_lines(self) -> float | FloatArray:

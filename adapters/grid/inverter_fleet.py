@@ -1,6 +1,6 @@
 """Inverters and the feeder together: a fixed point of curves and power flow, for all scenarios at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,13 +18,26 @@ _LEAST_STEP = 0.02
 class InverterFleet:
     """Inverters: ``point`` (m,) rows of ``Feeder.points``, ``s_rated_va`` (m,).
 
-    ``others``: settings of the rows among them that have not ``settings``.
+    ``others``: settings of the rows among them that have not ``settings``. ``solar``: rows that are off while they
+    have nothing to feed in, and give no reactive power then.
     """
 
     settings: InverterSettings
     point: IntArray
     s_rated_va: FloatArray
     others: tuple[tuple[InverterSettings, IntArray], ...] = ()
+    solar: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def output(self, v_pu: FloatArray, p_available_w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Active and reactive power (k, m) into the grid at the voltages of their terminals, (k, m)."""
+        p_w, q_var = inverter_output(self.settings, v_pu, p_available_w, self.s_rated_va)
+        for settings, own in self.others:
+            p_w[:, own], q_var[:, own] = inverter_output(
+                settings, v_pu[:, own], p_available_w[:, own], self.s_rated_va[own]
+            )
+        if len(self.solar):
+            q_var[:, self.solar] *= p_available_w[:, self.solar] > 0
+        return p_w, q_var
 
 
 @dataclass(frozen=True)
@@ -44,16 +57,15 @@ class InverterSolution:
     iterations: int
 
 
-def terminal_voltage(feeder: Feeder, point: IntArray, v_pu: FloatArray) -> FloatArray:
-    """Voltage (k, m) at connection points; the mean of the phases for three-phase points (IEEE 1547, 4.3)."""
-    if feeder.balanced:
-        return v_pu[:, [feeder.points[i].bus for i in point]]
-    columns = []
+def terminal_rows(feeder: Feeder, point: IntArray) -> tuple[IntArray, IntArray]:
+    """Bus rows of connection points, and where each point's begin: one row, or the three of a three-phase point."""
+    rows: list[list[int]] = []
     for i in point:
-        bus = feeder.points[i].bus
-        rows = np.flatnonzero(feeder.site == feeder.site[bus]) if feeder.points[i].phases == "abc" else [bus]
-        columns.append(v_pu[:, rows].mean(axis=1))
-    return np.column_stack(columns)
+        bus, phases = feeder.points[i].bus, feeder.points[i].phases
+        whole = not feeder.balanced and phases == "abc"
+        rows.append(np.flatnonzero(feeder.site == feeder.site[bus]).tolist() if whole else [bus])
+    first = np.cumsum([0, *(len(each) for each in rows)])[:-1]
+    return np.array([row for each in rows for row in each], dtype=np.int64), first.astype(np.int64)
 
 
 def solve_with_inverters(
@@ -118,6 +130,8 @@ class _Relaxation:
         p_w: FloatArray,
     ) -> None:
         self._engine, self._fleet = engine, fleet
+        self._rows, self._first = terminal_rows(engine.feeder, fleet.point)
+        self._phases = np.diff(np.append(self._first, len(self._rows)))
         self._p_other_w, self._q_other_var, self._available_w = p_other_w, q_other_var, p_w
         self._place = np.zeros((len(fleet.point), p_other_w.shape[1]))
         self._place[np.arange(len(fleet.point)), fleet.point] = 1.0
@@ -133,14 +147,12 @@ class _Relaxation:
         )
 
     def _wanted(self, rows: IntArray, state: GridState) -> tuple[FloatArray, FloatArray]:
-        v_pu = terminal_voltage(self._engine.feeder, self._fleet.point, state.v_pu)
-        fleet, available_w = self._fleet, self._available_w[rows]
-        p_w, q_var = inverter_output(fleet.settings, v_pu, available_w, fleet.s_rated_va)
-        for settings, own in fleet.others:
-            p_w[:, own], q_var[:, own] = inverter_output(
-                settings, v_pu[:, own], available_w[:, own], fleet.s_rated_va[own]
-            )
-        return p_w, q_var
+        v_pu = state.v_pu[:, self._rows]
+        if len(self._rows) > len(
+            self._first
+        ):  # the mean of the phases for three-phase points (IEEE 1547, 4.3)
+            v_pu = np.add.reduceat(v_pu, self._first, axis=1) / self._phases
+        return self._fleet.output(v_pu, self._available_w[rows])
 
     def residual_of(self, rows: IntArray, state: GridState) -> FloatArray:
         """Largest difference between wanted and present output, NaN where the power flow failed."""

@@ -13,6 +13,7 @@ from adapters.grid.engine import ModelError
 from adapters.grid.errors import UnsupportedElementError
 from adapters.grid.feeder import FloatArray, IntArray
 from adapters.grid.normalise import label
+from adapters.grid.taps import set_positions
 
 ENGINE = "power_grid_model"
 STIFF_SOURCE_VA = 1e20  # pandapower's external grid is an ideal voltage source
@@ -149,7 +150,8 @@ def _transformers(net: Any, error: ModelError) -> Any:
     clock = np.rint(trafo.shift_degree.to_numpy() / 30).astype(int) % 12
     rows["clock"] = clock
     rows["winding_to"] = np.where(clock % 2 == 1, 2, WYE)  # an odd clock needs a delta on one side
-    tap = np.array([_tap(row, error.tap_pos) for _, row in trafo.iterrows()]).reshape(-1, 6)
+    moved = set_positions(net, error)
+    tap = np.array([_tap(row, moved.get(i)) for i, (_, row) in enumerate(trafo.iterrows())]).reshape(-1, 6)
     for column, name in enumerate(("tap_side", "tap_pos", "tap_min", "tap_max", "tap_nom", "tap_size")):
         rows[name] = tap[:, column]
     return rows

@@ -14,22 +14,28 @@ def tapped_transformers(net: Any) -> list[int]:
     return [i for i, kind in enumerate(kinds) if isinstance(kind, str) and kind not in ("", "None")]
 
 
+def set_positions(net: Any, error: ModelError) -> dict[int, int]:
+    """Position of each transformer's tap that the model error sets, by row of the transformer."""
+    rows = tapped_transformers(net)
+    if error.tap_positions:
+        return dict(zip(rows, error.tap_positions, strict=True))
+    return {} if error.tap_pos is None else dict.fromkeys(rows, error.tap_pos)
+
+
 def checked_tap(net: Any, error: ModelError) -> None:
     """Refuse a tap position that a transformer does not have.
 
     Raises:
         GridInputError: no transformer has a tap, or the position is outside a range (which is named).
     """
-    if error.tap_pos is None:
-        return
-    rows = tapped_transformers(net)
-    if not rows:
+    positions = set_positions(net, error)
+    if error.tap_pos is not None and not positions:
         raise GridInputError("tap_pos is given, but no transformer of the feeder has a tap changer.")
-    for i in rows:
+    for i, position in positions.items():
         low, high = float(net.trafo.tap_min.iloc[i]), float(net.trafo.tap_max.iloc[i])
-        if error.tap_pos < low or error.tap_pos > high:  # a bound that is not stated is NaN and binds nothing
+        if position < low or position > high:  # a bound that is not stated is NaN and binds nothing
             raise GridInputError(
-                f"tap_pos {error.tap_pos} is outside the range {low:g}..{high:g} of {label(net, 'trafo', i)}."
+                f"tap_pos {position} is outside the range {low:g}..{high:g} of {label(net, 'trafo', i)}."
             )
 
 
@@ -46,7 +52,6 @@ def net_with_error(native: Any, error: ModelError) -> Any:
             net.line[column] = net.line[column] * error.of_lines
     if error.source_voltage_pu is not None:
         net.ext_grid["vm_pu"] = error.source_voltage_pu
-    if error.tap_pos is not None:
-        for i in tapped_transformers(net):
-            net.trafo.at[i, "tap_pos"] = float(error.tap_pos)
+    for i, position in set_positions(net, error).items():
+        net.trafo.at[i, "tap_pos"] = float(position)
     return net

@@ -8,7 +8,8 @@ import pytest
 from adapters.grid.feeder import FloatArray
 from adapters.grid.inverter_curves import IEEE_1547_B_VOLT_VAR, IEEE_1547_VOLT_WATT
 from twin import ScenarioError
-from twin.answering_plant import AnsweringPlant, make_fleet
+from twin.answering_plant import AnsweringPlant
+from twin.inverters import make_inverters
 from twin.scenario.grid_section import InverterSection
 
 SUNNY = {
@@ -70,9 +71,13 @@ def test_fixed_power_factor_and_the_german_curves_by_size(run_street, passive):
     found, before = rows(run), rows(passive)
     share = (before["q_gen_var"] - found["q_gen_var"]).sum() / run.kpis["pv_wh"]
     assert share == pytest.approx(np.tan(np.arccos(0.9)) * 4, rel=1e-6)  # four quarters of an hour
-    people = SimpleNamespace(pv_rated_w=np.array([3000.0, 0.0, 10_000.0]))
-    fleet = make_fleet(InverterSection(mode="volt_var", curve="vde_ar_n_4105", rating_percent=100), people)
-    (small, at), large = fleet.others[0], fleet.settings
+    none = np.zeros(3)
+    people = SimpleNamespace(
+        names=("a", "b", "c"), pv_rated_w=np.array([3000.0, 0.0, 10_000.0]), battery_p_w=none, ev_p_w=none
+    )
+    section = InverterSection(mode="volt_var", curve="vde_ar_n_4105", rating_percent=100)
+    fleet = make_inverters(section, people).fleet
+    (large, _), (small, at) = fleet.others
     assert fleet.point.tolist() == [0, 2] and at.tolist() == [0]
     assert small.volt_var.y[0] == pytest.approx(np.sqrt(1 - 0.95**2))
     assert large.volt_var.y[0] == pytest.approx(np.sqrt(1 - 0.90**2))
@@ -113,7 +118,7 @@ def test_the_tap_holds_the_voltage_and_the_gate_follows_an_interval_later(tmp_pa
     believed, moved = [], []
     solve, step = Following.solve, AnsweringPlant.step
     monkeypatch.setattr(
-        Following, "solve", lambda self, p, q: (believed.append(self.position), solve(self, p, q))[1]
+        Following, "solve", lambda self, p, q: (believed.append(self.positions), solve(self, p, q))[1]
     )
 
     def stepped(self, devices):
@@ -138,9 +143,9 @@ def test_the_tap_holds_the_voltage_and_the_gate_follows_an_interval_later(tmp_pa
     [
         (
             {"tap_control": {"band_pu": 0.001}},
-            "tap control needs exactly one transformer|narrower than a tap step",
+            "tap control needs a transformer with a tap|narrower than a tap step",
         ),
-        ({"inverters": {"mode": "volt_var"}}, "nobody has PV"),
+        ({"inverters": {"mode": "volt_var"}}, "nobody has pv or battery"),
         ({"inverters": {"mode": "watt_var"}}, "watt_var has a default curve in vde_ar_n_4105 only"),
         (
             {"inverters": {"mode": "volt_watt", "curve": "vde_ar_n_4105"}},

@@ -6,14 +6,22 @@ from pydantic import Field, model_validator
 
 from twin.scenario.fields import EngineName, Percent, Section
 
+InverterAsset = Literal["pv", "battery", "ev"]
+
 
 class InverterSection(Section):
-    """What PV inverters do by themselves, besides following the sun: they answer to their voltage in every step."""
+    """What inverters do by themselves, besides what they are told: they answer to their voltage in every step."""
 
     mode: Literal["fixed_power_factor", "volt_var", "volt_watt", "volt_var_and_volt_watt", "watt_var"] = (
         Field(
             description="fixed_power_factor; volt_var and volt_watt: by the voltage; watt_var: by the output.",
         )
+    )
+    assets: list[InverterAsset] = Field(
+        default=["pv", "battery"],
+        min_length=1,
+        description="Whose inverters. PV gives way to reactive power and is off without sun; batteries and chargers "
+        "keep their active power, and only volt-watt takes from it. Roles of a bench have curves of their own.",
     )
     curve: Literal["ieee_1547_a", "ieee_1547_b", "vde_ar_n_4105"] = Field(
         "ieee_1547_b",
@@ -24,7 +32,14 @@ class InverterSection(Section):
         "absorb", description="For fixed_power_factor: whether reactive power lowers or raises the voltage."
     )
     rating_percent: float = Field(
-        110, ge=100, le=300, description="Rated apparent power of an inverter, of the rated power of its PV."
+        110,
+        ge=100,
+        le=300,
+        description="Rated apparent power of an inverter, of the rated power of its asset.",
+    )
+    known_to_gate: bool = Field(
+        True,
+        description="The operator computes with these inverters; false: with none, to see what that costs.",
     )
 
     @model_validator(mode="after")
@@ -37,11 +52,23 @@ class InverterSection(Section):
         return self
 
 
+class TapSection(Section):
+    """One transformer's tap changer."""
+
+    name: str = Field(description="Name of the transformer.")
+    v_set_pu: float = Field(1.0, gt=0.5, lt=1.5, description="Voltage to hold at the secondary side.")
+    band_pu: float = Field(0.03, gt=0, le=0.2, description="Width of the band in which the tap rests.")
+
+
 class TapControlSection(Section):
-    """An on-load tap changer of the feeder's one transformer with a tap. Only the plant moves it."""
+    """On-load tap changers, each holding the voltage of its own secondary. Only the plant moves them."""
 
     v_set_pu: float = Field(1.0, gt=0.5, lt=1.5, description="Voltage to hold at the secondary side.")
     band_pu: float = Field(0.03, gt=0, le=0.2, description="Width of the band in which the tap rests.")
+    transformers: list[TapSection] = Field(
+        default_factory=list,
+        description="Those under control, each with its own set point; empty: all that have a tap.",
+    )
 
 
 class PlantSection(Section):
@@ -61,9 +88,11 @@ class PlantSection(Section):
     source_voltage_pu: float | None = Field(None, gt=0.5, lt=1.5, description="Voltage of the upstream grid.")
     tap_pos: int | None = Field(None, ge=-50, le=50, description="Position of every transformer tap.")
     tap_control: TapControlSection | None = Field(
-        None, description="The plant moves the tap to hold a voltage; the gate believes the last position."
+        None, description="The plant moves its taps to hold voltages; the gate believes the last positions."
     )
-    inverters: InverterSection | None = Field(None, description="What PV inverters do; default: nothing.")
+    inverters: InverterSection | None = Field(
+        None, description="What inverters do by themselves; default: nothing."
+    )
 
 
 class GridSection(Section):
