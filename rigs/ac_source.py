@@ -1,6 +1,7 @@
 """The AC source of a bench: real or emulated, held within the bench's voltage limits."""
 
 import asyncio
+import math
 import os
 from collections.abc import Mapping
 
@@ -8,6 +9,7 @@ from adapters.scpi.ac_source import AcSource
 from adapters.scpi.errors import ScpiError
 from adapters.scpi.link import ScpiLink
 from rigs.bench_sections import AcSourceSection
+from rigs.charge import SourceCharge
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator.terminals import new_terminals
 from rigs.emulator_process import EmulatorProcess
@@ -19,10 +21,15 @@ ROLE = "ac_source"
 class BenchSource:
     """Use ``open``, ``apply``, ``close``. ``terminals_fd`` is what emulated devices at its terminals inherit; -1
     for a real source, whose wires are real.
+
+    A real source is set only while it is armed, which a person does for a stated time (``armed_for_s``); else it is
+    asked who it is, and nothing more.
     """
 
-    def __init__(self, section: AcSourceSection) -> None:
+    def __init__(self, section: AcSourceSection, armed_for_s: float | None = None) -> None:
         self.section = section
+        self._armed_for_s = armed_for_s
+        self._armed_until_s = -math.inf
         self.terminals_fd = new_terminals() if section.driver == "emulated" else -1
         self.emulator: EmulatorProcess | None = None
         self._source: AcSource | None = None
@@ -50,11 +57,26 @@ class BenchSource:
             await link.connect()
             self._source = AcSource(link)
             self.identity = await self._source.identity()
+            if not self.may_set:
+                return
+            self._armed_until_s = asyncio.get_running_loop().time() + (self._armed_for_s or math.inf)
             await self._source.set_frequency(self.section.f_nominal_hz)
             await self._source.set_voltage(self.section.v_nominal_v)
             await self._source.switch(True)
         except ScpiError as error:
             raise RigError(f"{ROLE}: {error}") from error
+
+    @property
+    def may_set(self) -> bool:
+        """Whether this source may be set at all."""
+        return self.section.driver == "emulated" or self._armed_for_s is not None
+
+    def charge(self) -> SourceCharge | None:
+        """Return what the supervisor needs to set it back; None where it is not set, or ends with us."""
+        if not self.may_set or self._source is None:
+            return None
+        nominal = self.section.v_nominal_v, self.section.f_nominal_hz
+        return SourceCharge(ROLE, *self.endpoint, self.identity, *nominal)
 
     def wires(self, role: str) -> int:
         """Return what the emulated device of a role inherits: the file of the wires, -1 where it is not fed."""
@@ -63,8 +85,11 @@ class BenchSource:
     async def follow(self, v_pu: Mapping[str, float], *, background: bool) -> None:
         """Apply the mean voltage of the roles at the terminals; one source can do no more than one voltage.
 
-        In the ``background`` nothing is waited for: what went wrong is raised with the next call.
+        In the ``background`` nothing is waited for: what went wrong is raised with the next call. A source that may
+        not be set stays as it is.
         """
+        if not self.may_set:
+            return
         fed = [v for role, v in v_pu.items() if not self.section.feeds or role in self.section.feeds]
         if self._task is not None:
             if not self._task.done():
@@ -103,6 +128,10 @@ class BenchSource:
             raise RigError(
                 f"{ROLE}: {v_pu:.4f} pu lies outside v_pu [{least}, {most}] of the bench; not sent"
             )
+        if not self.may_set:
+            raise RigError(f"{ROLE}: not armed; arm it for a stated time with --arm {ROLE}=SECONDS")
+        if not asyncio.get_running_loop().time() < self._armed_until_s:
+            raise RigError(f"{ROLE}: the stated time of arming is over; not sent")
         try:
             source = self._opened()
             await source.set_voltage(v_pu * self.section.v_nominal_v)
@@ -116,7 +145,7 @@ class BenchSource:
         Raises:
             RigError: it could not be set.
         """
-        if self._source is None:
+        if self._source is None or not self.may_set:
             return
         try:
             await self._source.link.connect()

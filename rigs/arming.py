@@ -1,34 +1,76 @@
 """Arming of real devices: by a person, for a stated time, never by a file and never by a default."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from rigs.bench_file import BenchFile
+from rigs.bench_file import BenchFile, DeviceSection
+from rigs.write_gate import WriteGate
 
 LONGEST_S = 8 * 3600
+SOURCE = "ac_source"
 
 
 def arming_problems(bench: BenchFile, arm: Mapping[str, float]) -> list[str]:
     """Return everything that forbids arming these roles for these times, in s."""
     problems = []
     for role, seconds in arm.items():
-        section = bench.devices.get(role)
-        if section is None:
+        if role == SOURCE:
+            if bench.ac_source is None or bench.ac_source.driver != "scpi":
+                problems.append(f"--arm {role}: the bench has no real ac_source (driver scpi)")
+        elif (section := bench.devices.get(role)) is None:
             real = [name for name, device in bench.devices.items() if device.driver == "modbus"]
             problems.append(
                 f"--arm {role}: the bench has no such role; real devices: {', '.join(real) or 'none'}"
             )
-            continue
-        if section.driver != "modbus":
-            problems.append(
-                f"--arm {role}: only a real device is armed for a time; this one is served by driver "
-                f"{section.driver}, which its bench file may arm"
-            )
-            continue
-        if section.mode == "observe":
-            problems.append(f"--arm {role}: arming needs mode: shadow in the bench; got observe")
+        else:
+            problems += _device_problems(bench, role, section)
         if not 0 < seconds <= LONGEST_S:
             problems.append(f"--arm {role}: a time of at most {LONGEST_S} s; got {seconds:g} s")
     return problems
+
+
+def _device_problems(bench: BenchFile, role: str, section: DeviceSection) -> list[str]:
+    if section.driver != "modbus":
+        return [
+            f"--arm {role}: only a real device is armed for a time; this one is served by driver "
+            f"{section.driver}, which its bench file may arm"
+        ]
+    problems = []
+    if section.mode == "observe":
+        problems.append(f"--arm {role}: arming needs mode: shadow in the bench; got observe")
+    if section.identity is None:
+        problems.append(
+            f"--arm {role}: arming needs identity in the bench, so that no other device is written to"
+        )
+    if not section.poll_s < section.reversion_s / 2:
+        problems.append(
+            f"--arm {role}: poll_s {section.poll_s:g} s is too long for a reversion timer of "
+            f"{section.reversion_s:g} s, which is refreshed at half of it"
+        )
+    return problems
+
+
+def held_together(
+    bench: BenchFile,
+    gates: Mapping[str, WriteGate],
+    orders_w: Mapping[str, float],
+    now_s: Callable[[str], float],
+) -> None:
+    """Hold every set point where orders are good together, but what shaping makes of them is not: one device that is
+    still held back must not be joined by another one that is not.
+    """
+    limits = bench.aggregate
+    if limits is None or limits.p_gen_w is None:
+        return
+    for gate in gates.values():
+        gate.hold = ""
+    would_w = {
+        role: gates[role].would(p_w, now_s(role)) if role in gates else p_w for role, p_w in orders_w.items()
+    }
+    (least_w, most_w), sum_w = limits.p_gen_w, sum(would_w.values())
+    if not least_w <= sum_w <= most_w:
+        text = f"as shaped the sum of all set points would be {sum_w} W, outside {least_w} .. {most_w} W"
+        for gate in gates.values():
+            gate.hold = text
 
 
 def aggregate_breach(

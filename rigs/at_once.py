@@ -5,6 +5,8 @@ only the waiting between the frames is saved. Wherever anything is out of the or
 scheduled, a log of frames, another link than plain TCP) the ordinary way is taken.
 """
 
+from contextlib import nullcontext
+
 from adapters.modbus.errors import ModbusError
 from adapters.modbus.lean_tcp import LeanTcpPort, read_request
 from adapters.modbus.port import ModbusPort
@@ -40,6 +42,12 @@ class AtOnce:
         Raises:
             EmulatorError: the device is gone, or it is unknown whether its time has passed.
         """
+        async with gate.turn if gate is not None else nullcontext():
+            return await self._step(gate, p_w, time_s, step_s, here)
+
+    async def _step(
+        self, gate: WriteGate | None, p_w: float, time_s: float, step_s: float, here: Ambient
+    ) -> tuple[str, float, Reading | ModbusError]:
         proposal, written, note = await self._propose(gate, p_w, time_s)
         pdus = list(written.requests) if written is not None else []
         before = len(pdus)

@@ -1,9 +1,10 @@
 """An open bench: the devices of one bench file, served concurrently and made safe on every way out."""
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from adapters.modbus.errors import ModbusError
 from adapters.modbus.register_map import load_map
-from rigs.ac_source import BenchSource
-from rigs.arming import aggregate_breach
+from rigs.ac_source import ROLE, BenchSource
+from rigs.arming import aggregate_breach, held_together
 from rigs.bench_file import BenchFile, DeviceSection, find_map
+from rigs.charge import AnyCharge, charge_of
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import RigError
@@ -22,6 +25,7 @@ from rigs.fault_scope import fault_refusals
 from rigs.fault_watch import FaultWatch
 from rigs.faults import Fault, FaultFinding
 from rigs.gate_rules import GateMemory, today
+from rigs.guard import CLOSE_S, Guard
 from rigs.independent_meter import doubted, meter_check
 from rigs.interlock import INTERLOCK, Interlock
 from rigs.journal import RigJournal
@@ -31,14 +35,10 @@ from rigs.live import LiveDevice, LiveTiming, cancel
 from rigs.memory import MemoryDevice
 from rigs.rig_lock import RigLock
 from rigs.signals import sigterm_raises, uninterrupted
-from rigs.supervisor import Charge, SupervisorProcess
 from rigs.troubles import raise_together
 from rigs.wire import WireDevice
 
 T = TypeVar("T")
-_SAFE_S = 20.0
-_CLOSE_S = 30.0
-_BREATH_S, _SILENCE_S = 0.5, 2.0
 
 
 class OpenBench:
@@ -62,16 +62,16 @@ class OpenBench:
         self._lines, self._locks = Lines(bench), list[RigLock]()
         self._live: dict[str, LiveDevice] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._supervisor: SupervisorProcess | None = None
         self._faults: tuple[Fault, ...] = ()
         self._watch = FaultWatch(())
-        self._guard = sigterm_raises()
+        self._signals = sigterm_raises()
         self._memory: dict[str, MemoryDevice] = {}
         self._wired: dict[str, WireDevice] = {}
         self._interlock = Interlock(bench.interlock, folder) if bench.interlock is not None else None
-        self.source = BenchSource(bench.ac_source) if bench.ac_source is not None else None
+        self.source = BenchSource(bench.ac_source, arm.get(ROLE)) if bench.ac_source is not None else None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
+        self._guard = Guard(self._note, self._loop)
         self._time_s = 0.0
         self._closed = False
         self._meters = meter_check(bench, specs)
@@ -150,6 +150,8 @@ class OpenBench:
         device = self._interlock if role == INTERLOCK else self._wired.get(role)
         if device is None or device.emulator is None:
             raise RigError(f"{role} is not served by an emulated device; only those can be given faults")
+        if do == "fault" and isinstance(device, WireDevice):
+            device.slow_down()
         return self._run(device.emulator.ask(do, **message))
 
     def section(self, role: str) -> DeviceSection:
@@ -188,7 +190,7 @@ class OpenBench:
         self._tear_down(None)
 
     def __enter__(self) -> Self:
-        self._guard.__enter__()
+        self._signals.__enter__()
         return self
 
     def __exit__(
@@ -198,7 +200,7 @@ class OpenBench:
             with uninterrupted():
                 self._tear_down(error)
         finally:
-            self._guard.__exit__(kind, error, trace)
+            self._signals.__exit__(kind, error, trace)
 
     @property
     def journal(self) -> list[tuple[str, dict[str, Any]]]:
@@ -218,6 +220,8 @@ class OpenBench:
         raise_together(self._wired, results)
         for role, device in self._wired.items():
             if not device.lockstep:
+                if self._interlock is not None and device.gate is not None:
+                    device.gate.interlock = self._interlock.trouble
                 self._live[role] = LiveDevice(device)
                 self._tasks.append(asyncio.create_task(self._live[role].run()))
         if self._interlock is not None and self._live:
@@ -231,18 +235,19 @@ class OpenBench:
 
     async def _supervise(self) -> None:
         """Start the supervisor where something armed outlives this process."""
-        charges = []
-        for role, device in self._wired.items():
-            if (
-                role in self._live
-                and device.section.serial is None
-                and (registers := await device.safe_registers())
-            ):
-                host, port, unit = device.endpoint
-                charges.append(Charge(role, host, port, unit, tuple(registers), device.single_writes))
+        charges: list[AnyCharge] = []
+        for role in self._live:
+            if (charge := await charge_of(role, self._wired[role], self._folder)) is not None:
+                charges.append(charge)
+        if self.source is not None and self._live and (source := self.source.charge()) is not None:
+            charges.append(source)
+        self._guard.supervise(charges, self._locks)
         if charges:
-            self._supervisor = SupervisorProcess(charges, silence_s=_SILENCE_S)
-            self._tasks.append(asyncio.create_task(self._supervisor.breathe(_BREATH_S)))
+            self._tasks.append(asyncio.create_task(self._guard.breathe(self._live, self._make_safe)))
+
+    async def _make_safe(self, role: str) -> None:
+        with contextlib.suppress(ModbusError, RigError):
+            await self._wired[role].make_safe(self._now_s(role))
 
     async def _step_wired(
         self,
@@ -257,16 +262,21 @@ class OpenBench:
             await self._interlock.heed(self._wired, lambda role: time_s)
         if self.source is not None and self._file.coupling == "quasi_static":
             await self.source.follow({r: a.v_pu for r, a in ambient.items()}, background=bool(self._live))
-        orders_w = {role: commands[role].p_set_w for role in self._wired if role in commands}
-        stored = {
-            role: (device.gate.soc, device.spec.capacity_wh)
+        orders_w = {
+            role: commands.get(role, Command(device.section.safe.p_set_w)).p_set_w
             for role, device in self._wired.items()
-            if device.gate is not None and device.spec.kind == "battery"
+        }
+        gates = {role: device.gate for role, device in self._wired.items() if device.gate is not None}
+        stored = {
+            role: (gate.soc, self._specs[role].capacity_wh)
+            for role, gate in gates.items()
+            if self._specs[role].kind == "battery"
         }
         if reason := aggregate_breach(self._file, orders_w, stored):
-            for device in self._wired.values():
-                if device.gate is not None:
-                    device.gate.latch(reason)
+            for gate in gates.values():
+                gate.latch(reason)
+        else:
+            held_together(self._file, gates, orders_w, lambda role: self._now_s(role) if role in self._live else time_s)
 
         def step(role: str, here: Ambient) -> Coroutine[Any, Any, Sample]:
             device = self._wired[role]
@@ -290,50 +300,25 @@ class OpenBench:
         return {role: live.timing for role, live in self._live.items()}
 
     def _tear_down(self, cause: BaseException | None) -> None:
-        """Make all safe, then close all, each guarded by itself, in reverse order; troubles are raised
-        together.
-        """
+        """Make all safe, then close all; troubles are raised together."""
         if self._closed:
             return
         self._closed = True
-        backwards = list(reversed(self._wired.items()))
-        troubles: list[Exception] = []
         for live in self._live.values():
             live.stop()
-        self._run(cancel(self._tasks))
-        for role, device in backwards:
-            self._attempt(role, partial(device.make_safe, self._now_s(role)), _SAFE_S, troubles)
-        for role, device in backwards:
-            self._attempt(role, device.close, _CLOSE_S, troubles)
-        if self._supervisor is not None:
-            # only when all is safe; else it hears the silence and tries itself
-            self._supervisor.dismiss() if not troubles else self._supervisor.leave()
-        if self._interlock is not None:
-            self._attempt("interlock", self._interlock.close, _CLOSE_S, troubles)
+        guard = self._guard
+        guard.attempt("polling", partial(cancel, self._tasks), CLOSE_S)
+        guard.tear_down(self._wired, self._now_s)
         if self.source is not None:
-            self._attempt("ac_source", self.source.end, _CLOSE_S, troubles)
+            guard.attempt("ac_source", self.source.end, CLOSE_S)
+        guard.dismiss()
+        if self._interlock is not None:
+            guard.attempt("interlock", self._interlock.close, CLOSE_S)
         for lock in self._locks:
             lock.release()
         self.log.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CLOSE_S)
-        self._loop.close()
-        if not troubles:
-            return
-        text = f"bench {self.name}: " + "; ".join(str(t) for t in troubles)
-        if cause is not None:
-            cause.add_note(text)
-        else:
-            raise RigError(text) from troubles[0]
-
-    def _attempt(
-        self,
-        role: str,
-        act: Callable[[], Coroutine[Any, Any, None]],
-        seconds: float,
-        troubles: list[Exception],
-    ) -> None:
-        try:
-            self._run(asyncio.wait_for(act(), seconds))
-        except Exception as error:
-            troubles.append(RigError(f"{role}: {type(error).__name__}: {error}"))
+        self._thread.join(CLOSE_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+        guard.complain(self.name, cause)

@@ -210,7 +210,9 @@ def _stop(arguments: argparse.Namespace) -> int:
     from rigs.stop import stop
 
     _say("This is a convenience, not a safety function: use the hard-wired stop where anybody may be hurt.")
-    troubles = stop(arguments.bench)
-    for role, trouble in troubles.items():
-        _say(f"{role}: {trouble or 'safe'}")
-    return _FAIL if any(troubles.values()) else _OK
+    done = stop(arguments.bench)
+    for role, (_, text) in done.items():
+        _say(f"{role}: {text}")
+    if any("latched" in text for _, text in done.values()):
+        _say("Nothing is sent to a latched device until 'twin rig reset BENCH ROLE'.")
+    return _OK if all(safe for safe, _ in done.values()) else _FAIL

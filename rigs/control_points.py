@@ -59,6 +59,12 @@ class Actuator:
             return {"WMaxLimPctRvrt": percent, "WMaxLimPctEnaRvrt": 1, "WMaxLimPctRvrtTms": seconds}
         return {"WMaxLimPct_RvrtTms": seconds}  # model 123 can only fall back to 'no limit'
 
+    def lasting(self, safe_w: float, seconds: float) -> Points:
+        """Return the points with which the safe value stays: a fall-back to it, or, where the device can only fall back
+        to 'no limit', no timer.
+        """
+        return {"WMaxLimPct_RvrtTms": 0} if self.model_id == 123 else self.reversion(safe_w, seconds)
+
     def proof(self, safe_w: float, seconds: float) -> Points:
         """Return points that let the reversion timer expire once without an effect on the power.
 
@@ -113,6 +119,10 @@ class CurrentLimit:
         """Return the failsafe."""
         amps = self.value(safe_w)["SetCurrent"]
         return {"SetFailsafeCurrent": amps, "SetFailsafeTimeout": max(1, round(seconds))}
+
+    def lasting(self, safe_w: float, seconds: float) -> Points:
+        """Return the failsafe: it holds the safe current."""
+        return self.reversion(safe_w, seconds)
 
     def enable(self) -> Points:
         """Return the point that lets the car charge."""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from rigs.errors import RigError
+
 Outcome = Literal["sent", "held", "shadow", "rejected", "unknown"]
 Journal = Callable[[str, Mapping[str, Any]], None]
 """Called with the kind of an entry and its content."""
@@ -65,14 +67,37 @@ class GateMemory:
     path: Path | None = None
     latch: str = ""
     _counts: dict[str, int] = field(default_factory=dict)
+    _seen_ns: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
-        if self.path is not None and self.path.exists():
+        self.look()
+
+    def look(self) -> None:
+        """Read the file again where somebody else wrote it: a person may latch the device of a harness that runs.
+
+        Raises:
+            RigError: it cannot be understood; what was latched or written is then unknown.
+        """
+        if self.path is None:
+            return
+        try:
+            changed_ns = self.path.stat().st_mtime_ns
+            if changed_ns == self._seen_ns:
+                return
             kept = json.loads(self.path.read_text())
-            self.latch, self._counts = str(kept["latch"]), dict(kept["writes"])
+            self.latch, self._counts = str(kept["latch"]), {str(k): int(v) for k, v in kept["writes"].items()}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RigError(
+                f"{self.path}: cannot be read ({error}), so latch and write budget of this device are unknown; look at "
+                "the device, then remove the file"
+            ) from None
+        self._seen_ns = changed_ns
 
     def set_latch(self, reason: str) -> None:
         """Latch; only ``reset`` opens it again."""
+        self.look()
         self.latch = reason
         self._keep()
 
@@ -87,6 +112,7 @@ class GateMemory:
 
     def count_writes(self, requests: int) -> None:
         """Count requests; older days are forgotten. Counted before sending: a crash must not hide a write."""
+        self.look()
         self._counts = {self.day(): self.written_today() + requests}
         self._keep()
 
@@ -96,3 +122,4 @@ class GateMemory:
             draft = self.path.with_suffix(".tmp")
             draft.write_text(json.dumps({"latch": self.latch, "writes": self._counts}))
             draft.replace(self.path)
+            self._seen_ns = self.path.stat().st_mtime_ns

@@ -28,6 +28,7 @@ class Interlock:
                 EmulatorConfig(INTERLOCK, INTERLOCK, 1.0, unit=section.unit_id or 1, clock="wall")
             )
         self._port: ModbusPort | None = None
+        self._made_safe: set[str] = set()  # since it opened
 
     async def open(self, armed: Sequence[str]) -> None:
         """Start the emulated input, or prepare the link to the real one, and read it.
@@ -50,7 +51,7 @@ class Interlock:
         try:
             await self._port.connect()
             data = await self._port.read(section.unit_id or 1, section.address, 1, section.table)
-        except ModbusError as error:
+        except Exception as error:  # whatever it is: what cannot be read counts as open
             return f"the interlock cannot be read: {error}"
         bit = int.from_bytes(data, "big") >> section.bit & 1
         return "" if bit == section.closed else "the interlock is open"
@@ -58,15 +59,18 @@ class Interlock:
     async def heed(self, devices: dict[str, WireDevice], now_s: Callable[[str], float]) -> None:
         """Make all safe and latch where the interlock is not closed: only a person opens the latch again."""
         if not (trouble := await self.trouble()):
+            self._made_safe.clear()
             return
-        for role, device in reversed(devices.items()):
-            if device.gate is None or device.gate.memory.latch:
-                continue
-            device.gate.latch(trouble)
+        due = [(r, d) for r, d in devices.items() if d.gate is not None and r not in self._made_safe]
+        for _, device in reversed(due):  # whatever had latched it before: latched is not yet safe
+            if device.gate is not None and not device.gate.memory.latch:
+                device.gate.latch(trouble)
+        for role, device in reversed(due):
             with contextlib.suppress(
                 ModbusError, RigError
-            ):  # the device's own timer runs, and the wiring has acted
+            ):  # tried again; its own timer runs, the wiring has acted
                 await device.make_safe(now_s(role))
+                self._made_safe.add(role)
 
     async def watch(self, devices: dict[str, WireDevice], now_s: Callable[[str], float]) -> None:
         """Heed it again and again, on wall-clock time, until cancelled."""

@@ -6,6 +6,7 @@ it; after ``safe_after_s`` without a step, or without an answer, the device is m
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -42,18 +43,31 @@ class LiveDevice:
     wire: WireDevice
     timing: LiveTiming = field(default_factory=LiveTiming)
     made_safe: str = ""  # why, empty while it is not
+    failed: str = ""  # why it is not polled any more
     polled: asyncio.Event = field(default_factory=asyncio.Event)  # once, with or without an answer
     _intent: tuple[Command, Ambient] | None = None
     _ambient_sent: Ambient | None = None
     _stepped_at_s: float = -math.inf
     _sample: Sample | None = None
     _sampled_at_s: float = -math.inf
+    _refused_at_s: float = math.inf  # since when no order was followed
     _stop: bool = False
 
     async def run(self) -> None:
         """Poll with absolute deadlines until stopped."""
+        try:
+            await self._poll()
+        except Exception as error:  # whatever it is, nobody would refresh, watch or read this device any more
+            self.failed = f"{self.wire.spec.role}: its I/O loop ended: {type(error).__name__}: {error}"
+            with contextlib.suppress(ModbusError, RigError):
+                await self.wire.make_safe(asyncio.get_running_loop().time())
+        finally:
+            self.polled.set()
+
+    async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
         section = self.wire.section
+        self._refused_at_s = math.inf
         self._stepped_at_s = self._sampled_at_s = deadline_s = loop.time()
         while not self._stop:
             started_s = loop.time()
@@ -77,7 +91,13 @@ class LiveDevice:
         return await self.latest()
 
     async def post(self, command: Command, ambient: Ambient) -> None:
-        """Leave what the device shall do for the I/O loop."""
+        """Leave what the device shall do for the I/O loop.
+
+        Raises:
+            RigError: that loop has ended by a mistake of ours; the device was made safe.
+        """
+        if self.failed:
+            raise RigError(self.failed)
         self._intent = command, ambient
         self._stepped_at_s = asyncio.get_running_loop().time()
 
@@ -97,14 +117,19 @@ class LiveDevice:
 
     async def _turn(self, now_s: float) -> None:
         wire, safe_after_s = self.wire, self.wire.section.safe_after_s
-        silent = now_s - self._stepped_at_s > safe_after_s
-        unheard = now_s - self._sampled_at_s > safe_after_s
+        why = {
+            "no step": now_s - self._stepped_at_s > safe_after_s,
+            "no answer": now_s - self._sampled_at_s > safe_after_s,
+            "no order was followed": now_s - self._refused_at_s > safe_after_s,
+        }
         note = ""
-        if silent or unheard:
-            await self._make_safe("no step" if silent else "no answer", now_s)
+        if any(why.values()):
+            await self._make_safe(next(name for name, holds in why.items() if holds), now_s)
         elif self._intent is not None and not self.made_safe:
             command, ambient = self._intent
             note = await wire.write(command.p_set_w, now_s)
+            refused = wire.gate is not None and wire.gate.writer is not None and wire.gate.refused
+            self._refused_at_s = min(self._refused_at_s, now_s) if refused else math.inf
             await self._surround(ambient)
         sample = await wire.read(now_s, note)
         if sample.quality is Quality.BAD and math.isnan(sample.p_gen_w):
@@ -121,7 +146,11 @@ class LiveDevice:
             await self.wire.make_safe(now_s)
         except (ModbusError, RigError):
             return  # tried again with the next turn; the device's own timer runs meanwhile
-        self.made_safe = self.timing.made_safe = f"made safe: {why} for {self.wire.section.safe_after_s} s"
+        self.was_made_safe(f"{why} for {self.wire.section.safe_after_s} s")
+
+    def was_made_safe(self, why: str) -> None:
+        """Note that it is safe now, and let it stay so: no order of this run is sent any more."""
+        self.made_safe = self.timing.made_safe = f"made safe: {why}"
 
     async def _surround(self, ambient: Ambient) -> None:
         emulator = self.wire.emulator

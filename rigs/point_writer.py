@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapters.modbus.errors import ModbusError
 from adapters.modbus.lean_tcp import LeanTcpPort, read_request, write_request
+from adapters.modbus.port import Table
 from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import BlockPlan, Value
 from rigs.control_points import ALLOWED, AnyDevice, Points
@@ -111,6 +112,18 @@ class PointWriter:
         """Return one point as the device holds it now; NaN where it holds no number."""
         got = (await self._device.read(model_id, name))[name]
         return got if isinstance(got, float) else math.nan
+
+    async def read_back_as(self, model_id: int, points: Points) -> list[tuple[Table, int, bytes]]:
+        """Return table, address and registers with which points must read back, once they are written."""
+        found: list[tuple[Table, int, bytes]] = []
+        for name, shown in self._read_back(points).items():
+            address, data, held = await self._device.encode(model_id, name, points[name])
+            if isinstance(self._device, MapDevice):
+                point = self._device.map.point(shown)
+                found.append((point.table, point.address, self._device.registers(point, held)))
+            else:
+                found.append(("holding", address, data))
+        return found
 
     async def registers(self, model_id: int, points: Points) -> list[tuple[int, bytes]]:
         """Return address and registers of points without writing them: what the supervisor would send."""

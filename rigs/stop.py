@@ -1,50 +1,58 @@
-"""``twin rig stop``: write the safe values of every real device of a bench. A convenience, no safety
-function."""
+"""``twin rig stop``: write the safe values of every real device of a bench, and latch it. A convenience, no safety
+function.
+"""
 
 import asyncio
 from pathlib import Path
 
 from adapters.modbus.errors import ModbusError
-from rigs.bench_file import load_bench, nameplate_roles
+from adapters.modbus.register_map import load_map
+from rigs.bench_file import find_map, load_bench, nameplate_roles
 from rigs.errors import RigError
-from rigs.gate_rules import GateMemory
-from rigs.supervisor import Charge, make_safe
+from rigs.gate_rules import GateMemory, today
+from rigs.open_bench import default_state
+from rigs.rig_lock import holder
 from rigs.wire import WireDevice
 
+ENDS_WITH_ITS_HARNESS = "not touched: it is no real device, and ends with its harness"
+OBSERVED = "not touched: it is only observed, so nothing of it may be written"
 
-def stop(path: Path) -> dict[str, str]:
-    """Make every real device of a bench safe; returns role to trouble, empty text where all is well.
 
-    It asks nobody for the rig: a harness that still runs is overruled, and writes again with its next order.
-    Stop that harness first.
+def stop(path: Path, state: Path | None = None) -> dict[str, tuple[bool, str]]:
+    """Make every real device of a bench safe; returns role to (is it safe as far as we can tell, what was done).
+
+    It asks nobody for the rig. Every device is latched first: a harness that still runs hears of it with its next order
+    and sends none any more, until a person resets the latch.
 
     Raises:
         BenchFileError: the file is wrong, or a device has no nameplate.
     """
-    return asyncio.run(_stop(path))
+    return asyncio.run(_stop(path, state or default_state()))
 
 
-async def _stop(path: Path) -> dict[str, str]:
+async def _stop(path: Path, state: Path) -> dict[str, tuple[bool, str]]:
     specs = {spec.role: spec for spec in nameplate_roles(path)}
     bench = load_bench(path, tuple(specs.values()))
-    troubles: dict[str, str] = {}
+    done: dict[str, tuple[bool, str]] = {}
+    writable = {r: d for r, d in bench.devices.items() if d.driver == "modbus" and d.mode != "observe"}
     for role, section in bench.devices.items():
-        if section.driver != "modbus" or section.mode == "observe":
-            troubles[role] = (
-                ""  # memory and lockstep devices end with their harness; observed ones are never written
-            )
-            continue
+        if role not in writable:
+            done[role] = True, ENDS_WITH_ITS_HARNESS if section.driver != "modbus" else OBSERVED
+    memories = {role: GateMemory(today, state / "roles" / f"{bench.bench}.{role}.json") for role in writable}
+    for memory in memories.values():
+        if not memory.latch:
+            memory.set_latch(f"stopped by {holder()} with 'twin rig stop'")
+    for role, section in writable.items():
         device = WireDevice(
-            specs[role], section, None, GateMemory(lambda: ""), lambda k, c: None, False, 60.0, folder=path.parent,
-            proves=False,
+            specs[role], section, None, memories[role], lambda k, c: None, False, 60.0,
+            load_map(find_map(section.map, path.parent)) if section.map else None, folder=path.parent, proves=False,
         )  # fmt: skip
         try:
             await device.open()
-            registers = tuple(await device.safe_registers())
-            host, port, unit = device.endpoint
-            await device.close()
-            troubles[role] = await make_safe(Charge(role, host, port, unit, registers, device.single_writes))
+            await device.make_safe(asyncio.get_running_loop().time())
+            done[role] = True, "safe, and latched"
         except (ModbusError, RigError) as error:
-            troubles[role] = str(error)
+            done[role] = False, f"latched, but not known to be safe: {error}"
+        finally:
             await device.close()
-    return troubles
+    return done

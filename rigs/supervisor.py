@@ -15,29 +15,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from rigs.charge import AnyCharge, as_plain, from_plain
+
 _DONE = b"done\n"
-_TRIES, _TRY_EVERY_S = 10, 0.5
-
-
-@dataclass(frozen=True)
-class Charge:
-    """A device to look after: where it is, and the registers that make it safe."""
-
-    role: str
-    host: str
-    port: int
-    unit: int
-    registers: tuple[tuple[int, bytes], ...]
-    single_writes: bool = False  # see LinkTiming
+_TRIES, _TRY_EVERY_S, _PATIENCE_S = 10, 0.5, 60.0
+NEVER_NEEDED, MADE_SAFE, TROUBLE = 0, 3, 1
+"""Exit codes of the process."""
 
 
 class SupervisorProcess:
-    """The harness's end: breathe while alive, dismiss when all is safe."""
+    """The harness's end: breathe while alive, dismiss when all is safe.
 
-    def __init__(self, charges: Sequence[Charge], silence_s: float) -> None:
+    ``held`` are files (locks of the rig) that the process keeps open: the rig stays taken until it has ended.
+    """
+
+    def __init__(self, charges: Sequence[AnyCharge], silence_s: float, held: Sequence[int] = ()) -> None:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         root = str(Path(__file__).resolve().parent.parent)
@@ -45,30 +39,26 @@ class SupervisorProcess:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rigs.supervisor", "--fd", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *held),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,
                 start_new_session=True,
             )
-        order = {
-            "silence_s": silence_s,
-            "charges": [
-                {**c.__dict__, "registers": [(address, data.hex()) for address, data in c.registers]}
-                for c in charges
-            ],
-        }
+        order = {"silence_s": silence_s, "charges": [as_plain(c) for c in charges]}
         ours.sendall(json.dumps(order).encode() + b"\n")
         self._socket = ours
 
-    async def breathe(self, every_s: float) -> None:
-        """Send a breath every ``every_s`` until cancelled. Runs in the I/O loop, so a wedged loop falls
-        silent."""
+    async def breathe(self, every_s: float) -> int:
+        """Send a breath every ``every_s``; returns the exit code once the process is gone (negative: a signal).
+
+        Runs in the I/O loop, so a wedged loop falls silent.
+        """
         while True:
-            try:
+            with contextlib.suppress(OSError):
                 self._socket.send(b".")
-            except OSError:
-                return  # it is gone; the device's own timer remains
+            if (code := self.process.poll()) is not None:
+                return code
             await asyncio.sleep(every_s)
 
     def dismiss(self) -> None:
@@ -80,29 +70,11 @@ class SupervisorProcess:
     def leave(self) -> None:
         """Close the line and wait for the end; without ``dismiss`` the supervisor makes safe first."""
         self._socket.close()
-        self.process.wait(_TRIES * (_TRY_EVERY_S + 2.0))
-
-
-async def make_safe(charge: Charge) -> str:
-    """Write the safe registers of one device and read them back; returns what went wrong, empty where
-    nothing."""
-    from adapters.modbus.errors import ModbusError
-    from adapters.modbus.port import LinkTiming
-    from adapters.modbus.tcp import TcpPort
-
-    port = TcpPort(charge.host, charge.port, LinkTiming(timeout_s=1.0, single_writes=charge.single_writes))
-    try:
-        await port.connect()
-        for address, data in charge.registers:
-            await port.write(charge.unit, address, data)
-        for address, data in charge.registers:
-            if await port.read(charge.unit, address, len(data) // 2) != data:
-                return f"register {address} reads back otherwise"
-    except ModbusError as error:
-        return str(error)
-    finally:
-        await port.close()
-    return ""
+        try:
+            self.process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # a timer of the device's own is all that is left
+            self.process.wait()
 
 
 def watch(line: socket.socket, silence_s: float) -> bool:
@@ -120,18 +92,26 @@ def watch(line: socket.socket, silence_s: float) -> bool:
             return True
 
 
-async def make_all_safe(charges: Sequence[Charge]) -> dict[str, str]:
+async def make_all_safe(charges: Sequence[AnyCharge]) -> dict[str, str]:
     """Make every device safe, with a few tries each; returns role to trouble for those that could not be."""
     left = {c.role: c for c in charges}
     troubles: dict[str, str] = {}
     for _ in range(_TRIES):
-        results = await asyncio.gather(*(make_safe(c) for c in left.values()))
+        results = await asyncio.gather(*(_attempt(c) for c in left.values()))
         troubles = {role: trouble for role, trouble in zip(left, results, strict=True) if trouble}
         left = {role: left[role] for role in troubles}
         if not left:
             break
         await asyncio.sleep(_TRY_EVERY_S)
     return troubles
+
+
+async def _attempt(charge: AnyCharge) -> str:
+    """Make one device safe; whatever goes wrong with it must not keep the others from being made safe."""
+    try:
+        return await charge.make_safe()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def main() -> int:
@@ -143,21 +123,20 @@ def main() -> int:
     while not first.endswith(b"\n"):
         byte = line.recv(1)
         if not byte:
-            return 1  # the harness went before it had armed anything
+            return TROUBLE  # the harness went before it had armed anything
         first += byte
     order = json.loads(first)
-    charges = [
-        Charge(**{**c, "registers": tuple((a, bytes.fromhex(d)) for a, d in c["registers"])})
-        for c in order["charges"]
-    ]
+    charges = [from_plain(c) for c in order["charges"]]
     if watch(line, float(order["silence_s"])):
-        return 0
+        return NEVER_NEEDED
     began = time.monotonic()
     troubles = asyncio.run(make_all_safe(charges))
     for charge in charges:
         state = troubles.get(charge.role) or f"made safe in {time.monotonic() - began:.2f} s"
-        sys.stderr.write(f"supervisor: the harness stopped breathing; {charge.role}: {state}\n")
-    return 1 if troubles else 0
+        with contextlib.suppress(OSError):  # a terminal that is gone must not keep it from ending well
+            sys.stderr.write(f"supervisor: the harness stopped breathing; {charge.role}: {state}\n")
+            sys.stderr.flush()
+    return TROUBLE if troubles else MADE_SAFE
 
 
 if __name__ == "__main__":

@@ -12,21 +12,22 @@ from adapters.modbus.errors import LinkDownError, ModbusError
 from adapters.modbus.port import FrameListener, ModbusPort
 from adapters.modbus.register_map import MapDevice, RegisterMap, load_map, shipped_maps
 from adapters.modbus.sunspec import discover
-from rigs.bench_file import DeviceSection, nameplate_range
-from rigs.control_points import AnyActuator, AnyDevice, find_actuator
+from rigs.at_once import AtOnce, hasten
+from rigs.bench_file import DeviceSection
+from rigs.control_points import AnyDevice, find_actuator
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import DeviceMismatchError, NotArmedError, RigError
-from rigs.gate_rules import GateMemory, GateRules, Journal
+from rigs.gate_maker import new_gate
+from rigs.gate_rules import GateMemory, Journal
 from rigs.identity import check_identity, check_serial
 from rigs.line import Line
 from rigs.link_tap import LinkTap
 from rigs.links import new_port
 from rigs.measure import MapMeter, Reading, SunSpecMeter
-from rigs.point_writer import PointWriter
+from rigs.plausible import Plausibility
 from rigs.write_gate import WriteGate
 
-_COUNTER_WH, _COUNTER_SHARE = 3.0, 0.02  # two whole-Wh counters, and the rounding of the power register
 _HERE = Path()
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
@@ -63,6 +64,9 @@ class WireDevice:
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._joined = False
+        self._joining = asyncio.Lock()
+        self._at_once: AtOnce | None = None
+        self._faulty = False
         self.tap: LinkTap | None = None
         self.line: Line | None = None  # a link that it shares with other units
         self._map = register_map or (
@@ -72,7 +76,7 @@ class WireDevice:
         self.gate: WriteGate | None = None
         self._last: Sample | None = None
         self._last_at_s = 0.0
-        self._before: Sample | None = None
+        self._plausible = Plausibility()
         self._true_wh = 0.0
         self.true_w: float | None = None  # what an emulated device says, beside its registers, really flowed
 
@@ -106,6 +110,8 @@ class WireDevice:
         self._joined = False
         await self._port.connect()
         await self._identify(self._port)
+        if not self._recording and not self._faulty:
+            self._at_once = await hasten(self.spec.role, self._port, self._meter, self.emulator)
         self._joined = True
 
     async def _identify(self, port: ModbusPort) -> None:
@@ -134,14 +140,18 @@ class WireDevice:
                 f"{self.spec.role}: the device is rated {actuator.w_max:.0f} W, "
                 f"the role needs {self.spec.p_max_w:.0f} W"
             )
-        before, self.gate = self.gate, self._new_gate(device, actuator)
+        before, until_s = self.gate, None
+        if self._armed_for_s is not None:
+            until_s = asyncio.get_running_loop().time() + self._armed_for_s
+        self.gate = new_gate(self.spec, self.section, device, actuator, self._memory, self._journal, until_s)
         if self.gate is None:
             return
         if (
             before is not None
         ):  # the same device again: what was proven stays proven, what it holds is unknown
             self.gate.soc, self.gate.proven = before.soc, before.proven
-            self.gate.rules, self.gate.doubt = before.rules, before.doubt
+            self.gate.rules, self.gate.doubt, self.gate.hold = before.rules, before.doubt, before.hold
+            self.gate.interlock, self.gate.turn = before.interlock, before.turn
             self.gate.link_returned()
         elif self._proves:
             await self.gate.prove_reversion(self._wait)
@@ -172,32 +182,6 @@ class WireDevice:
         else:
             await asyncio.sleep(seconds)
 
-    def _new_gate(self, device: AnyDevice, actuator: AnyActuator) -> WriteGate | None:
-        section, spec = self.section, self.spec
-        armed = self._armed_for_s is not None
-        mode = "armed" if armed else section.mode
-        if mode == "observe":
-            return None
-        until_s = asyncio.get_running_loop().time() + self._armed_for_s if self._armed_for_s else None
-        least_w, most_w = nameplate_range(spec)
-        low_w, high_w = section.limits.p_gen_w or (least_w, most_w)
-        rules = GateRules(
-            role=spec.role,
-            mode=mode,
-            p_gen_w=(max(low_w, least_w), min(high_w, most_w)),
-            safe_w=section.safe.p_set_w,
-            reversion_s=section.reversion_s,
-            soc=section.limits.soc,
-            ramp_w_per_s=section.ramp_w_per_s,
-            deadband_w=section.deadband_w,
-            min_interval_s=section.min_interval_s,
-            daily_writes=section.daily_writes,
-            armed_until_s=until_s,
-            unproven_reason=section.no_reversion_because,
-        )
-        writer = PointWriter(device, mode) if mode == "armed" else None
-        return WriteGate(rules, actuator, writer, self._memory, self._journal)
-
     async def step(self, time_s: float, step_s: float, command: Command, ambient: Ambient) -> Sample:
         """Write, advance, read, in lockstep. A device that does not answer gives a sample of quality BAD.
 
@@ -210,27 +194,35 @@ class WireDevice:
                 f"{self.spec.role}: a step of {step_s} s is too long for a reversion timer of "
                 f"{self.gate.rules.reversion_s} s (it is refreshed at half); raise reversion_s in the bench"
             )
-        note = await self.write(command.p_set_w, time_s)
         v_pu = ambient.v_pu if self._quasi_static else 1.0
+        if self._at_once is not None and self._at_once.stands and self._joined:
+            return await self._step_at_once(self._at_once, time_s, step_s, command, replace(ambient, v_pu=v_pu))
+        note = await self.write(command.p_set_w, time_s)
         told = await self.emulator.ask(
             "advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu, **plugged(ambient)
         )
-        self.true_w = (float(told["true_wh"]) - self._true_wh) * 3600 / step_s
-        self._true_wh = float(told["true_wh"])
-        return self._consistent(await self.read(time_s + step_s, note), step_s)
+        self._flowed(float(told["true_wh"]), step_s)
+        return self._plausible.judged(await self.read(time_s + step_s, note), step_s)
 
-    def _consistent(self, sample: Sample, step_s: float) -> Sample:
-        """Mark a sample bad whose power (the mean over the step) and counters contradict each other."""
-        before, self._before = self._before, sample
-        if before is None or Quality.BAD in (before.quality, sample.quality):
-            return sample
-        counted_wh = sample.energy_export_wh - before.energy_export_wh
-        counted_wh -= sample.energy_import_wh - before.energy_import_wh
-        expected_wh = sample.p_gen_w * step_s / 3600
-        if abs(counted_wh - expected_wh) <= _COUNTER_WH + _COUNTER_SHARE * abs(expected_wh):
-            return sample
-        note = f"power says {expected_wh:.0f} Wh, the counters {counted_wh:.0f} Wh"
-        return replace(sample, quality=Quality.BAD, note=note)
+    async def _step_at_once(
+        self, way: AtOnce, time_s: float, step_s: float, command: Command, here: Ambient
+    ) -> Sample:
+        """Step in one exchange; the same frames and the same sample."""
+        note, true_wh, reading = await way.step(self.gate, command.p_set_w, time_s, step_s, here)
+        self._flowed(true_wh, step_s)
+        sample = self._bad(time_s + step_s, "; ".join(filter(None, (note, str(reading)))))
+        if isinstance(reading, Reading):
+            sample = self._last = self._as_sample(reading, note)
+            self._last_at_s = time_s + step_s
+        return self._plausible.judged(sample, step_s)
+
+    def _flowed(self, true_wh: float, step_s: float) -> None:
+        self.true_w = (true_wh - self._true_wh) * 3600 / step_s
+        self._true_wh = true_wh
+
+    def slow_down(self) -> None:
+        """Take the ordinary way from now on: a fault may strike between any two frames."""
+        self._at_once, self._faulty = None, True
 
     async def write(self, p_w: float, time_s: float) -> str:
         """Order a power through the gate; returns what went wrong, empty where nothing did."""
@@ -260,7 +252,9 @@ class WireDevice:
         assert self._port is not None
         if self._port.connected and self._joined:
             return
-        await self._join()
+        async with self._joining:  # orders, polls and making safe may all find it lost
+            if not (self._port.connected and self._joined):
+                await self._join()
 
     async def _sample(self, note: str) -> Sample:
         assert self._meter is not None
@@ -269,6 +263,9 @@ class WireDevice:
         except LinkDownError:
             await self.rejoin()
             reading = await self._read_once()
+        return self._as_sample(reading, note)
+
+    def _as_sample(self, reading: Reading, note: str) -> Sample:
         if self.gate is not None:
             self.gate.soc = reading.soc
         text = "; ".join(filter(None, (note, reading.trouble)))
@@ -305,16 +302,12 @@ class WireDevice:
         if self.gate is None or self.gate.writer is None:
             return
         with self.tap.lifted() if self.tap is not None else nullcontext():
-            await self.rejoin()
-            await self.gate.make_safe(time_s)
-
-    async def safe_registers(self) -> list[tuple[int, bytes]]:
-        """Return what makes this device safe as address and registers, for the supervisor; empty unarmed."""
-        if self.gate is None or self.gate.writer is None:
-            return []
-        actuator, rules = self.gate.actuator, self.gate.rules
-        points = {**actuator.value(rules.safe_w), **actuator.enable()}
-        return await self.gate.writer.registers(actuator.model_id, points)
+            try:
+                await self.rejoin()
+                await self.gate.make_safe(time_s)
+            except ModbusError:  # a link may have been lost without a word: once more, over a new one
+                await self.rejoin()
+                await self.gate.make_safe(time_s)
 
     @property
     def endpoint(self) -> tuple[str, int, int]:

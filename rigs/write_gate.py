@@ -5,18 +5,24 @@ reversion timer, write budget; then shaping (ramp, deadband, least interval; rec
 the value sent); then value, reversion, enable, and a read-back of everything that was written.
 """
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from adapters.modbus.errors import LinkDownError, ModbusError, RequestTimeoutError
-from rigs.control_points import AnyActuator
+from rigs.control_points import AnyActuator, Points
 from rigs.errors import LatchedError, NotArmedError
 from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
 from rigs.point_writer import PointWriter
 
 _PROOF_S = 1.0
 _PROOF_MARGIN_S = 1.0
+
+
+async def _closed() -> str:
+    """The rig has no interlock."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,12 @@ class WriteGate:
     soc: float = math.nan  # as last read back
     proven: bool = False  # the reversion timer was seen to work in this run
     doubt: str = ""  # why the effect of what was sent is not believed, by an independent meter
+    hold: str = ""  # why the set point must stay as it is for now, though orders are good
+    refused: str = ""  # why the last order was not followed, empty where it was
+    interlock: Callable[[], Awaitable[str]] = (
+        _closed  # returns why nothing may be written, asked before every order
+    )
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _sent_w: float = field(default=math.nan, repr=False)
     _sent_at_s: float = field(default=-math.inf, repr=False)
     _fresh_at_s: float = field(default=-math.inf, repr=False)
@@ -50,8 +62,14 @@ class WriteGate:
 
     async def order(self, p_w: float, time_s: float) -> Decision:
         """Order a power. Never raises for a limit: the decision says what happened, and a breach latches."""
-        found = self.propose(p_w, time_s)
-        return found if isinstance(found, Decision) else await self.send(found)
+        async with self.turn:
+            found = self.propose(p_w, time_s)
+            if isinstance(found, Decision):
+                return found
+            if trouble := await self.interlock():
+                self.latch(trouble)
+                return self._decide(time_s, p_w, math.nan, "rejected", trouble)
+            return await self.send(found)
 
     async def send(self, proposal: "Proposal") -> Decision:
         """Write what was proposed, read it back, and book what became of it."""
@@ -59,11 +77,13 @@ class WriteGate:
 
     def propose(self, p_w: float, time_s: float) -> "Decision | Proposal":
         """Return what was decided where nothing is to be sent, else what has to be sent, and then settled."""
-        if refusal := self._refusal(p_w, time_s):
-            return self._decide(time_s, p_w, math.nan, "rejected", refusal)
+        self.refused = self._refusal(p_w, time_s)
+        if self.refused:
+            return self._decide(time_s, p_w, math.nan, "rejected", self.refused)
         if self.doubt:
-            return self._decide(time_s, p_w, self._sent_w, "held", f"the effect is in doubt: {self.doubt}")
-        value_w, shaped = self._shape(p_w, time_s)
+            self.refused = f"the effect is in doubt: {self.doubt}"
+            return self._decide(time_s, p_w, self._sent_w, "held", self.refused)
+        value_w, shaped = self.shape(p_w, time_s)
         if self._prepared and value_w == self._sent_w and not self.due(time_s):
             return self._decide(time_s, p_w, value_w, "held", shaped or "unchanged")
         if self.writer is None:
@@ -72,8 +92,8 @@ class WriteGate:
         requests = len(self.points(value_w))
         if self.rules.daily_writes is not None:
             if self.memory.written_today() + requests > self.rules.daily_writes:
-                text = f"write budget of {self.rules.daily_writes} requests a day is used up"
-                return self._decide(time_s, p_w, self._sent_w, "held", text)
+                self.refused = f"write budget of {self.rules.daily_writes} requests a day is used up"
+                return self._decide(time_s, p_w, self._sent_w, "held", self.refused)
             self.memory.count_writes(requests)
         return Proposal(
             self.writer, p_w, value_w, time_s, shaped or ("written anew" if self._returned else "")
@@ -107,12 +127,26 @@ class WriteGate:
         """
         if self.writer is None:
             return
+        async with self.turn:  # an order that is on its way must not land behind it
+            await self._make_safe(self.writer, time_s)
+
+    async def _make_safe(self, writer: PointWriter, time_s: float) -> None:
         self._prepared = False
-        outcome, reason = await self._send(self.writer, self.rules.safe_w)
+        points = self.safe_points()
+        if self.rules.daily_writes is not None:
+            self.memory.count_writes(len(points))  # no budget forbids it, but it wears as well
+        outcome, reason = await self._write(writer, points)
         self._decide(time_s, self.rules.safe_w, self.rules.safe_w, outcome, reason or "make safe")
         if outcome != "sent":
             raise ModbusError(f"{self.rules.role}: not safe: {reason}")
         self._remember(self.rules.safe_w, time_s)
+        self._prepared = False  # the next order brings its reversion with it again
+
+    def safe_points(self) -> dict[str, float]:
+        """Return what makes the device safe, in order, so that it stays safe when nobody writes any more."""
+        actuator, rules = self.actuator, self.rules
+        lasting = actuator.lasting(rules.safe_w, rules.reversion_s)
+        return {**actuator.value(rules.safe_w), **lasting, **actuator.enable()}
 
     async def prove_reversion(self, wait: Callable[[float], Awaitable[None]]) -> None:
         """Let the device's reversion timer expire once, with a value that changes nothing, and see it fall
@@ -128,7 +162,15 @@ class WriteGate:
             return
         model_id = self.actuator.model_id
         shown, before, fallen = self.actuator.proof_point()
-        await self.writer.write(model_id, self.actuator.proof(self.rules.safe_w, _PROOF_S))
+        points = self.actuator.proof(self.rules.safe_w, _PROOF_S)
+        if self.rules.daily_writes is not None:
+            if self.memory.written_today() + len(points) > self.rules.daily_writes:
+                raise NotArmedError(
+                    f"{self.rules.role}: the write budget of {self.rules.daily_writes} requests a day leaves none for "
+                    "the proof of its reversion timer; arm it tomorrow, or raise daily_writes in the bench"
+                )
+            self.memory.count_writes(len(points))
+        await self.writer.write(model_id, points)
         armed = await self.writer.read(model_id, shown)
         await wait(_PROOF_S + _PROOF_MARGIN_S)
         after = await self.writer.read(model_id, shown)
@@ -168,6 +210,7 @@ class WriteGate:
             raise LatchedError(f"{self.rules.role}: {self.memory.latch}; reset it with 'twin rig reset'")
 
     def _refusal(self, p_w: float, time_s: float) -> str:
+        self.memory.look()
         if self.memory.latch:
             return f"latched: {self.memory.latch}"
         until_s = self.rules.armed_until_s
@@ -192,8 +235,11 @@ class WriteGate:
                 return f"charging at a state of charge of {self.soc}, most is {most}"
         return ""
 
-    def _shape(self, p_w: float, time_s: float) -> tuple[float, str]:
+    def shape(self, p_w: float, time_s: float) -> tuple[float, str]:
+        """Return what an accepted order would become, and by which rule of shaping, empty where it stays itself."""
         last_w, rules = self._sent_w, self.rules
+        if self.hold and not math.isnan(last_w):
+            return last_w, self.hold
         if math.isnan(last_w) or p_w == last_w:
             return p_w, ""
         passed_s = time_s - self._sent_at_s
@@ -206,9 +252,17 @@ class WriteGate:
             return last_w + step_w, f"ramp of {rules.ramp_w_per_s} W/s"
         return p_w, ""
 
+    def would(self, p_w: float, time_s: float) -> float:
+        """Return the set point that the device would have after an order."""
+        if self.memory.latch or self.doubt:
+            return self.rules.safe_w if math.isnan(self._sent_w) else self._sent_w
+        return self.shape(p_w, time_s)[0]
+
     async def _send(self, writer: PointWriter, value_w: float) -> tuple[Outcome, str]:
-        model_id, points = self.actuator.model_id, self.points(value_w)
-        trouble = ""
+        return await self._write(writer, self.points(value_w))
+
+    async def _write(self, writer: PointWriter, points: Points) -> tuple[Outcome, str]:
+        model_id, trouble = self.actuator.model_id, ""
         try:
             await writer.write(model_id, points)
         except (LinkDownError, RequestTimeoutError) as error:

@@ -71,6 +71,15 @@ def set_up(
 def _check_time(scenario: Scenario, bench: BenchFile, complain: Complain) -> None:
     """Complain of devices that do not run in the scenario's time."""
     if scenario.devices.time == "wall_clock":
+        for role, device in bench.devices.items():
+            if device.driver != "memory" and not scenario.step_s < device.safe_after_s:
+                complain(
+                    "devices.bench",
+                    f"{role!r} would be made safe within every step of {scenario.step_s} s",
+                    f"safe_after_s: {device.safe_after_s:g}",
+                    f"safe_after_s above {scenario.step_s}",
+                    "Raise safe_after_s in the bench, or shorten the step with substep_s.",
+                )
         return
     for role, device in bench.devices.items():
         real = device.driver == "modbus"

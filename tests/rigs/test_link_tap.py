@@ -127,6 +127,7 @@ def opened(tmp_path, port: int, armed: bool = False):
     path.write_text(
         f"bench: real\ndevices:\n  h.pv: {{driver: modbus, host: 127.0.0.1, port: {port}, poll_s: 0.05, mode: shadow, "
         "reversion_s: 600, limits: {p_gen_w: [0, 8000]}, safe: {p_set_w: 4000}, "
+        "identity: {maker: p2p-grid-twin, model: m, serial: '1'}, "
         "no_reversion_because: the test has no time for it}\n"
     )
     return open_bench(path, [PV], arm={"h.pv": 600} if armed else {}, state=tmp_path / "state")

@@ -29,7 +29,7 @@ from rigs.open_bench import open_bench
 path, state, ending = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 roles = [RoleSpec("house_2.pv", "pv_inverter", 8000.0)]
 with open_bench(path, roles, arm={"house_2.pv": 60.0}, state=state) as bench:
-    print(bench._supervisor.process.pid, flush=True)
+    print(bench._guard.supervisor.process.pid, flush=True)
     for k in range(600):
         bench.step(k, 1, {"house_2.pv": Command(2400.0)}, {})
         time.sleep(0.05)

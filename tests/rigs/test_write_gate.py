@@ -246,24 +246,27 @@ def test_the_write_budget_holds_across_restarts_and_days(tmp_path) -> None:
     day, path = ["monday"], tmp_path / "role.json"
 
     async def spend(rig: Rig) -> None:
-        assert (await rig.gate.order(1000, 0)).outcome == "sent"  # six requests
+        assert (await rig.gate.order(1000, 0)).outcome == "sent"  # six requests, as many as the proof
         assert (await rig.gate.order(1100, 1)).outcome == "sent"  # and one
         rig.frames.clear()
         decision = await rig.gate.order(1200, 2)
         assert (decision.outcome, decision.sent_w) == ("held", 1100)
-        assert "write budget of 7" in decision.reason
+        assert "write budget of 13" in decision.reason
         assert rig.frames == []
         await rig.gate.make_safe(3)  # safety is never out of budget
         assert rig.written()
 
     async def restarted(rig: Rig) -> None:
+        rig.gate.proven = True
         assert (await rig.gate.order(1, 0)).outcome == "held"
+        with pytest.raises(NotArmedError, match="write budget of 13 requests a day leaves none for the proof"):
+            await rig.gate.prove_reversion(asyncio.sleep)
         assert rig.frames == []
         day[0] = "tuesday"
         assert (await rig.gate.order(1, 0)).outcome == "sent"
 
-    run(spend, memory=GateMemory(lambda: day[0], path), daily_writes=7)
-    run(restarted, memory=GateMemory(lambda: day[0], path), daily_writes=7)
+    run(spend, memory=GateMemory(lambda: day[0], path), daily_writes=13)
+    run(restarted, memory=GateMemory(lambda: day[0], path), daily_writes=13, prove=False)
 
 
 def test_arming_ends_with_its_stated_time() -> None:

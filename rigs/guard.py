@@ -1,0 +1,93 @@
+"""Makes a bench safe on every way out: two guarded passes in reverse order, and the supervisor beside the harness."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import TimeoutError as LateError
+from functools import partial
+from typing import Any
+
+from rigs.charge import AnyCharge
+from rigs.errors import RigError
+from rigs.gate_rules import Journal
+from rigs.live import LiveDevice
+from rigs.rig_lock import RigLock
+from rigs.supervisor import MADE_SAFE, TROUBLE, SupervisorProcess
+from rigs.wire import WireDevice
+
+SAFE_S, CLOSE_S = 20.0, 30.0
+_BREATH_S, _SILENCE_S = 0.5, 2.0
+_MOST_SUPERVISORS = 5
+_GRACE_S = 5.0  # beyond a deadline inside the I/O loop, for a loop that does not keep it
+
+
+class Guard:
+    """The supervisor of one bench, and its tear-down. ``troubles`` collects what did not become safe."""
+
+    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
+        self.supervisor: SupervisorProcess | None = None
+        self.troubles: list[Exception] = []
+        self._journal, self._loop = journal, loop
+        self._charges: Sequence[AnyCharge] = ()
+        self._held: list[int] = []
+
+    def supervise(self, charges: Sequence[AnyCharge], locks: Sequence[RigLock]) -> None:
+        """Start the supervisor where there is something to look after; it holds the rig's locks as well, so that
+        nobody takes the rig while it still writes.
+        """
+        self._charges, self._held = charges, [n for lock in locks for n in lock.files]
+        if charges:
+            self.supervisor = SupervisorProcess(charges, _SILENCE_S, self._held)
+
+    async def breathe(
+        self, live: Mapping[str, LiveDevice], make_safe: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Breathe until cancelled. A supervisor that acted leaves its devices safe for the rest of the run; one that
+        was killed is replaced, a few times.
+        """
+        for _ in range(_MOST_SUPERVISORS):
+            if self.supervisor is None:
+                return
+            code = await self.supervisor.breathe(_BREATH_S)
+            self._journal("supervisor", {"exit_code": code})
+            if code in (MADE_SAFE, TROUBLE):
+                for device in live.values():
+                    device.was_made_safe("the harness had stalled, and the supervisor stepped in")
+                return
+            self.supervisor = SupervisorProcess(self._charges, _SILENCE_S, self._held)
+            await asyncio.sleep(_BREATH_S)
+        for role, device in live.items():
+            await make_safe(role)
+            device.was_made_safe(f"{_MOST_SUPERVISORS} supervisors ended by themselves")
+
+    def tear_down(self, devices: Mapping[str, WireDevice], now_s: Callable[[str], float]) -> None:
+        """Make all safe, then close all, each guarded by itself, in reverse order."""
+        backwards = list(devices.items())[::-1]
+        for role, device in backwards:
+            self.attempt(role, partial(device.make_safe, now_s(role)), SAFE_S)
+        for role, device in backwards:
+            self.attempt(role, device.close, CLOSE_S)
+
+    def dismiss(self) -> None:
+        """End the supervisor: only when all is safe; else it hears the silence and tries itself."""
+        if self.supervisor is not None:
+            self.supervisor.dismiss() if not self.troubles else self.supervisor.leave()
+
+    def attempt(self, role: str, act: Callable[[], Coroutine[Any, Any, None]], seconds: float) -> None:
+        """Run something in the I/O loop within a time; what goes wrong is kept as a trouble of the role."""
+        done = asyncio.run_coroutine_threadsafe(asyncio.wait_for(act(), seconds), self._loop)
+        try:
+            done.result(seconds + _GRACE_S)
+        except LateError:
+            done.cancel()
+            self.troubles.append(RigError(f"{role}: not done within {seconds} s"))
+        except Exception as error:
+            self.troubles.append(RigError(f"{role}: {type(error).__name__}: {error}"))
+
+    def complain(self, name: str, cause: BaseException | None) -> None:
+        """Raise all troubles together, or note them with what was the cause of it all."""
+        if not self.troubles:
+            return
+        text = f"bench {name}: " + "; ".join(str(t) for t in self.troubles)
+        if cause is None:
+            raise RigError(text) from self.troubles[0]
+        cause.add_note(text)
