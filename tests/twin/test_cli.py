@@ -4,9 +4,9 @@ import json
 import os
 import resource
 import shlex
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -374,32 +374,27 @@ def test_the_public_interface_runs_what_the_command_line_runs(small, tmp_path):
     assert set(twin.__all__) <= set(dir(twin))
 
 
-def test_ctrl_c_in_a_run_leaves_a_readable_folder(small, tmp_path):
-    import signal
-    from datetime import datetime, timedelta
+def test_ctrl_c_in_a_run_leaves_a_readable_folder(small, tmp_path, capsys, monkeypatch):
+    """The signal comes while an interval is recorded; a process of its own is stopped in test_trouble (slow)."""
+    from twin.commands import run as command
+    from twin.progress import SilentProgress
+    from twin.results import RunResult
 
-    hours = ((datetime(2016, 1, 1) + timedelta(hours=n)).isoformat() for n in range(366 * 24))
-    (tmp_path / "profiles.csv").write_text("time,load:all\n" + "".join(f"{hour},0.2\n" for hour in hours))
+    class Interrupted(SilentProgress):
+        def advance(self, done, simulated_time_iso):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(command, "silent", Interrupted())
     out = tmp_path / "a"
-    command = [*TWIN, "run", str(small), "--out", str(out), "--set", "duration_days=300"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        for _ in range(600):
-            if (out / "manifest.json").exists() or process.poll() is not None:
-                break
-            time.sleep(0.05)
-        time.sleep(2)
-        process.send_signal(signal.SIGINT)
-        printed, err = process.communicate(timeout=60)
-    assert process.returncode == 4, err
+    assert run(small, "--out", out) == 4
+    printed, err = capsys.readouterr()
     assert "Traceback" not in err
     assert printed.startswith("Aborted: ")
     assert "SIGINT" in printed
     assert json.loads((out / "manifest.json").read_text())["status"] == "failed"
-    from twin.results import RunResult
-
-    assert RunResult(out).table("intervals").num_rows > 0
+    assert RunResult(out).table("intervals")["interval"].to_pylist() == [0, 1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_feeder_shows_what_was_understood(capsys, tmp_path):

@@ -231,7 +231,8 @@ def test_a_killed_run_says_so_and_keeps_its_parts(tmp_path):
         from adapters.export.run_folder import RunFolder
         schema = pa.schema([("interval", pa.int64()), ("v", pa.float64())])
         folder = RunFolder.create(
-            pathlib.Path(sys.argv[1]), {}, schemas={"intervals": schema, "people": schema}, flush_rows=5)
+            pathlib.Path(sys.argv[1]), {}, schemas={"intervals": schema, "people": schema}, flush_rows=5,
+            max_age_s=1e9)
         k = 0
         while True:
             folder.append("intervals", {"interval": [k], "v": [k / 2]})
@@ -242,7 +243,7 @@ def test_a_killed_run_says_so_and_keeps_its_parts(tmp_path):
     path = tmp_path / "run"
     process = subprocess.Popen([sys.executable, "-c", script, str(path)])
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while len(list(path.glob("people.parts/*.parquet"))) < 3:
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.01)
