@@ -1,7 +1,7 @@
-"""Sizing of a dissipative pool: virtual reserves from a capacity and a price band, in exact rationals."""
+"""Sizing of a dissipative pool: virtual reserves from a capacity and a price band, in exact integers."""
 
 from fractions import Fraction
-from math import ceil, isqrt
+from math import isqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +14,21 @@ BUMPS = 32
 _ROOT_SCALE = 10**15
 
 
+def _scaled_root(price_micro_per_kwh: int) -> int:
+    """Return the square root of a price in micro per Wh times ``_ROOT_SCALE``, rounded down."""
+    return isqrt(price_micro_per_kwh * _ROOT_SCALE**2 // 1000)
+
+
 def root(price_micro_per_kwh: int) -> Fraction:
     """Return the square root of a price in micro per Wh as a fraction, rounded down at 15 decimals."""
-    return Fraction(isqrt(price_micro_per_kwh * _ROOT_SCALE**2 // 1000), _ROOT_SCALE)
+    return Fraction(_scaled_root(price_micro_per_kwh), _ROOT_SCALE)
 
 
 def sized_state(capacity_wh: int, energy_wh: int, low: int, high: int, fee_ppm: int) -> npt.NDArray[np.int64]:
     """Return the state of a pool that holds ``energy_wh`` now and ``capacity_wh`` when its price is ``low``.
 
     L = capacity / (low^-1/2 - high^-1/2), Ev = L high^-1/2, Cv = L low^1/2, C = L^2/(E+Ev) - Cv, in
-    rationals.
+    exact integers.
 
     Raises:
         RangeError: An empty band, energy above capacity, no fee, or reserves beyond exact arithmetic.
@@ -33,12 +38,12 @@ def sized_state(capacity_wh: int, energy_wh: int, low: int, high: int, fee_ppm: 
             f"pool: got capacity {capacity_wh} Wh, energy {energy_wh} Wh, band {low} to {high}, fee "
             f"{fee_ppm} ppm; needs 0 <= energy <= capacity, capacity > 0, low < high, 1 <= fee < 1000000"
         )
-    root_low, root_high = root(low), root(high)
-    liquidity = capacity_wh * root_low * root_high / (root_high - root_low)
-    fine = k.FINE
-    virtual_energy = ceil(liquidity / root_high * fine)
-    least_virtual_cash = ceil(liquidity * root_low * fine)
-    y = ceil(liquidity**2 * fine**2 / (energy_wh * fine + virtual_energy))
+    # L = capacity a b / (R (b - a)) for the roots a / R and b / R, written out in integers
+    fine, a, b = k.FINE, _scaled_root(low), _scaled_root(high)
+    wide = _ROOT_SCALE * (b - a)
+    virtual_energy = -(-capacity_wh * a * fine // (b - a))
+    least_virtual_cash = -(-capacity_wh * a * a * b * fine // (_ROOT_SCALE * wide))
+    y = -(-((capacity_wh * a * b * fine) ** 2) // (wide * wide * (energy_wh * fine + virtual_energy)))
     # whole micros: a provider brings them
     cash = max(0, y - least_virtual_cash) // fine * fine
     virtual_cash = max(least_virtual_cash, y - cash)

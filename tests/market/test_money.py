@@ -18,7 +18,7 @@ from market.orders import BUY, SELL, empty_fills
 from market.validate import MAX_ENERGY_WH, MAX_PRICE
 
 
-@settings(derandomize=True, deadline=None)
+@settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.integers(0, MAX_ENERGY_WH), st.integers(-MAX_PRICE, MAX_PRICE))
 def test_buyers_pay_up_and_sellers_get_down(energy, price):
     exact = Fraction(energy * price, 1000)

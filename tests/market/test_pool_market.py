@@ -141,7 +141,7 @@ def run(tariff, intervals, cut=None, seed=1):
 
 def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
     ahead = arbitrage = residual = stocks = 0
-    for made, slot, position, clearing, fills, _, (_, money, _, left) in run(tariff, count(40, 6)):
+    for made, slot, position, clearing, fills, _, (_, money, _, left) in run(tariff, count(24, 6)):
         mine = fills[fills["counterparty"] == POOL]
         assert (mine["energy_wh"] * mine["side"]).sum() == 0, "the gate asks for it"
         better = (mine["price_micro_per_kwh"] - mine["limit_micro_per_kwh"]) * mine["side"]
@@ -179,7 +179,7 @@ def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
                 left -= part
 
     moved = 0
-    for made, slot, _, _, fills, accepted, (final, money, payments, left) in run(tariff, count(25, 5), cut):
+    for made, slot, _, _, fills, accepted, (final, money, payments, left) in run(tariff, count(14, 5), cut):
         mine = fills["counterparty"] == POOL
         moved += int((final["price_micro_per_kwh"] != fills["price_micro_per_kwh"]).any())
         better = (final["price_micro_per_kwh"] - final["limit_micro_per_kwh"]) * final["side"]

@@ -11,7 +11,7 @@ from market.shares import largest_remainder, largest_remainder_array
 weights = st.lists(st.integers(0, 50) | st.integers(0, 2**40), min_size=1, max_size=12).filter(any)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=50, derandomize=True, deadline=None)
 @given(amount=st.integers(-(2**34), 2**34) | st.integers(0, 40), weights=weights)
 def test_both_divide_alike(amount, weights):
     got = largest_remainder_array(amount, np.array(weights, dtype=np.int64)).tolist()
