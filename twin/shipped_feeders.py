@@ -52,6 +52,12 @@ def feeder_profiles(feeder: Feeder) -> "ProfileTable | None":
     return case_profiles(feeder)
 
 
+def forget() -> None:
+    """Read everything anew from now on."""
+    for kept in (_shipped, _comparison, _profiles):
+        kept.cache_clear()
+
+
 @lru_cache(maxsize=_KEPT)
 def _shipped(source: str) -> Feeder:
     from adapters.grid.source import load_feeder

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from adapters.grid.engine import AS_PLANNED, ModelError
+from twin import shipped_feeders
 from twin.cli import main
 from twin.commands.feeder import _lines
 
@@ -22,6 +23,9 @@ def test_phases_limits_with_origin_and_engines_are_told(capsys):
     assert main(["feeder", STREET]) == 0
     printed = capsys.readouterr().out
     assert "limit: line rating" in printed and "OpenDSS is at most" in printed
+    assert (
+        facts["nominal_loading_max_element"] in printed and "losses" in printed and " elements" not in printed
+    )
 
 
 def test_a_case_without_ratings_has_none_in_json_and_in_words(capsys):
@@ -45,6 +49,15 @@ def test_the_drawing_has_every_bus_and_branch_and_the_file_is_read_again(tmp_pat
     assert main(["feeder", str(dss)]) == 0, "its own file is a feeder"
 
 
+@pytest.fixture
+def nothing_kept():
+    """No feeder of this process is known before, and none is afterwards."""
+    shipped_feeders.forget()
+    yield
+    shipped_feeders.forget()
+
+
+@pytest.mark.usefixtures("nothing_kept")
 def test_engines_that_disagree_are_named_and_exit_with_1(capsys, monkeypatch):
     import adapters.grid.compare as module
 

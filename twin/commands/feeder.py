@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,14 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Load, describe and compare; return 1 where engines disagree by more than the stated tolerance."""
-    from adapters.grid.compare import compare_engines
     from adapters.grid.describe import describe_feeder
     from adapters.grid.errors import GridError
-    from adapters.grid.source import load_feeder
+    from twin.shipped_feeders import compared_feeder
 
     try:
-        feeder = load_feeder(arguments.source, Path.cwd())
-        comparison = compare_engines(feeder, every=True)
+        feeder, comparison = compared_feeder(arguments.source, Path.cwd(), every=True)
         facts = _facts(feeder, describe_feeder(feeder), comparison)
         facts["written"] = _written(feeder, arguments)
     except GridError as error:
@@ -91,7 +90,7 @@ def _facts(
         "taps": [asdict(tap) for tap in described.taps],
         "limits": [asdict(limit) for limit in described.limits],
         "engines": dict(described.engines),
-        "transformer_rating_va": [float(v) for v in feeder.branch_rated_va[~line]],
+        "transformer_rating_va": _transformer_ratings(feeder),
         "connection_points": [point.name for point in feeder.points],
         "rated_load_w": float(sum(point.p_rated_w for point in feeder.points)),
         "assets": {kind: sum(a.kind == kind for a in feeder.assets) for kind in ("pv", "battery")},
@@ -99,6 +98,9 @@ def _facts(
         "notes": list(feeder.notes),
         "nominal_v_min_pu": comparison.v_min_pu,
         "nominal_v_max_pu": comparison.v_max_pu,
+        "nominal_loading_max_percent": comparison.highest and comparison.highest.value,
+        "nominal_loading_max_element": comparison.highest and comparison.highest.element,
+        "nominal_loss_w": comparison.loss_w,
         "engines_agree": comparison.agrees,
         "agreement": list(comparison.sentences()),
     }
@@ -106,7 +108,10 @@ def _facts(
 
 def _lines(facts: dict[str, Any], names: bool) -> list[str]:
     levels = " / ".join(f"{v / 1000:g} kV" for v in facts["voltage_levels_v"])
-    ratings = ", ".join(f"{v / 1000:g} kVA" for v in facts["transformer_rating_va"])
+    ratings = ", ".join(
+        (f"{n} x " if n > 1 else "") + f"{kva:g} kVA"
+        for kva, n in Counter(round(v / 1000, 1) for v in facts["transformer_rating_va"]).items()
+    )
     points, missing = facts["connection_points"], facts["branches_without_rating"]
     lines = [
         f"{facts['source']}",
@@ -117,17 +122,21 @@ def _lines(facts: dict[str, Any], names: bool) -> list[str]:
         + (f" ({ratings})" if ratings else ""),
         f"  {len(points)} connection points with {facts['rated_load_w'] / 1000:.6g} kW rated load, "
         f"{facts['assets']['pv']} PV plants, {facts['assets']['battery']} batteries",
-        f"  at nominal load: {facts['nominal_v_min_pu']:.4f} to {facts['nominal_v_max_pu']:.4f} pu",
+        f"  at nominal load: {facts['nominal_v_min_pu']:.4f} to {facts['nominal_v_max_pu']:.4f} pu, "
+        + _highest(facts)
+        + f"losses {facts['nominal_loss_w'] / 1000:.4g} kW",
     ]
     single = {phase: n for phase, n in facts["phases"].items() if phase != "abc"}
     if single:
         listed = ", ".join(f"{n} on phase {phase}" for phase, n in single.items())
         lines.append(f"  single-phase connection points: {listed}")
     lines += [f"  tap: {_tap(tap)}" for tap in facts["taps"]]
-    lines += [f"  limit: {_limit(limit)}" for limit in facts["limits"]]
-    lines += [f"  {name}: {ability}" for name, ability in facts["engines"].items()]
+    phased = " phase" if facts["rows"] != facts["buses"] else ""
+    lines += [f"  limit: {_limit(limit, phased)}" for limit in facts["limits"]]
+    lines += [f"  {name}: {ability.removeprefix(name + ' ')}" for name, ability in facts["engines"].items()]
     if missing:
-        lines.append(f"  without rating, so never judged by loading: {', '.join(missing[:10])}")
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        lines.append(f"  without rating, so never judged by loading: {', '.join(missing[:10])}{more}")
     lines += [f"  {sentence}" for sentence in facts["agreement"]]
     lines += [f"  note: {note}" for note in facts["notes"]]
     lines += [f"  {said}" for said in facts["written"]]
@@ -150,12 +159,36 @@ def _tap(tap: dict[str, Any]) -> str:
     )
 
 
-def _limit(limit: dict[str, Any]) -> str:
+def _limit(limit: dict[str, Any], phased: str = "") -> str:
     low, high, unit = limit["low"], limit["high"], limit["unit"]
     if not limit["elements"]:
         return f"{limit['quantity']}: none of {limit['without']} has one"
+    if unit == "VA":
+        low, high, unit = low / 1000, high / 1000, "kVA"
     span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     rest = f", {limit['without']} have none" if limit["without"] else ""
-    return (
-        f"{limit['quantity']} {span} {unit} at {limit['elements']} elements{rest}; origin: {limit['origin']}"
+    where = (
+        "line" if "line" in limit["quantity"] else "transformer" if "trafo" in limit["quantity"] else "bus"
     )
+    where += "" if where == "bus" else phased
+    places = f"{limit['elements']} {where}{'' if limit['elements'] == 1 else 'es' if where == 'bus' else 's'}"
+    quantity = limit["quantity"].replace("trafo", "transformer")
+    return f"{quantity} {span} {unit} at {places}{rest}; origin: {limit['origin']}"
+
+
+def _highest(facts: dict[str, Any]) -> str:
+    if facts["nominal_loading_max_percent"] is None:
+        return "no loading known, "
+    return f"loading up to {facts['nominal_loading_max_percent']:.1f} % ({facts['nominal_loading_max_element']}), "
+
+
+def _transformer_ratings(feeder: "Feeder") -> list[float]:
+    """Rated power of every transformer in VA, over all its phases."""
+    total: dict[str, float] = {}
+    for name, kind, rated_va in zip(
+        feeder.branch_names, feeder.branch_kind, feeder.branch_rated_va, strict=True
+    ):
+        if kind == "trafo":
+            whole = name if feeder.balanced else name.rpartition(".")[0]
+            total[whole] = total.get(whole, 0.0) + float(rated_va)
+    return list(total.values())
