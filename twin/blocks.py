@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from math import isnan
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numba import njit
 
 from adapters.grid.feeder import Feeder, FloatArray
@@ -27,7 +27,8 @@ EXTREMES = {
     LINE: ("line_loading_max_percent", "line_loading_max_name", "base_line_loading_max_percent"),
     TRAFO: ("trafo_loading_max_percent", "trafo_loading_max_name", "base_trafo_loading_max_percent"),
 }
-DEVICE_LABELS = np.array(DEVICE_NAMES)
+DEVICE_LABELS = pa.array(DEVICE_NAMES)
+SIDE_LABELS = pa.array(["buy", "sell"])
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Block:
         self._limits = limits or LimitsSection()
         self._feeder = feeder
         self._people = people
-        self._names = np.array(people.names)
+        self._names = pa.array(people.names, type=pa.string())
+        self._parties = pa.array([*people.names, "supplier", "pool"], type=pa.string())
         self._bus_of = np.array([point.bus for point in feeder.points])
         self._shape = (len(recorded), len(recorded[0].steps), people.n)
 
@@ -106,17 +108,15 @@ class Block:
         sessions = [r.decided.accepted.session for r in rows]
         fills = joined([s.fills for s in sessions])
         offered = [s.intent.orders["energy_wh"][s.order_rows] for s in sessions]
-        party = fills["counterparty"]
-        counterparty = np.where(party == SUPPLIER, "supplier", "pool").astype(object)
-        for i in np.flatnonzero(party >= 0):
-            counterparty[i] = self._people.names[party[i]]
+        party = fills["counterparty"].astype(np.int64)
+        party[party < 0] = np.where(party[party < 0] == SUPPLIER, self._people.n, self._people.n + 1)
         columns: Columns = {
             "interval": np.repeat([r.interval for r in rows], [len(s.fills) for s in sessions]),
             "order_id": fills["order_id"],
-            "participant": self._names[fills["participant"]],
-            "side": np.where(fills["side"] == SELL, "sell", "buy"),
-            "device": DEVICE_LABELS[fills["device"]],
-            "counterparty": counterparty,
+            "participant": self._names.take(pa.array(fills["participant"])),
+            "side": SIDE_LABELS.take(pa.array((fills["side"] == SELL).astype(np.int8))),
+            "device": DEVICE_LABELS.take(pa.array(fills["device"])),
+            "counterparty": self._parties.take(pa.array(party)),
             "flexible": fills["flexible"],
             "offered_wh": np.concatenate(offered),
             "cleared_wh": fills["energy_wh"],
@@ -136,7 +136,7 @@ class Block:
         v_pu = np.array([s.state.v_pu[WITH, self._bus_of] for r in rows for s in r.steps])
         columns: Columns = {
             "interval": np.repeat([r.interval for r in rows], n),
-            "participant": np.tile(self._names, len(rows)),
+            "participant": self._names.take(pa.array(np.tile(np.arange(n), len(rows)))),
             "v_pu": v_pu.reshape(self._shape).mean(axis=1).ravel(),
             "soc": np.where(self._people.battery_wh > 0, soc, np.nan).ravel(),
             "metered_wh": np.concatenate([r.entry.metered_wh for r in rows]),
@@ -210,12 +210,12 @@ def _reasons(rows: list[Recorded]) -> Columns:
     """Why a fill was cut; null where it was not, and where there is no gate."""
     reason: list[str | None] = []
     binding: list[str | None] = []
-    shadow: list[float | None] = []
+    shadow: list[FloatArray] = []
     for r in rows:
         decision = r.decided.decision
         none = [None] * len(r.entry.money_micro)
         reason.extend(none if decision is None else decision.reason)
         binding.extend(none if decision is None else decision.binding)
-        prices = none if decision is None else decision.shadow_price.tolist()
-        shadow.extend(None if p is None or isnan(p) else p for p in prices)
-    return {"reason": reason, "binding": binding, "shadow_price_micro_per_unit": shadow}
+        shadow.append(np.full(len(none), np.nan) if decision is None else decision.shadow_price)
+    prices = pa.array(np.concatenate(shadow), from_pandas=True)  # NaN is no price
+    return {"reason": reason, "binding": binding, "shadow_price_micro_per_unit": prices}

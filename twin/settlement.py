@@ -28,14 +28,23 @@ class _Period:
     """What was booked since the last batch; the entries are made of it when the batch is closed."""
 
     start_s: int
-    supplied_wh: IntArray
-    supplied_micro: IntArray
     booked: list[tuple[Session, IntArray, Entry]] = field(default_factory=list)
-    supplier_micro: int = 0
-    pool_micro: int = 0
     charged_micro: list[IntArray] = field(default_factory=list)  # network charges, (n,) each
     late: list[Entries] = field(default_factory=list)  # trades that were held before
     imbalance_micro: IntArray | None = None
+
+    def rest(self, n: int) -> Entries:
+        """One entry per participant for its energy with the supplier, one of the supplier and one of the pool."""
+        entries = [entry for _, _, entry in self.booked]
+        rows = np.zeros(n + 2, dtype=ENTRY_DTYPE)
+        rows["account"] = np.arange(n + 2)
+        rows["kind"][:n] = SUPPLY
+        rows["energy_wh"][:n] = np.sum([entry.supplied_wh for entry in entries], axis=0)
+        rows["money_micro"][:n] = np.sum([entry.supplied_micro for entry in entries], axis=0)
+        rows["kind"][n:] = SUPPLY, ROUNDING
+        pool_micro = sum(entry.pool_micro - _paid_to_pool_micro(entry.payments) for entry in entries)
+        rows["money_micro"][n:] = sum(entry.supplier_micro for entry in entries), pool_micro
+        return rows
 
     def trades(self, pool_account: int) -> Entries:
         """One entry per accepted local fill, two balancing ones per payment besides."""
@@ -123,17 +132,25 @@ class Settlement:
         self._chain = chain
         self._market_id = market_id
         self._batch_s = batch_s
-        self._period = self._new(start_s)
+        self._period = _Period(start_s)
         self._start_s = start_s
-        self.balances_micro = np.zeros(people.n + len(ACCOUNTS), dtype=np.int64)
+        self._balances_micro = np.zeros(people.n + len(ACCOUNTS), dtype=np.int64)
+        self._unsummed: list[Entry] = []
         self.batches: list[SettlementBatch] = []
         self.entries: list[tuple[bytes, Entries]] = []  # per batch, where they are asked for
         self.keeps_entries = False
         self.readings_root_of: Callable[[int, int], bytes] | None = None
 
-    def _new(self, start_s: int) -> _Period:
-        zeros = np.zeros(self._n, dtype=np.int64)
-        return _Period(start_s, zeros, zeros.copy())
+    @property
+    def balances_micro(self) -> IntArray:
+        """What every account gained since the start, in the order of ``accounts``; summed up when it is asked for."""
+        if self._unsummed:
+            entries, self._unsummed = self._unsummed, []
+            self._balances_micro[: self._n] -= np.sum([entry.bill_micro for entry in entries], axis=0)
+            for entry in entries:
+                gained = (entry.supplier_micro, entry.pool_micro, entry.network_micro)
+                self._balances_micro[self._n :] += gained
+        return self._balances_micro
 
     def book(
         self, session: Session, accepted_wh: IntArray, entry: Entry, end_s: int, late: Sequence[Entries] = ()
@@ -145,20 +162,13 @@ class Settlement:
         end_s += self._start_s
         period = self._period
         period.booked.append((session, accepted_wh, entry))
-        period.supplied_wh += entry.supplied_wh
-        period.supplied_micro += entry.supplied_micro
-        period.supplier_micro += entry.supplier_micro
-        period.pool_micro += entry.pool_micro - _paid_to_pool_micro(entry.payments)
+        self._unsummed.append(entry)
         if late:
             period.late.extend(late)
         if entry.imbalance_micro is not None:
             before = period.imbalance_micro
             period.imbalance_micro = entry.imbalance_micro + (0 if before is None else before)
-        self.balances_micro[: self._n] -= entry.bill_micro
-        self.balances_micro[self._n] += entry.supplier_micro
-        self.balances_micro[self._n + 1] += entry.pool_micro
         if entry.charged_micro is not None:
-            self.balances_micro[self._n + 2] += entry.network_micro
             period.charged_micro.append(entry.charged_micro)
         if end_s - period.start_s >= self._batch_s:
             self.close(end_s)
@@ -166,17 +176,10 @@ class Settlement:
     def close(self, end_s: int) -> None:
         """Net what was booked and submit it; nothing where nothing was booked."""
         period, n = self._period, self._n
-        self._period = self._new(end_s)
+        self._period = _Period(end_s)
         if not period.booked:
             return
-        rest = np.zeros(n + 2, dtype=ENTRY_DTYPE)
-        rest["account"] = np.arange(n + 2)
-        rest["kind"][:n] = SUPPLY
-        rest["energy_wh"][:n] = period.supplied_wh
-        rest["money_micro"][:n] = period.supplied_micro
-        rest["kind"][n:] = SUPPLY, ROUNDING
-        rest["money_micro"][n:] = period.supplier_micro, period.pool_micro
-        entries = np.concatenate((period.trades(n + 1), period.imbalance(), rest))
+        entries = np.concatenate((period.trades(n + 1), period.imbalance(), period.rest(n)))
         if period.charged_micro:
             entries = np.concatenate((entries, _charge_entries(np.sum(period.charged_micro, axis=0))))
         made = net(self.accounts, entries, self._market_id, period.start_s, end_s)

@@ -49,6 +49,11 @@ class Totals:
             if worth is not None and best is not None:
                 self.add("welfare_micro", worth)
                 self.add("central_welfare_micro", best)
+        for name in ("delivered_wh", "settled_wh"):
+            self.add(name, int(np.concatenate([getattr(r.entry, name) for r in recorded]).sum()))
+        self.add("accepted_wh", int(np.concatenate([r.decided.accepted.accepted_wh for r in recorded]).sum()))
+        self.bills_micro = self.bills_micro + np.sum([r.entry.bill_micro for r in recorded], axis=0)
+        self.saved_micro = self.saved_micro + np.sum([r.entry.saved_micro for r in recorded], axis=0)
         for r in recorded:
             self._add_entry(r)
             self.add(f"gate_{'off' if r.decided.decision is None else r.decided.decision.status}", 1)
@@ -68,14 +73,9 @@ class Totals:
 
     def _add_entry(self, r: Recorded) -> None:
         entry = r.entry
-        self.add("delivered_wh", int(entry.delivered_wh.sum()))
-        self.add("settled_wh", int(entry.settled_wh.sum()))
-        self.add("accepted_wh", int(r.decided.accepted.accepted_wh.sum()))
         self.add("money_sum_micro", abs(entry.sum_micro))
         self.add("supplier_micro", entry.supplier_micro)
         self.add("pool_micro", entry.pool_micro)
         for step in r.steps:
             self.add("wire_samples", int(np.count_nonzero(step.devices.wire)))
             self.add("bad_samples", int(np.count_nonzero(step.devices.bad)))
-        self.bills_micro = self.bills_micro + entry.bill_micro
-        self.saved_micro = self.saved_micro + entry.saved_micro

@@ -10,6 +10,7 @@ import pyarrow as pa
 from adapters.export.errors import TableError
 
 Column = Sequence[Any] | np.ndarray[Any, Any]
+"""A column as it comes; an Arrow array (untyped here) is one too."""
 
 
 class TableBuffer:
@@ -69,16 +70,18 @@ class TableBuffer:
 
 
 def _own(column: Column) -> Column:
-    """A copy that the caller can no longer change; a tuple already is one."""
+    """A copy that the caller can no longer change; a tuple and an Arrow array already are one."""
     if isinstance(column, np.ndarray):
         return column.copy()
-    return column if isinstance(column, tuple) else list(column)
+    return column if isinstance(column, (tuple, pa.Array)) else list(column)
 
 
 def _flat_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
     if all(isinstance(piece, np.ndarray) for piece in pieces):
         return pa.array(np.concatenate(pieces), type=arrow_type)
-    parts = (piece.tolist() if isinstance(piece, np.ndarray) else piece for piece in pieces)
+    if all(isinstance(piece, pa.Array) for piece in pieces):
+        return pa.concat_arrays(pieces).cast(arrow_type)
+    parts = (p.tolist() if isinstance(p, (np.ndarray, pa.Array)) else p for p in pieces)
     values = list(chain.from_iterable(parts))
     if pa.types.is_integer(arrow_type):  # asked for integers, Arrow would cut 7.5 to 7 without a word
         return pa.array(values).cast(arrow_type)
@@ -87,6 +90,10 @@ def _flat_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
 
 def _list_array(pieces: list[Column], arrow_type: pa.DataType) -> pa.Array:
     """Rows that are vectors: joined once, with offsets, instead of number by number."""
+    if all(isinstance(piece, np.ndarray) and piece.ndim == 2 and piece.dtype.kind == "f" for piece in pieces):
+        whole = np.concatenate(pieces)
+        offsets = np.arange(len(whole) + 1, dtype=np.int32) * np.int32(whole.shape[1])
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(whole.ravel())).cast(arrow_type)
     rows = [row for piece in pieces for row in piece]
     # without a single value numpy takes the vectors for floats, which no list of texts can be made of
     if any(row is None for row in rows) or not any(len(row) for row in rows):
