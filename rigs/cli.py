@@ -3,10 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.modbus.errors import ModbusError
 from rigs.errors import RigError
 
+if TYPE_CHECKING:
+    from rigs.conformance import Where
+
+_LAST_UNIT, _LAST_PORT = 255, 65535
 _OK, _FAIL, _INPUT, _INCONCLUSIVE = 0, 1, 2, 3
 
 
@@ -31,14 +36,17 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     scan = command("scan", "What is at an address, as a table. Reads only.", _scan)
-    scan.add_argument("host", metavar="HOST[:PORT]")
+    _endpoint_arguments(scan)
     scan.add_argument("--units", default="1", help="unit ids, for example 1,126 or 1-10")
+    scan.add_argument(
+        "--map", help="read by a register map: keba_p30, stiebel_isg, eastron_sdm630 or a CSV file"
+    )
     emulate = command("emulate", "Serve the devices of a bench until stopped.", _emulate)
     emulate.add_argument("bench", type=Path)
     check = command("check", "Pre-flight: identity, sign, round trip, safe state, reversion.", _check)
     check.add_argument("bench", type=Path)
     conform = command("conformance", "Run the public SunSpec list against a device.", _conformance)
-    conform.add_argument("host", metavar="HOST[:PORT]")
+    _endpoint_arguments(conform)
     conform.add_argument("--unit", type=int, default=1)
     conform.add_argument("--write", action="store_true", help="also run what writes (values are restored)")
     shape = command(
@@ -73,11 +81,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _endpoint(text: str) -> tuple[str, int]:
+def _endpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", metavar="HOST[:PORT]", help="or a serial line, for example /dev/ttyUSB0")
+    parser.add_argument("--baudrate", type=int, default=19200, help="of a serial line")
+    parser.add_argument("--parity", choices=["N", "E", "O"], default="E", help="of a serial line")
+
+
+def _where(arguments: argparse.Namespace, unit: int = 1) -> "Where":
+    """Return the endpoint that was named: a serial line has a slash in its name, or is a COM port."""
+    from rigs.conformance import Where
+
+    text: str = arguments.host
+    if not 0 <= unit <= _LAST_UNIT:
+        raise RigError(f"--unit {unit}: a unit id is 0 to {_LAST_UNIT}")
+    if "/" in text or text.upper().startswith("COM"):
+        return Where(device=text, baudrate=arguments.baudrate, parity=arguments.parity, unit=unit)
     host, _, port = text.partition(":")
-    if port and not port.isdigit():
-        raise RigError(f"{text!r}: the port must be a number")
-    return host, int(port or 502)
+    if not host or (port and not port.isdigit()):
+        raise RigError(f"{text!r}: give HOST or HOST:PORT; the port must be a number")
+    if not 0 < int(port or 502) <= _LAST_PORT:
+        raise RigError(f"{text!r}: the port must be a number from 1 to {_LAST_PORT}")
+    return Where(host, int(port or 502), unit=unit)
 
 
 def _units(text: str) -> tuple[int, ...]:
@@ -86,6 +110,8 @@ def _units(text: str) -> tuple[int, ...]:
         first, _, last = part.partition("-")
         if not first.isdigit() or (last and not last.isdigit()):
             raise RigError(f"--units {text!r}: give numbers and ranges, for example 1,126 or 1-10")
+        if not int(first) <= int(last or first) <= _LAST_UNIT:
+            raise RigError(f"--units {text!r}: {part} is no range of unit ids, 0 to {_LAST_UNIT}")
         units += range(int(first), int(last or first) + 1)
     return tuple(units)
 
@@ -96,11 +122,22 @@ def _say(text: str) -> None:
 
 
 def _scan(arguments: argparse.Namespace) -> int:
+    from adapters.modbus.register_map import load_map, shipped_maps
+    from rigs.bench_file import find_map
     from rigs.scan import as_table, scan
 
-    results = scan(*_endpoint(arguments.host), _units(arguments.units))
+    where, units = _where(arguments), _units(arguments.units)
+    register_map = None
+    if arguments.map is not None:
+        path = find_map(arguments.map, Path())
+        if not path.is_file():
+            raise RigError(
+                f"--map {arguments.map}: no such map or file; shipped: {', '.join(shipped_maps())}"
+            )
+        register_map = load_map(path)
+    results = scan(where, units, register_map)
     _say(as_table(results))
-    return _OK if results else _FAIL
+    return _OK if any(r.found for r in results) else _FAIL
 
 
 def _emulate(arguments: argparse.Namespace) -> int:
@@ -123,7 +160,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _conformance(arguments: argparse.Namespace) -> int:
     from rigs.conformance import conformance
 
-    results = conformance(*_endpoint(arguments.host), arguments.unit, may_write=arguments.write)
+    results = conformance(_where(arguments, arguments.unit), may_write=arguments.write)
     for result in results:
         _say(f"{result.name}  {result.verdict:14s}  {result.title}: {result.detail}")
     return _FAIL if any(r.verdict == "fail" for r in results) else _OK

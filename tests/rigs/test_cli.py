@@ -11,9 +11,9 @@ import pytest
 
 from rigs.bench_file import load_bench, nameplate_roles
 from rigs.cli import main
-from rigs.conformance import conformance
+from rigs.conformance import Where
 from rigs.gate_rules import GateMemory
-from rigs.scan import scan
+from rigs.scan import ScanResult, scan
 
 BENCHES = Path(__file__).parents[2] / "scenarios" / "benches"
 
@@ -43,63 +43,41 @@ def test_scan_shows_models_and_values(served, capsys) -> None:
     assert "unit 1: p2p-grid-twin emulated battery" in text
     assert re.search(r"704\s+\d+\s+67\s+DERCtlAC", text)
     assert "713.SoC = 50" in text
-    (found,) = scan("127.0.0.1", served["pv"], (1,))
+    (found,) = scan(Where("127.0.0.1", served["pv"]), (1,))
+    assert isinstance(found, ScanResult)
     assert [m.model_id for m in found.models] == [1, 103, 120, 121, 123, *range(701, 713), 715]
 
 
 def test_a_unit_that_is_not_there_is_said_so(served, capsys) -> None:
     assert main(["scan", f"127.0.0.1:{served['pv']}", "--units", "7"]) == 1
-    assert "no SunSpec device answered" in capsys.readouterr().out
+    assert "unit 7: no such unit, says the gateway" in capsys.readouterr().out
 
 
-def test_our_own_devices_pass_the_public_list(served, capsys) -> None:
-    for name in ("battery", "pv", "meter"):
-        results = {r.name: r for r in conformance("127.0.0.1", served[name])}
-        assert not [r for r in results.values() if r.verdict == "fail"]
-        assert results["TCP-3"].verdict == "pass"
-        assert results["MOD-3"].verdict == "not applicable"  # it writes, and nobody allowed that
-    assert main(["conformance", f"127.0.0.1:{served['battery']}", "--write"]) == 0
+def test_a_device_without_sunspec_is_read_by_its_map(served, capsys) -> None:
+    where = f"127.0.0.1:{served['wallbox']}"
+    assert main(["scan", where]) == 1
+    assert "answers, but has no SunSpec map" in capsys.readouterr().out
+    assert main(["scan", where, "--map", "keba_p30"]) == 0
     text = capsys.readouterr().out
-    for name in ("REV-1", "CRV-1", "CRV-2", "CRV-3"):
-        assert re.search(rf"{name}\s+pass", text), text
+    assert re.search(r"1110\s+SupportedCurrent\s+15\.942 A", text)
+    assert main(["scan", where, "--map", "stiebel_isg"]) == 1
+    assert re.search(r"4001\s+SgReadyInput1\s+refused \(2\)", capsys.readouterr().out)
 
 
-def test_the_list_finds_what_is_wrong() -> None:
-    """pymodbus' server loses the second of two requests in a segment: TCP-3 must see it."""
-    import asyncio
-    import threading
+def test_the_public_list_writes_nothing_without_leave(served, capsys) -> None:
+    assert main(["conformance", f"127.0.0.1:{served['pv']}"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"TCP-3\s+pass", text)
+    assert re.search(r"MOD-3\s+not applicable\s+point write: writes; allow it with --write", text)
 
-    from pymodbus.server import ModbusTcpServer
-    from pymodbus.simulator import DataType, SimData, SimDevice
 
-    from rigs.emulator.__main__ import build
-    from rigs.emulator.config import EmulatorConfig
-
-    data = build(EmulatorConfig("x", "meter", 20000.0, model="m", serial="1")).image.data
-    words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    made: list[ModbusTcpServer] = []
-
-    async def start() -> None:
-        registers = SimData(40000, values=words, datatype=DataType.REGISTERS)
-        server = ModbusTcpServer(SimDevice(id=1, simdata=[registers]), address=("127.0.0.1", 0))
-        await server.serve_forever(background=True)
-        made.append(server)
-        ready.set()
-
-    thread = threading.Thread(target=lambda: (loop.run_until_complete(start()), loop.run_forever()))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        port = made[0].transport.sockets[0].getsockname()[1]
-        results = {r.name: r.verdict for r in conformance("127.0.0.1", port)}
-        assert results["DEV-1"] == "pass"
-        assert results["TCP-3"] == "fail"
-    finally:
-        asyncio.run_coroutine_threadsafe(made[0].shutdown(), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+@pytest.mark.slow
+def test_our_own_devices_pass_the_public_list_on_their_own_clocks(served, capsys) -> None:
+    """A second proof of ``test_conformance``: in processes, and with real reversion times."""
+    for name, unfit in (("battery", 3), ("pv", 3), ("meter", 10)):
+        assert main(["conformance", f"127.0.0.1:{served[name]}", "--write"]) == 0
+        text = capsys.readouterr().out
+        assert len(re.findall(r"^[A-Z]+-\d  pass", text, re.M)) == 17 - unfit, text
 
 
 def test_check_tries_every_device_of_the_desk(capsys) -> None:
@@ -115,6 +93,13 @@ def test_check_tries_every_device_of_the_desk(capsys) -> None:
     [
         (["scan", "127.0.0.1:x"], "port must be a number"),
         (["scan", "127.0.0.1:1", "--units", "a"], "give numbers and ranges"),
+        (["scan", "127.0.0.1:1", "--units", "9-3"], "9-3 is no range of unit ids"),
+        (["scan", "127.0.0.1:1", "--units", "256"], "256 is no range of unit ids, 0 to 255"),
+        (["scan", "127.0.0.1:65536"], "a number from 1 to 65535"),
+        (["scan", ":502"], "give HOST or HOST:PORT"),
+        (["scan", "127.0.0.1:1", "--map", "nix"], "no such map or file; shipped: eastron_sdm630, keba_p30"),
+        (["conformance", "127.0.0.1:1", "--unit", "256"], "a unit id is 0 to 255"),
+        (["scan", "/dev/nix"], "rtu:///dev/nix: (cannot connect|no connection)"),
         (["scan", "127.0.0.1:1"], "cannot connect|no connection"),
         (["emulate", str(BENCHES / "demo.yaml")], "must say kind and p_max_w"),
         (["check", "nowhere.yaml"], "cannot be read"),
