@@ -156,13 +156,13 @@ def _gate(evidence: Evidence) -> Check:
 
 
 def _engines(evidence: Evidence) -> Check:
-    from adapters.grid.compare import OPENDSS_TOLERANCE_PU, TOLERANCE_V_PU
+    from adapters.grid.compare import OPENDSS_TOLERANCE_PU
 
     comparison = evidence.run.comparison
     detail = " ".join(comparison.sentences())
     if comparison.voltage is None:
         return Check("engine_agreement", "not_assessed", judged=False, detail=detail)
-    value, tolerance, where = comparison.voltage.value, TOLERANCE_V_PU, comparison.voltage.element
+    value, tolerance, where = comparison.voltage.value, comparison.tolerance_pu, comparison.voltage.element
     outcome: Outcome = "pass" if comparison.agrees else "inconclusive"
     third = comparison.opendss
     if third is not None and not third.value / OPENDSS_TOLERANCE_PU <= value / tolerance:

@@ -15,6 +15,8 @@ TOLERANCE_V_PU = 1e-8
 TOLERANCE_LOADING_PERCENT = 1e-5
 T_MODEL_WARNING_PU = 1e-4
 OPENDSS_TOLERANCE_PU = 5e-5
+OTHER_TOLERANCE_PERCENT = 1e-2
+"""Of loading: what 5e-5 pu of voltage may be worth in current, with a margin."""
 STRESS_FACTORS = (2.0, 1.6, 1.3, 1.15)
 
 
@@ -35,9 +37,11 @@ class EngineComparison:
     ``reference`` (pandapower with the π transformer model; OpenDSS on an unbalanced feeder) and
     power-grid-model, ``None`` where ``refused`` names what power-grid-model cannot model, so that the
     reference stands alone. ``opendss`` is the largest voltage difference to OpenDSS where that was asked for
-    and can model the feeder. ``t_model`` is the largest voltage difference between pandapower's two
+    and can model the feeder, ``phases`` that to pandapower's three-phase run on an unbalanced one; with each goes that
+    of loadings. ``t_model`` is the largest voltage difference between pandapower's two
     transformer models, what the choice of model is worth; it is zero where the reference is not pandapower.
-    ``v_min_pu`` and ``v_max_pu`` are the reference's at nominal load.
+    ``v_min_pu``, ``v_max_pu``, ``highest`` (loading in percent and its branch) and ``loss_w`` are the reference's at
+    nominal load.
     """
 
     states: tuple[str, ...]
@@ -49,15 +53,43 @@ class EngineComparison:
     v_max_pu: float
     reference: str = "pandapower"
     opendss: Difference | None = None
+    opendss_loading: Difference | None = None
+    phases: Difference | None = None
+    phases_loading: Difference | None = None
+    highest: Difference | None = None
+    loss_w: float = float("nan")
 
     @property
     def agrees(self) -> bool:
         """Whether every engine that can model the feeder is within tolerance of the reference."""
-        if self.opendss is not None and not self.opendss.value <= OPENDSS_TOLERANCE_PU:
-            return False
+        for _, voltage, loading in self.others:
+            if not (
+                voltage.value <= OPENDSS_TOLERANCE_PU
+                and (loading is None or loading.value <= OTHER_TOLERANCE_PERCENT)
+            ):
+                return False
         if self.voltage is None or self.loading is None:
             return True
-        return self.voltage.value <= TOLERANCE_V_PU and self.loading.value <= TOLERANCE_LOADING_PERCENT
+        return self.voltage.value <= self.tolerance_pu and self.loading.value <= self.tolerance_percent
+
+    @property
+    def others(self) -> tuple[tuple[str, Difference, Difference | None], ...]:
+        """Engines that were compared beside power-grid-model: name, difference of voltage and of loading."""
+        both = (
+            ("OpenDSS", self.opendss, self.opendss_loading),
+            ("pandapower", self.phases, self.phases_loading),
+        )
+        return tuple((name, voltage, loading) for name, voltage, loading in both if voltage is not None)
+
+    @property
+    def tolerance_pu(self) -> float:
+        """Of voltages of power-grid-model: what the engines' models leave open, which is more against OpenDSS."""
+        return TOLERANCE_V_PU if self.reference == "pandapower" else OPENDSS_TOLERANCE_PU
+
+    @property
+    def tolerance_percent(self) -> float:
+        """The same of loadings, in percentage points."""
+        return TOLERANCE_LOADING_PERCENT if self.reference == "pandapower" else OTHER_TOLERANCE_PERCENT
 
     @property
     def t_model_warning(self) -> bool:
@@ -74,16 +106,25 @@ class EngineComparison:
             verb = "agree" if self.agrees else "DISAGREE"
             found = [
                 f"power-grid-model and {self.reference} {verb}: at most {self.voltage.value:.1e} pu apart "
-                f"({self.voltage.element}, {self.voltage.state}; tolerance {TOLERANCE_V_PU:.0e} pu) and "
+                f"({self.voltage.element}, {self.voltage.state}; tolerance {self.tolerance_pu:.0e} pu) and "
                 f"{self.loading.value:.1e} percentage points of loading ({self.loading.element}, "
                 f"{self.loading.state})."
             ]
-        if self.opendss is not None:
-            found.append(
-                f"OpenDSS is at most {self.opendss.value:.1e} pu from {self.reference} ({self.opendss.element}, "
-                f"{self.opendss.state}; tolerance {OPENDSS_TOLERANCE_PU:.0e} pu)."
+        for name, voltage, loading in self.others:
+            far = not (
+                voltage.value <= OPENDSS_TOLERANCE_PU
+                and (loading is None or loading.value <= OTHER_TOLERANCE_PERCENT)
             )
-        if self.reference == "pandapower":
+            found.append(
+                f"{name} {'DISAGREES: it ' if far else ''}is at most {voltage.value:.1e} pu from {self.reference} "
+                f"({voltage.element}, {voltage.state}; tolerance {OPENDSS_TOLERANCE_PU:.0e} pu)"
+                + (
+                    f" and {loading.value:.1e} percentage points of loading ({loading.element})."
+                    if loading
+                    else "."
+                )
+            )
+        if self.reference == "pandapower" and self.t_model.value != 0:
             found.append(
                 f"pandapower's T transformer model differs from the π model by {self.t_model.value:.1e} pu "
                 f"({self.t_model.element}, {self.t_model.state})"
@@ -104,7 +145,7 @@ def compare_engines(feeder: Feeder, *, every: bool = False) -> EngineComparison:
 
     Args:
         feeder: from ``load_feeder``.
-        every: also in OpenDSS where the reference is pandapower (about half a second more).
+        every: also in OpenDSS, or per phase in pandapower, whichever is not the reference (a second more).
 
     Raises:
         FeederNotSolvableError: the reference does not converge at nominal load, or holds a NaN.
@@ -112,7 +153,7 @@ def compare_engines(feeder: Feeder, *, every: bool = False) -> EngineComparison:
     reference = make_engine(feeder, "pandapower" if feeder.balanced else "opendss")
     names, p, q, expected = _states(feeder, reference)
     refused: tuple[str, ...] = ()
-    voltage = loading = opendss = None
+    voltage = loading = third_voltage = third_loading = None
     t_model = Difference(0.0, "none", "not compared")
     try:
         fast = make_engine(feeder, "power_grid_model").solve(p, q)
@@ -123,10 +164,15 @@ def compare_engines(feeder: Feeder, *, every: bool = False) -> EngineComparison:
     if feeder.balanced:
         other = PandapowerEngine(feeder, trafo_model="t").solve(p, q)
         t_model = _largest(expected.v_pu, other.v_pu, feeder.bus_names, names)
-    if every and feeder.balanced:
-        with contextlib.suppress(UnsupportedElementError):  # OpenDSS then has no part in the comparison
-            third = make_engine(feeder, "opendss").solve(p, q)
-            opendss = _largest(expected.v_pu, third.v_pu, feeder.bus_names, names)
+    if every:
+        with contextlib.suppress(UnsupportedElementError):  # it then has no part in the comparison
+            third = make_engine(feeder, "opendss" if feeder.balanced else "pandapower").solve(p, q)
+            third_voltage = _largest(expected.v_pu, third.v_pu, feeder.bus_names, names)
+            third_loading = _largest(
+                expected.loading_percent, third.loading_percent, feeder.branch_names, names
+            )
+    compared = (third_voltage, third_loading)
+    opendss, phases = (compared, (None, None)) if feeder.balanced else ((None, None), compared)
     return EngineComparison(
         states=names,
         voltage=voltage,
@@ -136,7 +182,12 @@ def compare_engines(feeder: Feeder, *, every: bool = False) -> EngineComparison:
         v_min_pu=float(expected.v_pu[0].min()),
         v_max_pu=float(expected.v_pu[0].max()),
         reference=reference.name,
-        opendss=opendss,
+        opendss=opendss[0],
+        opendss_loading=opendss[1],
+        phases=phases[0],
+        phases_loading=phases[1],
+        highest=_highest(expected.loading_percent[0], feeder.branch_names, names[0]),
+        loss_w=float(expected.loss_w[0]),
     )
 
 
@@ -170,6 +221,14 @@ def _states(feeder: Feeder, reference: Engine) -> tuple[tuple[str, ...], FloatAr
         stacked_q[rows],
         reference.solve(stacked_p[rows], stacked_q[rows]),
     )
+
+
+def _highest(loading: FloatArray, elements: tuple[str, ...], state: str) -> Difference | None:
+    """The highest loading; None where no branch has a rating."""
+    if not np.isfinite(loading).any():
+        return None
+    row = int(np.nanargmax(loading))
+    return Difference(float(loading[row]), elements[row], state)
 
 
 def _largest(

@@ -90,6 +90,7 @@ def evidence(make_people, steps, chain_agrees=None, kpis=None, bench=None, compa
     } | (kpis or {})
     agree = comparison or SimpleNamespace(
         voltage=SimpleNamespace(value=1e-9, element="b1"),
+        tolerance_pu=1e-8,
         opendss=None,
         agrees=True,
         sentences=lambda: ("they agree",),
@@ -216,6 +217,7 @@ def test_money(make_people, total, agrees, expected):
 def test_engines_that_disagree_leave_it_open(make_people):
     apart = SimpleNamespace(
         voltage=SimpleNamespace(value=1e-3, element="b2"),
+        tolerance_pu=1e-8,
         opendss=None,
         agrees=False,
         sentences=lambda: ("they do not",),
@@ -265,7 +267,9 @@ def test_the_sentence_names_limit_and_place(make_people):
 
 def test_an_opendss_model_that_is_off_leaves_it_open(make_people):
     near, far = (SimpleNamespace(value=v, element="b2") for v in (1e-9, 6e-5))
-    apart = SimpleNamespace(voltage=near, opendss=far, agrees=False, sentences=lambda: ("they do not",))
+    apart = SimpleNamespace(
+        voltage=near, tolerance_pu=1e-8, opendss=far, agrees=False, sentences=lambda: ("they do not",)
+    )
     agreement = checks_of(make_people, [FINE], comparison=apart)["engine_agreement"]
     assert (agreement.verdict, agreement.value, agreement.limit) == ("inconclusive", 6e-5, 5e-5)
 

@@ -84,6 +84,35 @@ def test_a_large_magnetising_current_warns_of_the_transformer_model(rich_net: Ne
     assert "matters" in found.sentences()[1]
 
 
+def test_every_engine_that_can_is_compared_loading_included(
+    single_phase_net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Per phase pandapower is the third; one whose currents alone are off is found as well."""
+    feeder = feeder_from_net(single_phase_net(), "houses", "test")
+    found = compare_engines(feeder, every=True)
+    assert found.agrees and found.phases is not None and found.phases_loading is not None
+    assert 0 < found.phases.value < 1e-6 and found.phases_loading.value < 1e-3
+    assert found.highest is not None and found.highest.value > 5 and found.loss_w > 0
+
+    class Off:
+        def __init__(self, engine: Any) -> None:
+            self.engine = engine
+
+        def solve(self, p: Any, q: Any) -> Any:
+            state = self.engine.solve(p, q)
+            state.loading_percent[:, 0] += 0.02
+            return state
+
+    monkeypatch.setattr(
+        compare,
+        "make_engine",
+        lambda feeder, name: (Off if name == "pandapower" else lambda e: e)(make_engine(feeder, name)),
+    )
+    found = compare_engines(feeder, every=True)
+    assert not found.agrees
+    assert "pandapower DISAGREES" in found.sentences()[1] and feeder.branch_names[0] in found.sentences()[1]
+
+
 def test_what_power_grid_model_cannot_model_runs_on_pandapower_alone() -> None:
     from pathlib import Path
 
