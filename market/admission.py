@@ -19,6 +19,7 @@ CODES = (
     "asset_known",
     "stake_too_low",
     "outside_window",
+    "after_the_end",  # of whoever keeps the register: given by ``twin.admission``
 )
 
 

@@ -25,7 +25,14 @@ class TariffError(MarketError):
 
 
 class ParameterError(MarketError):
-    """A mechanism's name or parameter is unknown or out of range: correct the configuration."""
+    """A mechanism's name or parameter is unknown or out of range: correct the configuration.
+
+    ``keys`` names the parameter of each problem, in the same order; empty where the problem is another.
+    """
+
+    def __init__(self, problems: str | Sequence[str], keys: Sequence[str] = ()) -> None:
+        super().__init__(problems)
+        self.keys = tuple(keys)
 
 
 class RangeError(MarketError):

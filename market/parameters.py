@@ -101,17 +101,20 @@ def parse_parameters(
         ParameterError: With one problem per unknown name and per value out of range.
     """
     problems: list[str] = []
+    keys: list[str] = []
     arguments: dict[str, Any] = {p.argument: p.default for p in known.values()}
     for name, value in given.items():
         if name not in known:
             allowed = ", ".join(known) or "none"
             hint = nearest(name, tuple(known))
             problems.append(f"{mechanism}: unknown parameter {name!r}{hint}; allowed: {allowed}")
+            keys.append(name)
             continue
         try:
             arguments[known[name].argument] = known[name].parse(value, f"{mechanism}.{name}")
         except ParameterError as error:
             problems.extend(error.problems)
+            keys += [name] * len(error.problems)
     if problems:
-        raise ParameterError(problems)
+        raise ParameterError(problems, keys)
     return arguments

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapters.grid.feeder import IntArray
-from market.admission import AssetPool, Condition, Decision, Registration
+from market.admission import AssetPool, Condition, Decision, Reason, Registration
 from market.admitted import NEVER
 from market.orders import BATTERY, DEVICE_NAMES, EV, PV
 from twin.participants import Participants
@@ -74,8 +74,13 @@ def admission_problems(section: AdmissionSection, people: Participants, complain
                 complain(f"{path}.device", "this connection point has no such asset", entry.device, allowed)
 
 
-def admit(section: AdmissionSection, people: Participants, seed: int, interval_s: int) -> Admissions:
-    """Register every asset, in order of time, connection point and device, and decide on each."""
+def admit(
+    section: AdmissionSection, people: Participants, seed: int, interval_s: int, n_intervals: int
+) -> Admissions:
+    """Register every asset, in order of time, connection point and device, and decide on each.
+
+    A registration from which no interval of the run is left is refused: the asset trades in none.
+    """
     from adapters.chain.errors import ChainInputError
     from adapters.chain.signatures import participant_signer, sign_text, signer_of
 
@@ -100,6 +105,9 @@ def admit(section: AdmissionSection, people: Participants, seed: int, interval_s
         key = signers[(entry and entry.signed_by) or name]
         signed = Registration(**{**vars(plain), "signature": sign_text(key, plain.message())})
         decision = pool.admit(signed, at_s)
+        if at_s > (n_intervals - 1) * interval_s:
+            text = f"registered at {at_s} s, after the last interval of the run has begun"
+            decision = Decision(plain.asset_id, (*decision.reasons, Reason("after_the_end", text)))
         rows.append(Admission(signed, name, at_s, decision))
         if decision.admitted:
             first[row, device] = -(-at_s // interval_s)

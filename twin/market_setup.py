@@ -13,7 +13,7 @@ from market.admitted import AdmittedOnly
 from market.ahead import TradesAhead
 from market.before_market import BeforeMarket, Bilateral
 from market.dynamic_price import inventory_price
-from market.errors import MarketError
+from market.errors import ContractError, MarketError, ParameterError
 from market.mechanism import Mechanism, Tariff
 from market.orders import empty_orders
 from market.pool_market import PoolAndBook
@@ -45,10 +45,10 @@ def market_problems(market: MarketSection, complain: Complain) -> None:
     """Report what is wrong with mechanisms and parameters; needs no feeder."""
     supplier = market.supplier
     main = partial(_tried, market.mechanism, market.parameters, supplier)
-    _try(main, "market.mechanism", market.mechanism, complain)
+    _try(main, "market.mechanism", market.mechanism, complain, "market.parameters")
     for i, name in enumerate(market.shadow):
         make = partial(_tried, name, market.shadow_parameters.get(name, {}), supplier)
-        _try(make, f"market.shadow[{i}]", name, complain)
+        _try(make, f"market.shadow[{i}]", name, complain, f"market.shadow_parameters.{name}")
     for name in duplicates(market.shadow):
         complain("market.shadow", "names a mechanism more than once", name, "each mechanism once")
     if market.index is not None:
@@ -147,12 +147,19 @@ def _tariffs(supplier: SupplierSection) -> list[Tariff]:
     return [Tariff(micro(price), feed_in) for price in prices if price is not None]
 
 
-def _try(make: Callable[[], object], path: str, got: str, complain: Complain) -> None:
+def _try(
+    make: Callable[[], object], path: str, got: str, complain: Complain, parameters: str | None = None
+) -> None:
+    """Report what ``make`` refuses at ``path``; what it says of a parameter at that parameter under ``parameters``."""
     try:
         make()
     except MarketError as error:
-        for problem in error.problems:
-            complain(path, problem, got)
+        keys = error.keys if isinstance(error, ParameterError) and parameters else ()
+        for i, problem in enumerate(error.problems):
+            if keys:
+                complain(f"{parameters}.{keys[i]}", problem)  # which says what it got
+            else:
+                complain(path, problem, got)
 
 
 def _agreement(section: AgreementSection, n_intervals: int) -> Agreement:
@@ -169,8 +176,12 @@ def _agreement(section: AgreementSection, n_intervals: int) -> Agreement:
 
 
 def _preference(section: PreferenceSection, rows: Mapping[str, int]) -> Preference:
-    neighbour = None if section.neighbour is None else rows[section.neighbour]
-    return Preference(rows[section.buyer], neighbour, section.green, section.max_distance_ohm)
+    buyer, neighbour = rows[section.buyer], None if section.neighbour is None else rows[section.neighbour]
+    try:
+        return Preference(buyer, neighbour, section.green, section.max_distance_ohm)
+    except ContractError as error:  # the core knows rows, a reader names
+        by_row, by_name = f"preference of {buyer}:", f"preference of {section.buyer}:"
+        raise ContractError([problem.replace(by_row, by_name, 1) for problem in error.problems]) from None
 
 
 def build_mechanism(scenario: Scenario, names: Sequence[str], engine: Engine) -> Mechanism | None:
@@ -214,7 +225,7 @@ def build_market(
     mechanism = _with_bilateral(inner, scenario, names, engine)
     if market.admission is None or people is None:
         return LocalMarket(mechanism, ahead, pools)
-    admissions = admit(market.admission, people, scenario.seed, scenario.interval_s)
+    admissions = admit(market.admission, people, scenario.seed, scenario.interval_s, scenario.n_intervals)
     return LocalMarket(AdmittedOnly(mechanism, admissions.first_interval), ahead, pools, admissions)
 
 

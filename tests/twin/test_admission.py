@@ -15,6 +15,7 @@ REGISTRATIONS = [
     {"participant": "load 1", "device": "battery", "meter_point": "load 2/battery"},
     {"participant": "load 3", "device": "battery", "stake_eur": 1},
     {"participant": "load 4", "device": "battery", "at_h": 2},
+    {"participant": "load 6", "device": "pv", "at_h": 48},  # the run is over by then
 ]
 
 
@@ -32,6 +33,7 @@ def test_every_reason_is_data(admitted):
         "load 0/battery": ["not_signed"],
         "load 2/battery": ["location_taken"],  # house 1 registered first, at house 2's meter point
         "load 3/battery": ["stake_too_low"],
+        "load 6/pv": ["after_the_end"],
     }
     assert len(rows) == 14, "five cars, five batteries, four plants"
     assert "is the location of load 1/battery" in refused.loc["load 2/battery", "reasons"]
@@ -60,7 +62,7 @@ def test_a_window_admits_who_comes_in_time(run_street):
     result = run_street(market={"admission": admission}, duration_days=0.02)
     rows = frame(result, "admissions")
     assert rows.loc[~rows["admitted"], "asset"].tolist() == ["load 0/battery"]
-    assert list(rows.loc[~rows["admitted"], "codes"].iloc[0]) == ["outside_window"]
+    assert list(rows.loc[~rows["admitted"], "codes"].iloc[0]) == ["outside_window", "after_the_end"]
 
 
 def test_who_signed_can_be_read_from_the_signature():
