@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _FEW = 8
+FAILSAFE_S = (10.0, 600.0)
+"""Least and most failsafe time of a wallbox by KEBA's map, beside 0 for none; see the map for where that is from."""
 _SECTIONS: dict[KeyPath, type[BaseModel]] = {
     (): BenchFile,
     ("aggregate",): AggregateSection,
@@ -149,6 +151,7 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                     f"{plate.kind} of {plate.p_max_w} W, the scenario needs {spec.kind} of {spec.p_max_w} W",
                 )
             )
+        problems += _timer_problems(source, role, device, spec)
         least_w, most_w = nameplate_range(spec)
         limits = device.limits.p_gen_w
         if limits is not None and not (least_w <= limits[0] and limits[1] <= most_w):
@@ -166,6 +169,16 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                 )
             )
     return problems
+
+
+def _timer_problems(source: YamlSource, role: str, device: DeviceSection, spec: RoleSpec) -> list[str]:
+    """What a real wallbox could not take as its reversion time."""
+    least_s, most_s = FAILSAFE_S
+    writes = device.driver == "modbus" and device.mode != "observe" and spec.kind == "ev_charger"
+    if not writes or least_s <= device.reversion_s <= most_s:
+        return []
+    text = f"{device.reversion_s:g} s: the failsafe of a wallbox takes {least_s:g} to {most_s:g} s"
+    return [source.problem(("devices", role, "reversion_s"), text)]
 
 
 def _listed(role: str, known: Sequence[str]) -> str:

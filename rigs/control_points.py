@@ -5,11 +5,12 @@ written.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from adapters.modbus.errors import PointError
 from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import SunSpecDevice
+from rigs.bench_file import FAILSAFE_S
 from rigs.device import LEAST_A, LINE_V
 
 Points = Mapping[str, float]
@@ -41,6 +42,7 @@ class Actuator:
     model_id: int
     signed: bool
     w_max: float
+    proof_s: ClassVar[float] = 1.0  # reversion time with which the timer is proven
 
     def value(self, p_w: float) -> Points:
         """Return the points that carry the value. Percentages are rounded down: never more than was asked."""
@@ -109,6 +111,7 @@ class CurrentLimit:
     model_id: int = 0
     signed: bool = False
     kind: Literal["charger"] = "charger"
+    proof_s: ClassVar[float] = FAILSAFE_S[0]
 
     def value(self, p_w: float) -> Points:
         """Return the current, rounded down to whole mA; below 6 A a wallbox cannot charge, so 0."""

@@ -16,7 +16,6 @@ from rigs.errors import LatchedError, NotArmedError
 from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
 from rigs.point_writer import PointWriter
 
-_PROOF_S = 1.0
 _PROOF_MARGIN_S = 1.0
 
 
@@ -162,7 +161,8 @@ class WriteGate:
             return
         model_id = self.actuator.model_id
         shown, before, fallen = self.actuator.proof_point()
-        points = self.actuator.proof(self.rules.safe_w, _PROOF_S)
+        proof_s = self.actuator.proof_s
+        points = self.actuator.proof(self.rules.safe_w, proof_s)
         if self.rules.daily_writes is not None:
             if self.memory.written_today() + len(points) > self.rules.daily_writes:
                 raise NotArmedError(
@@ -172,13 +172,13 @@ class WriteGate:
             self.memory.count_writes(len(points))
         await self.writer.write(model_id, points)
         armed = await self.writer.read(model_id, shown)
-        await wait(_PROOF_S + _PROOF_MARGIN_S)
+        await wait(proof_s + _PROOF_MARGIN_S)
         after = await self.writer.read(model_id, shown)
         self.proven = armed == before and after == fallen
         self.journal("proof", {"role": self.rules.role, "before": armed, "after": after})
         if not self.proven:
             raise NotArmedError(
-                f"{self.rules.role}: its reversion timer of {_PROOF_S} s did not run out ({shown} {armed} -> "
+                f"{self.rules.role}: its reversion timer of {proof_s} s did not run out ({shown} {armed} -> "
                 f"{after}); it would keep a set point for ever. Mend the device, or sign the exception in the bench"
             )
 

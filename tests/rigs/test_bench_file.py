@@ -109,3 +109,14 @@ def test_the_default_mode_writes_nothing(write_bench) -> None:
     assert bench.devices["house_1.battery"].mode == "observe"
     with pytest.raises(BenchFileError):
         load_bench(write_bench("bench: b\ndevices: 3\n"), ROLES)
+
+
+@pytest.mark.parametrize(("seconds", "fits"), [(9, False), (10, True), (600, True), (601, False)])
+def test_a_real_wallbox_takes_a_failsafe_within_its_range(write_bench, seconds, fits) -> None:
+    text = (
+        "bench: b\ndevices:\n  a.ev: {driver: modbus, host: 127.0.0.1, mode: shadow, limits: {p_gen_w: [-11000, 0]}, "
+        f"reversion_s: {seconds}}}\n"
+    )
+    found = check_bench(write_bench(text), [RoleSpec("a.ev", "ev_charger", 11000.0)])
+    assert bool(found) is not fits
+    assert fits or "the failsafe of a wallbox takes 10 to 600 s" in found[0]
