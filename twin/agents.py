@@ -39,7 +39,9 @@ class Intent:
     )
     charges: NetworkCharges | None = None  # in force in this interval
     ahead: Ahead | None = None  # what is handed in for later slots; None where none are open
-    pv_base_w: FloatArray | None = None  # what of the baseline comes from the roof, and from the battery; (n,) each
+    pv_base_w: FloatArray | None = (
+        None  # what of the baseline comes from the roof, and from the battery; (n,) each
+    )
     battery_base_w: FloatArray | None = None
 
     def set_points(
@@ -69,27 +71,28 @@ def _battery_wish_w(second, windows, selling, recharging, soc, own_w, low_w, hig
 
 @njit(cache=True)
 def _wish_rows(  # type: ignore[no-untyped-def]
-    people, sells, windows, cheap, soc, plugged, need_wh, left_h, price_is_least, load_w, pv_w, firm_import_w,
+    people, sells, windows, cheap, soc, plugged, need_wh, departure_s, end_s, now, least, load_w, pv_w, firm_import_w,
     exportable_w, second, hours,
 ):  # fmt: skip
     """Each participant's wishes in Wh by slot (n, SLOTS), baseline and of it car, PV and battery (4, n), recharging,
-    wants now.
+    what its car bids (the price of now, or the least it will see).
 
     Who charges now at the supplier's price: 'asap' always; 'cheap' when the price is the least the car will see
     before it leaves, or when waiting one more interval would endanger a full battery with the firm limit alone.
     """
     n = soc.size
     wish, base = np.zeros((n, SLOTS)), np.empty((4, n))
-    recharging, wants = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    recharging, bid_ev = np.zeros(n, dtype=np.bool_), np.empty(n, dtype=np.int64)
     for i in range(n):
         # where the two windows overlap it sells: an idle battery's house would buy what the battery sells
         selling = sells[i] and in_window(second, windows[0, i], windows[1, i])
         recharging[i] = sells[i] and not selling and in_window(second, windows[2, i], windows[3, i])
         p_ev, eta_ev = people[5, i], people[6, i]
         most_ev = ev_most_w(plugged[i], need_wh[i], p_ev, eta_ev, hours)
-        sure_wh = min(firm_import_w, p_ev) * eta_ev * left_h[i]
-        wants[i] = most_ev > 0 and (not cheap[i] or price_is_least[i] or need_wh[i] > sure_wh)
-        ev_firm = min(most_ev, firm_import_w) if wants[i] else 0.0
+        sure_wh = min(firm_import_w, p_ev) * eta_ev * (max(departure_s[i] - end_s, 0) / 3600.0)
+        wants = most_ev > 0 and (not cheap[i] or now <= least[i] or need_wh[i] > sure_wh)
+        bid_ev[i] = now if wants else least[i]
+        ev_firm = min(most_ev, firm_import_w) if wants else 0.0
         # a car takes its own roof's surplus before anybody else gets it; that is no trade
         ev_base = ev_firm + min(most_ev - ev_firm, max(pv_w[i] - load_w[i] - ev_firm, 0.0))
         low, high = battery_bounds_w(
@@ -112,7 +115,7 @@ def _wish_rows(  # type: ignore[no-untyped-def]
         wish[i, PV_FIRM_SELL] = min(surplus, exportable_w)
         wish[i, PV_FLEX_SELL] = surplus - wish[i, PV_FIRM_SELL]
         wish[i, BATTERY_FLEX] = battery
-    return wish * hours, base, recharging, wants
+    return wish * hours, base, recharging, bid_ev
 
 
 @njit(cache=True)
@@ -207,13 +210,11 @@ class Agents:
         second = (self._day_start_s + time_s) % 86400
         now = self._tariff.retail_micro(time_s)
         least = self._tariff.least_retail_micro(time_s, state.ev_departure_s)
-        left_h = np.maximum(state.ev_departure_s - time_s - self._interval_s, 0) / 3600.0
-        wish, base, recharge, wants = _wish_rows(
+        wish, base, recharge, bid_ev = _wish_rows(
             people.ratings, people.battery_sells, people.windows, people.ev_cheap, state.soc, state.ev_plugged,
-            state.ev_need_wh, left_h, now <= least, load_w, pv_w, people.firm_import_w, people.exportable_w, second,
-            self._hours,
+            state.ev_need_wh, state.ev_departure_s, time_s + self._interval_s, now, least, load_w, pv_w,
+            people.firm_import_w, people.exportable_w, second, self._hours,
         )  # fmt: skip
-        bid_ev = np.where(wants, now, least)
         orders = wanted = self._orders(interval, wish, bid_ev)
         if isinstance(published, Envelope):
             _cap(wish, published, self._hours)

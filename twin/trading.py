@@ -97,7 +97,7 @@ class TradingDesk:
             index = None if self._index is None else self._index(orders, tariff)
             return Session(intent, fills, None, tariff, 0, rows, (), index)
         # ids rise within a book, so the fill's order is found by search
-        local = np.searchsorted(orders["id"], clearing.fills["order_id"])
+        local = orders["id"].searchsorted(clearing.fills["order_id"])
         upstream, rows = supplier_fills(supplied, _left_wh(orders, local, clearing.fills), tariff)
         return Session(
             intent,

@@ -11,7 +11,7 @@ from market.orders import Fills
 from twin.gate.cutting import Cut, DecidedBy, cut
 from twin.gate.errors import GateInputError
 from twin.gate.limits import Limits, Violation
-from twin.gate.screen import full_change
+from twin.gate.screen import asked
 from twin.gate.sequential import Weights
 from twin.gate.trial import Trial
 from twin.gate.units import Units, WattHours, make_units
@@ -95,13 +95,8 @@ class TradeGate:
 
     def decide(self, problem: GateProblem) -> GateDecision:
         """Decide one interval. Raises ``GateInputError`` where the problem contradicts itself."""
-        change = _full_change(problem)
+        power, reactive = _asked(problem)
         base_w = problem.p_base_w
-        power = np.empty((2 if change.any() else 1, len(base_w)))
-        reactive = np.empty_like(power)
-        power[:], reactive[:] = base_w, problem.q_base_var
-        if len(power) == 2:
-            power[1] += change
         state = self.engine.solve(power, reactive)
         if not self.robust and bool(self._tight.based_on(state.v_pu[0]).within(state).all()):
             return _accept_all(problem, len(power))
@@ -127,15 +122,14 @@ class TradeGate:
         )
 
 
-def _full_change(problem: GateProblem) -> FloatArray:
-    """Change of power at the connection points if everything is accepted; checks the pool's balance."""
-    change, surplus = full_change(
-        problem.fills, problem.point_of, len(problem.p_base_w), 3600.0 / problem.interval_s
+def _asked(problem: GateProblem) -> tuple[FloatArray, FloatArray]:
+    """Powers of the baseline and, where it differs, of everything accepted; checks the pool's balance."""
+    power, reactive, surplus = asked(
+        problem.fills, problem.point_of, problem.p_base_w, problem.q_base_var, 3600.0 / problem.interval_s
     )
     if surplus:
         raise GateInputError(f"pool sales exceed pool purchases by {surplus} Wh; a clearing must balance")
-    moved: FloatArray = change
-    return moved
+    return power, reactive
 
 
 def _accept_all(problem: GateProblem, solves: int, base: tuple[Violation, ...] = ()) -> GateDecision:

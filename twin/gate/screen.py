@@ -7,9 +7,12 @@ from market.orders import POOL
 
 
 @njit(cache=True)
-def full_change(fills, point_of, n_points, w_per_wh):  # type: ignore[no-untyped-def]
-    """Change of power at the connection points in W if every fill is accepted, and the pool's surplus in Wh."""
-    change, surplus = np.zeros(n_points), 0
+def asked(fills, point_of, p_base_w, q_base_var, w_per_wh):  # type: ignore[no-untyped-def]
+    """The scenarios to solve, in W and var, and the pool's surplus in Wh.
+
+    The first row is the baseline; the second, with every fill accepted, is there where that changes anything.
+    """
+    change, surplus = np.zeros(p_base_w.size), 0
     for i in range(fills.size):
         fill = fills[i]
         energy_wh = fill["energy_wh"] * fill["side"]
@@ -17,7 +20,13 @@ def full_change(fills, point_of, n_points, w_per_wh):  # type: ignore[no-untyped
             surplus += energy_wh
         if fill["flexible"]:
             change[point_of[fill["participant"]]] += energy_wh * w_per_wh
-    return change, surplus
+    k = 2 if change.any() else 1
+    power, reactive = np.empty((k, p_base_w.size)), np.empty((k, p_base_w.size))
+    for row in range(k):
+        for i in range(p_base_w.size):
+            power[row, i] = p_base_w[i] + change[i] if row else p_base_w[i]
+            reactive[row, i] = q_base_var[i]
+    return power, reactive, surplus
 
 
 @njit(cache=True)
