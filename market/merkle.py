@@ -8,7 +8,10 @@ sorted by hash, so that the root does not depend on the order in which lines arr
 from collections.abc import Sequence
 from hashlib import sha256
 
+import numpy as np
+
 from market.errors import SettlementError
+from market.sha256 import Bytes, sha256_rows
 
 EMPTY_ROOT = sha256(b"p2p-grid-twin empty batch").digest()
 
@@ -41,6 +44,29 @@ def merkle_root(lines: Sequence[bytes]) -> bytes:
     while len(level) > 1:
         level = _parents(level)
     return level[0]
+
+
+def leaf_rows(lines: Bytes) -> Bytes:
+    """Return ``leaf_hash`` of many lines of one length: (n, 32) bytes of (n, m) bytes."""
+    if lines.shape[1] == 64:
+        leaf_hash(bytes(64))
+    return sha256_rows(sha256_rows(lines))
+
+
+def levels_of(leaves: Bytes) -> list[Bytes]:
+    """Return the tree over leaf hashes (n, 32), level by level from the sorted leaves up to the root (1, 32)."""
+    # zero-padded text compares as bytes do
+    levels = [leaves[np.argsort(leaves.view("S32").ravel(), kind="stable")]]
+    while len(levels[-1]) > 1:
+        level = levels[-1]
+        even = len(level) // 2 * 2
+        levels.append(np.concatenate((sha256_rows(level[:even].reshape(-1, 64)), level[even:])))
+    return levels
+
+
+def root_of_leaves(leaves: Bytes) -> bytes:
+    """Return the root over leaf hashes (n, 32): as ``merkle_root`` over their lines, in a fraction of the time."""
+    return levels_of(leaves)[-1].tobytes() if len(leaves) else EMPTY_ROOT
 
 
 def merkle_proof(lines: Sequence[bytes], line: bytes) -> list[tuple[bool, bytes]]:

@@ -9,10 +9,11 @@ from twin.held import Docket, Ruling
 from twin.imbalance import ImbalanceRules
 from twin.ledger import Ledger
 from twin.oracles.panel import MetersAlone, Panel
-from twin.oracles.witness import Witness
+from twin.oracles.witness import Keep, Witness
 from twin.prepare import PreparedRun
 from twin.profiles import Profiles
 from twin.settlement import Settlement
+from twin.settlement_chain import market_of
 
 
 def build_disputes(
@@ -22,8 +23,9 @@ def build_disputes(
     plant_engine: Engine,
     profiles: Profiles,
     bills: BillBook,
+    keep: Keep = lambda table, columns: None,
 ) -> Disputes | None:
-    """What the scenario asks for; None where every meter is simply believed."""
+    """What the scenario asks for; None where every meter is simply believed. ``keep`` takes rows of tables."""
     s, section = run.scenario, run.scenario.settlement.oracles
     imbalance, faults = s.settlement.imbalance, run.faults.meters
     if section is None and imbalance is None and not faults:
@@ -45,6 +47,8 @@ def build_disputes(
     after_s = None if section.resolve_after_h is None else section.resolve_after_h * 3600
     made.readers, made.findings = panel, panel.findings
     made.docket = Docket(run.people.n, rulings, after_s, rules, bills)
-    made.witness = Witness(run.people.names, f"{s.name}/{run.name}", panel.meters, panel.meter_oracle)
+    made.witness = Witness(
+        panel.metering.names, market_of(run), s.seed, panel.meters, panel.meter_oracle, keep
+    )  # fmt: skip
     settlement.readings_root_of = made.witness.close
     return made

@@ -13,7 +13,7 @@ from twin.imbalance import ImbalanceRules, charged, interval_charges
 from twin.ledger import Entry, Ledger
 from twin.oracles.consensus import Agreement
 from twin.oracles.findings import Findings
-from twin.oracles.panel import Readers
+from twin.oracles.panel import Panel, Readers
 from twin.oracles.witness import Witness
 from twin.plant import PlantStep
 from twin.settlement import Settlement
@@ -39,7 +39,8 @@ class Disputes:
     def step(self, time_s: int, solved: PlantStep) -> None:
         """Let everybody read the step that begins at ``time_s``."""
         if self.readers is not None:
-            self.readers.step(time_s, solved.devices.metered_wh, solved.flows)
+            devices = solved.devices
+            self.readers.step(time_s, devices.metered_wh, solved.flows, devices.flows)
 
     def book(self, accepted: Accepted, flowed_wh: FloatArray, metered_wh: FloatArray, end_s: int) -> Entry:
         """Book the interval that ends at simulation second ``end_s``."""
@@ -73,14 +74,13 @@ class Disputes:
         end_s: int,
     ) -> tuple[Entry, list[Entries]]:
         """Hold what is not agreed on and book what is decided; the entry, and entries of trades held before."""
-        interval = accepted.session.intent.interval
-        begin_s = end_s - self.interval_s
+        interval, begin_s = accepted.session.intent.interval, end_s - self.interval_s
         if entry.held is not None:
             new = [f for f in findings.rows[-len(entry.held) :] if f.interval == interval]
             docket.hold(new, accepted.session, accepted.accepted_wh, entry, (begin_s, end_s))
         released = docket.decide(end_s)
-        if self.witness is not None:
-            self.witness.add(self.start_s + begin_s, self.start_s + end_s, made.value_wh, ~made.held)
+        if self.witness is not None and isinstance(self.readers, Panel) and self.readers.counted is not None:
+            self.witness.add(self.start_s + begin_s, self.start_s + end_s, self.readers.counted)
             for each in released:
                 span = self.start_s + each.hold.start_s, self.start_s + each.hold.end_s
                 self.witness.add_late(each.hold.finding.row, *span, each.energy_wh)

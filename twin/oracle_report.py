@@ -8,7 +8,6 @@ from market.netting import IMBALANCE, NETWORK, OTHER, ROUNDING, SUPPLY, TRADE
 from twin.disputes import Disputes
 from twin.oracles.findings import Findings
 from twin.oracles.panel import Panel
-from twin.oracles.witness import Witness
 from twin.settlement import Settlement
 from twin.verdict import Check
 
@@ -86,30 +85,9 @@ def oracle_record(disputes: Disputes | None) -> dict[str, Any] | None:
 def oracle_tables(
     disputes: Disputes | None, settlement: Settlement, names: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
-    """Columns of oracles, entries and readings.parquet; empty where they are not asked for."""
+    """Columns of oracles and entries.parquet; empty where they are not asked for."""
     findings = {} if disputes is None or disputes.findings is None else disputes.findings.columns(names)
-    readings = {} if disputes is None or disputes.witness is None else _reading_columns(disputes.witness)
-    return {"oracles": findings, "entries": _entry_columns(settlement), "readings": readings}
-
-
-def _reading_columns(witness: Witness) -> dict[str, Any]:
-    """The leaves of every batch's tree of readings, in their order."""
-    if not witness.closed:
-        return {}
-    joined = [
-        np.concatenate(column) for column in zip(*(leaves for _, leaves in witness.closed), strict=True)
-    ]
-    rows, begin, end, exported, imported = joined
-    return {
-        "batch_end_s": np.repeat(
-            [end_s for end_s, _ in witness.closed], [len(leaves.rows) for _, leaves in witness.closed]
-        ),
-        "asset": np.array(witness.names)[rows],
-        "start_s": begin,
-        "end_s": end,
-        "exported_wh": exported,
-        "imported_wh": imported,
-    }
+    return {"oracles": findings, "entries": _entry_columns(settlement)}
 
 
 def _entry_columns(settlement: Settlement) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
     start_s = int(s.start.timestamp())
     ledger = Ledger(people.n, market.mechanism, bills, market.pools)
     settlement = Settlement(people, chain, f"{s.name}/{run.name}", s.settlement.batch_s, start_s)
-    disputes = build_disputes(run, ledger, settlement, plant_engine, profiles, bills)
+    disputes = build_disputes(run, ledger, settlement, plant_engine, profiles, bills, folder.append)
     settlement.keeps_entries |= bearable is not None  # trades alone do not tell what the network charged
     return Organs(
         run=run,

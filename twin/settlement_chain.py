@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.chain.options import Outage, RpcOptions, Weather
+from adapters.chain.options import Device, Outage, RpcOptions, Weather
 from adapters.chain.port import SettlementChain
 from twin.scenario.problems import Problem, ScenarioError
 from twin.scenario.schema import Scenario
@@ -98,6 +98,16 @@ def check_nodes(prepared: "PreparedScenario", names: list[str]) -> None:
         raise ScenarioError(dict.fromkeys(problems))
 
 
+def devices(run: "PreparedRun") -> tuple[Device, ...]:
+    """The metering devices whose keys the chain's registry holds: all, where oracles ask them to sign."""
+    s = run.scenario
+    if s.settlement.oracles is None or s.settlement.chain == "none":
+        return ()
+    from twin.oracles.metering import Metering
+
+    return Metering(run.people, s.interval_s / 3600).devices(market_of(run), s.seed)
+
+
 def market_of(run: "PreparedRun") -> str:
     """Id of a variant's market on chain."""
     return f"{run.scenario.name}/{run.name}"
@@ -114,4 +124,5 @@ def open_settlement(run: "PreparedRun") -> SettlementChain:
         start_s=int(s.start.timestamp()),
         rpc=rpc_options(s, run.home),
         weather=weather(s),
+        devices=devices(run),
     )

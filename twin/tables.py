@@ -168,11 +168,21 @@ ORACLES = pa.schema(
 READINGS = pa.schema(
     [
         ("batch_end_s", pa.int64()),  # end of the batch that commits to it; kept with settlement.oracles
-        ("asset", pa.string()),  # connection point; the rows of a batch are the leaves of its tree, in order
+        ("asset", pa.string()),  # connection point, or its .pv or .battery where both stand behind it
         ("start_s", pa.int64()),  # Unix seconds
         ("end_s", pa.int64()),
         ("exported_wh", pa.int64()),
         ("imported_wh", pa.int64()),
+    ]
+)
+
+SIGNATURES = pa.schema(
+    [
+        ("start_s", pa.int64()),  # begin of the batch, Unix seconds
+        ("batch_end_s", pa.int64()),  # end of the batch, whose tree commits to the row
+        ("asset", pa.string()),  # the metering device; the registry on the chain holds the address of its key
+        ("link", pa.string()),  # newest link of its chain of readings, hex
+        ("signature", pa.string()),  # by the device's key, over device, period and link; hex
     ]
 )
 
@@ -255,6 +265,7 @@ TABLES = {
     "oracles": ORACLES,
     "entries": ENTRIES,
     "readings": READINGS,
+    "signatures": SIGNATURES,
     "faults": FAULTS,
     "answers": ANSWERS,
     **MARKET_TABLES,

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from eth_hash.auto import keccak
 
 from adapters.chain.artefacts import load_artefact
 from adapters.chain.contract import Contract
-from adapters.chain.errors import ChainError, ChainInputError, ChainUnavailableError
+from adapters.chain.errors import ChainError, ChainInputError, ChainUnavailableError, RevertedError
 from adapters.chain.keys import KeyRing
 from adapters.chain.node import Node
+from adapters.chain.options import Device
 from adapters.chain.outbox import Outbox, Post
-from adapters.chain.typed import market_key
+from adapters.chain.typed import account_id, market_key
 
+AT_ONCE = 25
+"""Transactions that are on their way at a time."""
 SETUP = 0
 """Owner of the outbox rows that belong to no batch."""
 ROLES = ("PROPOSER_ROLE", "REGISTRAR_ROLE", "DISPUTER_ROLE", "ARBITER_ROLE", "PAUSER_ROLE")
@@ -123,6 +127,61 @@ def deploy_community(
     types = ["address", "address", "uint64"]
     certificates = create(outbox, "GreenCertificates", types, [base.settlement, registry, interval_s], poll_s)
     return replace(base, registry=registry, certificates=certificates)
+
+
+KINDS = ("house", "pv", "battery", "ev")
+"""Kinds of assets, in the registry's order."""
+
+
+def deploy_registry(
+    node: Node, keys: KeyRing, outbox: Outbox, devices: Sequence[Device], poll_s: float = 0.0
+) -> str:
+    """Deploy a registry and enter every metering device. Returns its address."""
+    address = create(outbox, "AssetRegistry", ["address"], [keys.operator.address], poll_s)
+    register(Contract(node, "AssetRegistry", address), keys, outbox, devices, poll_s)
+    return address
+
+
+def register(
+    registry: Contract, keys: KeyRing, outbox: Outbox, devices: Sequence[Device], poll_s: float = 0.0
+) -> None:
+    """Enter the devices that a registry does not know, as the operator's; the meter point is named as the device.
+
+    Raises ChainInputError where it knows one of them by another key.
+    """
+    posts = []
+    for device in devices:
+        known = key_of(registry, device.name)
+        if known and known != device.key.lower():
+            raise ChainInputError(
+                f"the registry at {registry.address} has another key for {device.name}: another scenario or seed "
+                "uses it; deploy another, or retire the asset"
+            )
+        if not known:
+            kind, meter = KINDS.index(device.kind), bytes(keccak(device.name.encode()))
+            asset = (
+                keys.operator.address,
+                kind,
+                False,
+                device.efficiency_ppm,
+                device.key,
+                device.capacity,
+                meter,
+            )
+            data = registry.data("register", device.name, (*asset, bytes(32)))
+            posts.append(Post(SETUP, "register", registry.address, data, 400_000))
+    for start in range(0, len(posts), AT_ONCE):
+        outbox.post(*posts[start : start + AT_ONCE])
+        wait_idle(outbox, poll_s=poll_s)
+
+
+def key_of(registry: Contract, name: str) -> str:
+    """Address of the key of a registered device that is not retired, in lower case; empty where there is none."""
+    try:
+        _, _, retired, _, key, *_ = registry.read("assetOf", account_id(name))
+    except RevertedError:
+        return ""
+    return "" if retired else str(key).lower()
 
 
 def deploy_settlement(outbox: Outbox, keys: KeyRing, terms: Terms, token: str, poll_s: float = 0.0) -> str:

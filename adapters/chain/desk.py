@@ -9,7 +9,7 @@ from eth_utils.address import is_address, to_checksum_address
 
 from adapters.chain.artefacts import check_deployed, load_artefact
 from adapters.chain.contract import Contract
-from adapters.chain.deploy import SETUP, Deployment, Terms, deploy_community, wait_idle
+from adapters.chain.deploy import KINDS, SETUP, Deployment, Terms, deploy_community, wait_idle
 from adapters.chain.errors import ArtefactError, ChainInputError, RevertedError
 from adapters.chain.keys import embedded_keys, keys_from_environment
 from adapters.chain.options import RpcOptions
@@ -17,7 +17,6 @@ from adapters.chain.outbox import Outbox, Post
 from adapters.chain.rpc import check_node, reach
 from adapters.chain.typed import account_id
 
-KINDS = ("house", "pv", "battery", "ev")
 FIELDS = (
     "owner",
     "kind",

@@ -1,7 +1,8 @@
 """Keys of metering devices: one signature per device and batch, over the newest link of its chain of readings.
 
-The keys of a simulation are made from market and device name, so that a run repeats; a real device keeps its own, and
-the registry holds its address. libsecp256k1 is called directly: eth_keys takes three times as long.
+The keys of a simulation are made from market, seed and device name when a run begins, so that it repeats, and are
+never written; a real device keeps its own. The registry holds their addresses. libsecp256k1 is called directly:
+eth_keys takes three times as long.
 """
 
 from hashlib import sha256
@@ -9,25 +10,19 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from adapters.chain.keys import Signer
-
 LABEL = b"p2p-grid-twin device: "
 
 
 class DeviceKey:
-    """The key of one simulated device. Its text never shows it."""
+    """The key of one simulated device. Its text never shows it; ``address`` is in lower case."""
 
-    def __init__(self, market_id: str, device: str) -> None:
+    def __init__(self, market_id: str, seed: int, device: str) -> None:
         from coincurve import PrivateKey
 
-        secret = keccak(LABEL + market_id.encode() + b"/" + device.encode())
+        secret = keccak(LABEL + f"{market_id}\x1f{seed}\x1f{device}".encode())
         self._key = PrivateKey(secret)
-        self.address = Signer(secret).address
-
-    @property
-    def public(self) -> bytes:
-        """The public half, uncompressed; its hash is the address."""
-        return bytes(self._key.public_key.format(compressed=False))
+        self.public = bytes(self._key.public_key.format(compressed=False))
+        self.address = address_of(self.public)
 
     def sign(self, message: bytes) -> bytes:
         """65-byte signature (r, s, v with v 27 or 28) over a 32-byte message, deterministic (RFC 6979)."""
@@ -47,22 +42,25 @@ def batch_message(device_id: bytes, start_s: int, end_s: int, link: bytes) -> by
     return sha256(b"p2p-meter-batch-1" + device_id + period + link).digest()
 
 
-class Verifier:
-    """Says whether a signature is of a device's registered key."""
+def device_public(message: bytes, signature: bytes) -> bytes:
+    """Public key (65 bytes) that signed a 32-byte message; empty where the signature (65 bytes, v 27 or 28) is none."""
+    from coincurve import PublicKey
 
-    def __init__(self, key: DeviceKey) -> None:
-        """Take the public half of a key, as the registry would."""
-        self.address, self._public = key.address, key.public
+    if len(signature) != 65 or signature[64] not in (27, 28):
+        return b""
+    try:
+        raw = signature[:64] + bytes([signature[64] - 27])
+        return bytes(PublicKey.from_signature_and_message(raw, message, hasher=None).format(compressed=False))
+    except Exception:
+        return b""
 
-    def signed(self, message: bytes, signature: bytes) -> bool:
-        """Whether ``signature`` (65 bytes, v 27 or 28) over the 32-byte message is the device's."""
-        from coincurve import PublicKey
 
-        if len(signature) != 65 or signature[64] not in (27, 28):
-            return False
-        try:
-            raw = signature[:64] + bytes([signature[64] - 27])
-            found = PublicKey.from_signature_and_message(raw, message, hasher=None)
-        except Exception:
-            return False
-        return bool(found.format(compressed=False) == self._public)
+def device_address(message: bytes, signature: bytes) -> str:
+    """Address of the key that signed a 32-byte message, in lower case; empty where nobody did."""
+    public = device_public(message, signature)
+    return address_of(public) if public else ""
+
+
+def address_of(public: bytes) -> str:
+    """Address of a public key (65 bytes, uncompressed), in lower case."""
+    return "0x" + keccak(public[1:])[-20:].hex()

@@ -1,13 +1,15 @@
 """The embedded chain: settlement in this process, with pip packages alone and no server."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from adapters.chain.deploy import Terms, deploy_all
+from adapters.chain.deploy import Terms, deploy_all, deploy_registry
 from adapters.chain.errors import ChainInputError
 from adapters.chain.evm import Evm, TransactionRefusedError
 from adapters.chain.keys import embedded_keys
 from adapters.chain.ledger import LedgerChain
 from adapters.chain.node import Node
+from adapters.chain.options import Device
 from adapters.chain.outbox import Outbox
 from adapters.chain.provider import RpcNode
 from adapters.chain.settlement import Settlement
@@ -61,12 +63,16 @@ def blocks_of(evm: Evm, after: int = 0) -> list[dict[str, Any]]:
 class EmbeddedChain(LedgerChain):
     """A chain of one node in memory whose blocks carry simulated time; it settles at ``submit``."""
 
-    def __init__(self, market_id: str, start_s: int, terms: Terms | None = None) -> None:
+    def __init__(
+        self, market_id: str, start_s: int, terms: Terms | None = None, devices: Sequence[Device] = ()
+    ) -> None:
         keys = embedded_keys()
-        self.evm = Evm(CHAIN_ID, max(0, start_s - LEAD_S), (keys.operator.canonical_address,))
+        genesis_s = max(0, start_s - LEAD_S - len(devices))
+        self.evm = Evm(CHAIN_ID, genesis_s, (keys.operator.canonical_address,))
         node = Node(RpcNode(self.evm))
         outbox = Outbox(":memory:", node, keys.operator)
         deployment = deploy_all(node, keys, outbox, terms or Terms(market_id))
+        registry = deploy_registry(node, keys, outbox, devices) if devices else ""
         settlement = Settlement(
             node,
             keys,
@@ -76,21 +82,19 @@ class EmbeddedChain(LedgerChain):
             clock=self._set_time,
             preflight=False,
         )
-        super().__init__("embedded", market_id, settlement, immediate=True, time_control=True)
+        super().__init__(
+            "embedded", market_id, settlement, immediate=True, time_control=True, registry=registry
+        )  # fmt: skip
 
     def history(self) -> dict[str, Any]:
         """Everything that is needed to make this chain again: ``replay`` reads it."""
-        contracts = {
-            "settlement": self.settlement.contract.address,
-            "currency": self.settlement.currency.address,
-        }
         first = self.evm.blocks[0].header
         return {
             "kind": "embedded",
             "chain_id": self.evm.chain_id,
             "genesis_time_s": int(first.timestamp),
             "market_id": self._market_id,
-            "contracts": contracts,
+            "contracts": self.contracts(),
             "blocks": blocks_of(self.evm),
             "head": "0x" + self.evm.head.hash.hex(),
         }

@@ -1,7 +1,9 @@
 """The one place that knows which chains there are."""
 
+from collections.abc import Sequence
+
 from adapters.chain.errors import ChainInputError
-from adapters.chain.options import RpcOptions, Weather
+from adapters.chain.options import Device, RpcOptions, Weather
 from adapters.chain.port import SettlementChain
 
 KINDS = ("embedded", "rpc", "none")
@@ -15,13 +17,15 @@ def open_chain(
     in_process: bool = False,
     rpc: RpcOptions | None = None,
     weather: Weather | None = None,
+    devices: Sequence[Device] = (),
 ) -> SettlementChain:
     """Open a settlement chain for one market.
 
     ``start_s`` is the simulated time at which the market begins, in the same seconds as the batches' periods;
     contracts are deployed just before it. By default the chain is served by a process of its own: opening and
     ``submit`` return at once, and ``drain`` waits. ``rpc`` says how the node of kind 'rpc' is reached,
-    ``weather`` what befalls the embedded one. Raises
+    ``weather`` what befalls the embedded one; ``devices`` are registered beside the settlement, on a development chain.
+    Raises
     ChainInputError for an unknown kind; with ``in_process``, also whatever is wrong with the node or contract.
     """
     if kind not in KINDS:
@@ -39,15 +43,15 @@ def open_chain(
     if in_process and kind == "rpc" and rpc is not None:
         from adapters.chain.rpc import open_rpc
 
-        return open_rpc(market_id, start_s, rpc)
+        return open_rpc(market_id, start_s, rpc, devices=devices)
     if in_process and weather is not None and weather.outages:
         from adapters.chain.weather import WeatheredChain
 
-        return WeatheredChain(market_id, start_s, weather)
+        return WeatheredChain(market_id, start_s, weather, devices=devices)
     if in_process:
         from adapters.chain.embedded import EmbeddedChain
 
-        return EmbeddedChain(market_id, start_s)
+        return EmbeddedChain(market_id, start_s, devices=devices)
     from adapters.chain.worker import WorkerChain
 
-    return WorkerChain(kind, market_id, start_s, rpc, weather)
+    return WorkerChain(kind, market_id, start_s, rpc, weather, devices=devices)

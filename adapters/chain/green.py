@@ -2,47 +2,34 @@
 
 On the embedded chain the run's own blocks are executed again and go on from there; what is done is kept beside them
 in certificates.json. On a node the deployment's registry and certificates are used, with the assets registered there.
+What goes through a battery is planned in ``storage``.
 """
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from adapters.chain.contract import Contract
-from adapters.chain.deploy import SETUP, Deployment, create, wait_idle
-from adapters.chain.device_keys import DeviceKey
+from adapters.chain.deploy import AT_ONCE, SETUP, Deployment, create, wait_idle
 from adapters.chain.embedded import blocks_of, extend, replay
 from adapters.chain.errors import ChainError, ChainInputError, RevertedError
 from adapters.chain.keys import embedded_keys, keys_from_environment
 from adapters.chain.node import Node
 from adapters.chain.outbox import Outbox, Post
 from adapters.chain.provider import RpcNode
-from adapters.chain.readings import MeterReading, proof, readings_root
+from adapters.chain.readings import Evidence, Line, MeterReading, Tree, words_of
 from adapters.chain.rpc import reach
 from adapters.chain.settlement import STATUS
+from adapters.chain.storage import Flow, battery_of, plan, plant_of, point_of
 from adapters.chain.tables import read_json, read_table
+from adapters.chain.typed import account_id
 
 KEPT = "certificates.json"
-PV = 1
-AT_ONCE = 25
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A reading, and what shows that a final batch commits to it: header, hash of positions, all its readings."""
-
-    reading: MeterReading
-    batch: tuple[Any, ...]
-    positions_hash: bytes
-    tree: list[MeterReading]
-
-    def values(self) -> tuple[Any, ...]:
-        """The contract's ``Evidence``."""
-        return self.batch, self.positions_hash, *proof(self.tree, self.reading)
+PV, BATTERY = 1, 2
 
 
 class GreenRun:
@@ -62,6 +49,7 @@ class GreenRun:
         self._by_batch: dict[int, list[MeterReading]] = defaultdict(list)
         for row in rows:
             self._by_batch[row.pop("batch_end_s")].append(MeterReading(**row))
+        self._words = words_of(read_table(folder, "signatures"))
         self._evm: Any = None
         if self._history.get("kind") == "embedded":
             self._keys = embedded_keys()
@@ -79,7 +67,7 @@ class GreenRun:
         """Release the chain; with ``keep``, what was done on the embedded one stays in the folder."""
         if self._evm is not None and keep:
             kept = {
-                "contracts": {"registry": self.registry.address, "certificates": self.green.address},
+                "contracts": {"certificates": self.green.address},
                 "blocks": blocks_of(self._evm, self._height),
                 "head": "0x" + self._evm.head.hash.hex(),
             }
@@ -88,27 +76,65 @@ class GreenRun:
         self._node.close()
 
     def claim(self, only: str = "") -> int:
-        """Claim every reading of a registered PV plant that was not claimed yet. Returns how many."""
+        """Claim every reading of a registered PV plant or battery that was not claimed yet. Returns how many.
+
+        What was stored of a plant's energy follows it into the battery beside it, and out of it.
+        """
         kinds = self._kinds()
-        if only and kinds.get(only) != PV:
+        if only and kinds.get(only) not in (PV, BATTERY):
             raise ChainInputError(
-                f"{only!r} is no PV plant in the registry; there are: {', '.join(self._plants())}"
+                f"{only!r} is no PV plant or battery in the registry; there are: {', '.join(self._claimable(kinds))}"
             )
         todo = [
             item
             for item in self.evidence
             if item.reading.exported_wh
             and kinds.get(item.reading.asset) == PV
-            and only in ("", item.reading.asset)
+            and only in ("", item.reading.asset, battery_of(item.reading.asset))
             and not self.green.read("used", self._token(item.reading))
         ]
-        for start in range(0, len(todo), AT_ONCE):
-            posts = [
-                self._post("claim", item.reading.values(), item.values())
-                for item in todo[start : start + AT_ONCE]
-            ]
-            self._send(posts)
-        return len(todo)
+        self._send([self._post("claim", item.reading.values(), item.values()) for item in todo])
+        plants = {
+            asset for asset, kind in kinds.items() if kind == BATTERY and only in ("", asset, plant_of(asset))
+        }
+        return len(todo) + sum(self._follow(battery) for battery in sorted(plants))
+
+    def _follow(self, battery: str) -> int:
+        """Let certificates follow the energy through a battery; how many of its readings were used."""
+        efficiency_ppm = int(self.registry.read("assetOf", account_id(battery))[3])
+        of = {name: {} for name in (battery, plant_of(battery), point_of(battery))}  # type: dict[str, Any]
+        for item in self.evidence:
+            if item.reading.asset in of:
+                of[item.reading.asset][item.reading.start_s] = item
+        mine, plants, points = of.values()
+        flows = [
+            Flow(
+                item.reading.imported_wh,
+                item.reading.exported_wh,
+                points[at].reading.imported_wh if at in points else item.reading.imported_wh,
+                plants[at].reading.exported_wh if at in plants else 0,
+            )
+            for at, item in sorted(mine.items())
+        ]
+        done = {event["id"] for event in self.green.history("Stored", account_id(battery))}
+        posts, ids, amounts, releases = [], [], [], []
+        for (at, item), step in zip(sorted(mine.items()), plan(flows, efficiency_ppm), strict=True):
+            reading = item.reading
+            token = self._token(plants[at].reading) if at in plants else 0
+            if step.store_wh and token not in done:
+                ids.append(token)
+                amounts.append(min(step.store_wh, int(self.green.read("balanceOf", self._me(), token))))
+            if step.store_wh and not self.green.read("used", self._token(reading, "charged")):
+                posts.append(self._post("charge", reading.values(), item.values()))
+            if step.release_wh and not self.green.read("used", self._token(reading)):
+                releases.append((reading.values(), item.values(), step.release_wh))
+        self._send(posts)
+        self._send([self._post("store", account_id(battery), ids, amounts)] if any(amounts) else [])
+        for values, evidence, wanted_wh in releases:
+            stored_wh = int(self.green.read("storedWh", account_id(battery)))
+            wh = min(wanted_wh, stored_wh * efficiency_ppm // 1_000_000)
+            self._send([self._post("release", values, evidence, wh)] if wh else [])
+        return len(posts) + len(releases)
 
     def transfer(self, asset: str, energy_wh: int, to: str) -> None:
         """Give certificates of an asset to somebody, oldest first."""
@@ -129,13 +155,16 @@ class GreenRun:
             metered[item.reading.asset] += item.reading.exported_wh
         certified: dict[str, int] = defaultdict(int)
         retired: dict[str, int] = defaultdict(int)
+        stored: dict[str, int] = defaultdict(int)
         asset_of = {}
-        for event in self.green.history("Claimed"):
+        for event in self._minted():
             name = self._names[event["asset"]]
             asset_of[event["id"]] = name
             certified[name] += event["energyWh"]
         for event in self.green.history("Retired"):
             retired[asset_of[event["id"]]] += event["energyWh"]
+        for event in self.green.history("Stored"):
+            stored[asset_of[event["id"]]] += event["energyWh"]
         return [
             {
                 "asset": name,
@@ -143,13 +172,26 @@ class GreenRun:
                 "certified_wh": certified[name],
                 "held_wh": sum(held for _, held in self._held(name)),
                 "retired_wh": retired[name],
-                "note": ""
-                if kinds.get(name) == PV
-                else "not claimed: no PV plant, or a battery at the same meter",
+                "note": self._note(name, kinds, stored[name]),
             }
             for name, wh in metered.items()
             if wh
         ]
+
+    def _note(self, name: str, kinds: dict[str, int], stored_wh: int) -> str:
+        if stored_wh:
+            return f"{stored_wh} Wh followed the energy into the battery"
+        if kinds.get(name) in (PV, BATTERY):
+            return ""
+        behind = [asset for asset in (f"{name}.pv", f"{name}.battery") if asset in kinds]
+        return f"certified behind this meter: {', '.join(behind)}" if behind else "not claimed: no PV plant"
+
+    def _minted(self) -> list[dict[str, Any]]:
+        """Claims and releases, oldest first."""
+        return self.green.history("Claimed") + self.green.history("Released")
+
+    def _me(self) -> str:
+        return self._keys.operator.address
 
     def _open_embedded(self) -> None:
         evm = replay(self._history)
@@ -161,19 +203,16 @@ class GreenRun:
             extend(evm, kept)
             evm.auto_mine = True
         self._connect(Node(RpcNode(evm)))
-        contracts = {} if kept is None else kept["contracts"]
-        if not contracts:
-            operator, settlement = self._keys.operator.address, self._settlement.address
-            registry = create(self._outbox, "AssetRegistry", ["address"], [operator])
+        registry = self._history["contracts"].get("registry")
+        if not registry:
+            raise ChainInputError("the run's chain holds no registry of its meters: run the scenario again")
+        if kept is not None:
+            certificates = kept["contracts"]["certificates"]
+        else:
             types = ["address", "address", "uint64"]
-            values: list[object] = [settlement, registry, self._interval_s]
-            contracts = {
-                "registry": registry,
-                "certificates": create(self._outbox, "GreenCertificates", types, values),
-            }
-        self._bind(contracts["registry"], contracts["certificates"])
-        if kept is None:
-            self._register()
+            values: list[object] = [self._settlement.address, registry, self._interval_s]
+            certificates = create(self._outbox, "GreenCertificates", types, values)
+        self._bind(registry, certificates)
 
     def _open_node(self, url: str, deployment: Path) -> None:
         node = reach(url)
@@ -198,27 +237,6 @@ class GreenRun:
         readings = [reading for batch in self._by_batch.values() for reading in batch]
         self._names = {reading.asset_id(): reading.asset for reading in readings}
 
-    def _register(self) -> None:
-        """Register who fed in and has no battery behind the meter: what is fed in then is from its PV plant."""
-        batteries = {
-            row["participant"]
-            for row in read_table(self._folder, "participants")
-            if row["soc"] is not None and row["soc"] == row["soc"]
-        }
-        peak_wh: dict[str, int] = defaultdict(int)
-        for batch in self._by_batch.values():
-            for reading in batch:
-                peak_wh[reading.asset] = max(peak_wh[reading.asset], reading.exported_wh)
-        posts = []
-        for name, wh in peak_wh.items():
-            if wh and name not in batteries:
-                key = DeviceKey(self._history["market_id"], name).address
-                peak_w, meter = wh * 3600 // self._interval_s, bytes(keccak(name.encode()))
-                asset = (self._keys.operator.address, PV, False, 0, key, peak_w, meter, bytes(32))
-                data = self.registry.data("register", name, asset)
-                posts.append(Post(SETUP, "register", self.registry.address, data, 600_000))
-        self._send(posts)
-
     def _prove(self) -> list[Evidence]:
         """Every reading of a final batch. Raises ChainInputError where a tree is another one."""
         found = []
@@ -226,14 +244,16 @@ class GreenRun:
             readings = self._by_batch.get(event["batch"][2], [])
             if not readings or STATUS[self._settlement.read("statusOf", event["id"])] != "final":
                 continue
-            if readings_root(readings) != event["batch"][6]:
+            leaves: list[Line] = [*readings, *self._words[event["batch"][2]]]
+            tree = Tree([leaf.line() for leaf in leaves])
+            if tree.root != event["batch"][6]:
                 raise ChainInputError(
                     f"readings.parquet was changed: the batch that ends at {event['batch'][2]} s commits to others"
                 )
             data = self._node.sent_data(event["transaction"])
             positions = self._settlement.arguments("propose", data)[1]
             hashed = bytes(keccak(positions))
-            found += [Evidence(reading, event["batch"], hashed, readings) for reading in readings]
+            found += [Evidence(reading, event["batch"], hashed, tree) for reading in readings]
         return found
 
     def _kinds(self) -> dict[str, int]:
@@ -246,16 +266,20 @@ class GreenRun:
                 continue
         return kinds
 
-    def _plants(self) -> list[str]:
-        return [name for name, kind in self._kinds().items() if kind == PV]
+    @staticmethod
+    def _claimable(kinds: dict[str, int]) -> list[str]:
+        return [name for name, kind in kinds.items() if kind in (PV, BATTERY)]
 
-    def _token(self, reading: MeterReading) -> int:
-        return int(self.green.read("tokenId", reading.asset_id(), reading.start_s, reading.end_s))
+    @staticmethod
+    def _token(reading: MeterReading, how: str = "generated") -> int:
+        """Token of a reading; ``how`` 'charged' marks a reading as used for charging."""
+        values = [how, reading.asset_id(), reading.start_s, reading.end_s]
+        return int.from_bytes(keccak(encode(["string", "bytes32", "uint64", "uint64"], values)), "big")
 
     def _held(self, asset: str) -> list[tuple[int, int]]:
         """Tokens of an asset that the operator holds, oldest first, with their Wh."""
-        me = self._keys.operator.address
-        claimed = [e["id"] for e in self.green.history("Claimed") if self._names.get(e["asset"]) == asset]
+        me = self._me()
+        claimed = [e["id"] for e in self._minted() if self._names.get(e["asset"]) == asset]
         if not claimed:
             return []
         amounts = self.green.read("balanceOfBatch", [me] * len(claimed), claimed)
@@ -276,25 +300,20 @@ class GreenRun:
         return picked
 
     def _post(self, name: str, *args: Any) -> Post:
-        return Post(SETUP, name, self.green.address, self.green.data(name, *args), 400_000)
+        data = self.green.data(name, *args)
+        return Post(SETUP, name, self.green.address, data, 400_000 + 1_000 * len(data))
 
     def _send(self, posts: list[Post]) -> None:
-        """Send transactions; each is tried before, so that a refusal has a name."""
+        """Send transactions, some at a time; the first is tried before, so that a refusal has a name."""
         for post in posts[:1]:
-            contract = self.registry if post.to == self.registry.address else self.green
             try:
-                self._node.call(contract.address, post.data, self._keys.operator.address)
+                self._node.call(self.green.address, post.data, self._me())
             except RevertedError as error:
-                raise ChainInputError(f"{post.kind} is refused: {contract.reason(error)}") from error
-        self._outbox.post(*posts)
-        wait_idle(self._outbox, poll_s=0.0 if self._evm is not None else 0.05)
-        failed = [
-            row
-            for kind in {p.kind for p in posts}
-            for row in self._outbox.rows(SETUP, kind)
-            if row["status"] == "failed"
-        ]
-        if failed:
-            raise ChainError(
-                f"{len(failed)} transactions failed; the first: {failed[0]['kind']} {failed[0]['hash']}"
-            )
+                raise ChainInputError(f"{post.kind} is refused: {self.green.reason(error)}") from error
+        for start in range(0, len(posts), AT_ONCE):
+            self._outbox.post(*posts[start : start + AT_ONCE])
+            wait_idle(self._outbox, poll_s=0.0 if self._evm is not None else 0.05)
+        for kind in {post.kind for post in posts}:
+            failed = [row for row in self._outbox.rows(SETUP, kind) if row["status"] == "failed"]
+            if failed:
+                raise ChainError(f"{len(failed)} transactions failed; the first: {kind} {failed[0]['hash']}")

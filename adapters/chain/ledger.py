@@ -27,7 +27,9 @@ class LedgerChain:
         time_control: bool,
         patience_s: float = 120.0,
         poll_s: float = 0.2,
+        registry: str = "",
     ) -> None:
+        self._registry = registry
         self.name, self._market_id, self.settlement = name, market_id, settlement
         self._immediate, self._time_control = immediate, time_control
         self._patience_s, self.poll_s = patience_s, poll_s
@@ -81,12 +83,17 @@ class LedgerChain:
 
     def history(self) -> dict[str, Any]:
         """Where this chain can be read again: its id and our contracts on it."""
-        contracts = {
+        chain_id = self.settlement.outbox.chain_id
+        names = {"kind": self.name, "chain_id": chain_id, "market_id": self._market_id}
+        return names | {"contracts": self.contracts()}
+
+    def contracts(self) -> dict[str, str]:
+        """Addresses of our contracts: settlement and currency, and the registry of metering devices if there is one."""
+        found = {
             "settlement": self.settlement.contract.address,
             "currency": self.settlement.currency.address,
         }
-        chain_id = self.settlement.outbox.chain_id
-        return {"kind": self.name, "chain_id": chain_id, "market_id": self._market_id, "contracts": contracts}
+        return found | ({"registry": self._registry} if self._registry else {})
 
     def close(self) -> None:
         """Close outbox and connection. What is not settled stays in the outbox."""

@@ -21,6 +21,20 @@ class RpcOptions:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A metering device as the registry knows it: ``kind`` is house, pv, battery or ev, ``key`` its key's address.
+
+    ``capacity`` is W, for a battery Wh; ``efficiency_ppm`` a battery's round trip.
+    """
+
+    name: str
+    kind: str
+    capacity: int
+    efficiency_ppm: int
+    key: str
+
+
+@dataclass(frozen=True)
 class Outage:
     """The node is away from ``from_s`` until ``until_s``; back, its newest ``reorg_blocks`` are gone."""
 

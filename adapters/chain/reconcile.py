@@ -3,7 +3,6 @@
 The folder's tables are netted anew with the market core; what comes out must be what the chain holds.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from adapters.chain.embedded import replay
 from adapters.chain.entries import wrong_entries
 from adapters.chain.errors import ChainInputError
 from adapters.chain.node import Node
+from adapters.chain.proven import Finding, devices_finding
 from adapters.chain.provider import RpcNode
 from adapters.chain.settlement import STATUS
 from adapters.chain.tables import read_json, read_table
@@ -25,15 +25,6 @@ AGREE = "cleared, metered and on chain agree, trade by trade"
 SUPPLIER_ACCOUNT, POOL_ACCOUNT = "supplier", "pool"
 OTHERS = {SUPPLIER_ACCOUNT, POOL_ACCOUNT, "network"}
 """Accounts that are no participant's and get no bill."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One comparison: what was compared, whether it agrees, and the numbers."""
-
-    what: str
-    agrees: bool
-    detail: str
 
 
 def reconcile(folder: Path, url: str = "") -> list[Finding]:
@@ -50,6 +41,8 @@ def reconcile(folder: Path, url: str = "") -> list[Finding]:
         _nothing_else(settled, proposed, manifest),
         _money_sum(contract),
     ]
+    if read_table(folder, "signatures"):
+        findings.append(devices_finding(folder, history, settled, proposed, node))
     if tables["participants"]:
         findings += [
             _bills(tables["participants"], settled, proposed, contract),

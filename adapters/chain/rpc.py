@@ -2,16 +2,19 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapters.chain.deploy import Deployment, Terms, deploy_all
+from adapters.chain.contract import Contract
+from adapters.chain.deploy import Deployment, Terms, deploy_all, deploy_registry, register
 from adapters.chain.errors import ChainInputError, ChainUnavailableError
 from adapters.chain.keys import KeyRing, embedded_keys, keys_from_environment
 from adapters.chain.ledger import LedgerChain
 from adapters.chain.node import Node
-from adapters.chain.options import RpcOptions
+from adapters.chain.options import Device, RpcOptions
 from adapters.chain.outbox import Outbox
 from adapters.chain.settlement import Settlement
 
@@ -119,8 +122,14 @@ def reach(url: str) -> Node:
     return node
 
 
-def open_rpc(market_id: str, start_s: int, options: RpcOptions, terms: Terms | None = None) -> LedgerChain:
-    """Attach to (or, in development, deploy) our contracts on a node.
+def open_rpc(
+    market_id: str,
+    start_s: int,
+    options: RpcOptions,
+    terms: Terms | None = None,
+    devices: Sequence[Device] = (),
+) -> LedgerChain:
+    """Attach to (or, in development, deploy) our contracts on a node; in development ``devices`` are registered.
 
     Raises ChainInputError where the node does not answer, for another chain id or market and an operator
     without funds, ArtefactError where the contract is missing or is not ours.
@@ -132,6 +141,9 @@ def open_rpc(market_id: str, start_s: int, options: RpcOptions, terms: Terms | N
     time_control = options.development and node.has_time_control()
     try:
         deployment = _deployment(node, keys, outbox, market_id, options, terms)
+        registry = deployment.registry
+        if devices and options.development:
+            registry = _registered(node, keys, outbox, deployment, options, devices)
         ahead_s = max(0, node.now_s() - start_s) if time_control else 0
         clock = _Clock(node, ahead_s) if time_control else _no_clock
         settlement = Settlement(
@@ -150,6 +162,7 @@ def open_rpc(market_id: str, start_s: int, options: RpcOptions, terms: Terms | N
         time_control=time_control,
         patience_s=options.patience_s,
         poll_s=0.02 if time_control else 1.0,
+        registry=registry,
     )
 
 
@@ -190,6 +203,30 @@ def _deployment(
     if options.deployment:
         deployment.save(Path(options.deployment))
     return deployment
+
+
+def _registered(
+    node: Node,
+    keys: KeyRing,
+    outbox: Outbox,
+    deployment: Deployment,
+    options: RpcOptions,
+    devices: Sequence[Device],
+) -> str:
+    """Enter devices into the deployment's registry, which is made where there is none. Returns its address."""
+    outbox.confirmations, kept = 0, outbox.confirmations
+    try:
+        if deployment.registry:
+            registry = Contract(node, "AssetRegistry", deployment.registry)
+            registry.check_code()
+            register(registry, keys, outbox, devices, poll_s=0.02)
+            return deployment.registry
+        address = deploy_registry(node, keys, outbox, devices, poll_s=0.02)
+    finally:
+        outbox.confirmations = kept
+    if options.deployment:
+        replace(deployment, registry=address).save(Path(options.deployment))
+    return address
 
 
 class _Clock:

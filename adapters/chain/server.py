@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from adapters.chain import wire
 from adapters.chain.errors import ChainError, ChainInputError
-from adapters.chain.options import Outage, RpcOptions, Weather
+from adapters.chain.options import Device, Outage, RpcOptions, Weather
 
 
 def main() -> int:
@@ -79,6 +79,7 @@ def _open(message: dict[str, Any]) -> Any:
         in_process=True,
         rpc=rpc,
         weather=weather,
+        devices=[Device(**device) for device in message["devices"]],
     )
 
 

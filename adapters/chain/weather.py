@@ -4,6 +4,7 @@ Time is simulated. Blocks come every ``block_s`` while something is on its way a
 node is away nothing reaches it; when it is back, its newest blocks are another branch, without what was in them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from adapters.chain.checks import check_batch
@@ -11,7 +12,7 @@ from adapters.chain.deploy import Terms
 from adapters.chain.embedded import EmbeddedChain
 from adapters.chain.errors import ChainError, ChainUnavailableError
 from adapters.chain.node import Transport
-from adapters.chain.options import Outage, Weather
+from adapters.chain.options import Device, Outage, Weather
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
 MOST_BLOCKS = 100_000
@@ -38,8 +39,15 @@ class _Wire:
 class WeatheredChain(EmbeddedChain):
     """An embedded chain that is used like a real one: through the outbox, with confirmations, past outages."""
 
-    def __init__(self, market_id: str, start_s: int, weather: Weather, terms: Terms | None = None) -> None:
-        super().__init__(market_id, start_s, terms)
+    def __init__(
+        self,
+        market_id: str,
+        start_s: int,
+        weather: Weather,
+        terms: Terms | None = None,
+        devices: Sequence[Device] = (),
+    ) -> None:
+        super().__init__(market_id, start_s, terms, devices)
         self._weather = weather
         self._wire = _Wire(self.node.transport)
         self.node.transport = self._wire

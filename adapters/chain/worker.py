@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +16,7 @@ from typing import IO, Any
 from adapters.chain import wire
 from adapters.chain.checks import check_batch
 from adapters.chain.errors import ChainError, ChainUnavailableError
-from adapters.chain.options import RpcOptions, Weather
+from adapters.chain.options import Device, RpcOptions, Weather
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,7 @@ class WorkerChain:
         rpc: RpcOptions | None = None,
         weather: Weather | None = None,
         silence_s: float = 300.0,
+        devices: Sequence[Device] = (),
     ) -> None:
         self.name = kind
         self._market_id = market_id
@@ -63,6 +65,7 @@ class WorkerChain:
         options = {
             "rpc": None if rpc is None else asdict(rpc),
             "weather": None if weather is None else asdict(weather),
+            "devices": [asdict(device) for device in devices],
         }
         self._tell({"do": "open", "kind": kind, "market_id": market_id, "start_s": start_s} | options)
 

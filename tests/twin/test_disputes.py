@@ -70,6 +70,9 @@ def test_a_fault_is_named_within_an_interval_and_every_trade_settled_once(
         findings = reconcile(result.folder)
         assert all(f.agrees for f in findings), findings
         assert f"{rows} readings were held and decided" in findings[-1].detail
+        signed = next(f.detail for f in findings if "devices signed" in f.what)
+        # 13 connection points and two more meters at each of the two with PV and a battery, in six batches
+        assert signed == f"{6 * (13 + 4)} signatures"
         told_in_the_report(result, table)
 
 

@@ -1,7 +1,7 @@
 """The first source: the device's own meter, whose readings are hash-chained and signed once per batch.
 
 A reading is sequence, time and register (whole Wh, counted since the start, + into the grid). Its link is SHA-256 over
-the link before it and the three numbers (8 bytes each, big-endian, signed); the first link is SHA-256 over
+the link before it and the three numbers (4, 8 and 8 bytes, big-endian, signed); the first link is SHA-256 over
 ``p2p-meter-1`` and the meter's name. The device signs the newest link at the end of a batch: it covers all.
 """
 
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
+from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
+from market.sha256 import Bytes, sha256_rows
 from twin.fault_plan import MeterFault
 from twin.participants import BoolArray
 
@@ -22,12 +24,12 @@ OK, SILENT, REPLAYED, BROKEN, GAP = range(5)
 
 @dataclass(frozen=True)
 class Telegrams:
-    """What arrived from all meters at the end of an interval; (n,) each. ``link`` holds 32 bytes per row."""
+    """What arrived from all meters at the end of an interval; (n,) each, ``link`` (n, 32)."""
 
     sequence: IntArray
     end_s: IntArray
     register_wh: IntArray
-    link: list[bytes]
+    link: Bytes
     present: BoolArray
 
 
@@ -36,12 +38,28 @@ def first_link(name: str) -> bytes:
     return sha256(PREFIX + name.encode()).digest()
 
 
-def links(before: Sequence[bytes], sequence: IntArray, end_s: IntArray, register_wh: IntArray) -> list[bytes]:
-    """The links of one reading per meter, from the links before them."""
-    numbers = np.empty((len(before), 3), dtype=">i8")
-    numbers[:, 0], numbers[:, 1], numbers[:, 2] = sequence, end_s, register_wh
-    packed = numbers.view("V24").ravel().tolist()
-    return [sha256(b + p).digest() for b, p in zip(before, packed, strict=True)]
+def first_links(names: Iterable[str]) -> Bytes:
+    """The same of many meters, (n, 32)."""
+    return np.array([list(first_link(name)) for name in names], dtype=np.uint8).reshape(-1, 32)
+
+
+@njit(cache=True)
+def _messages(before, sequence, end_s, register_wh):  # type: ignore[no-untyped-def]
+    out = np.empty((sequence.size, 52), np.uint8)  # up to 55 bytes are one block of SHA-256
+    for i in range(sequence.size):
+        for q in range(32):
+            out[i, q] = before[i, q]
+        for q in range(4):
+            out[i, 32 + q] = (sequence[i] >> (24 - 8 * q)) & 255
+        for q in range(8):
+            out[i, 36 + q] = (end_s[i] >> (56 - 8 * q)) & 255
+            out[i, 44 + q] = (register_wh[i] >> (56 - 8 * q)) & 255
+    return out
+
+
+def links(before: Bytes, sequence: IntArray, end_s: IntArray, register_wh: IntArray) -> Bytes:
+    """The links of one reading per meter, (n, 32), from the links before them."""
+    return sha256_rows(_messages(before, sequence, end_s, register_wh))
 
 
 class Meters:
@@ -58,14 +76,14 @@ class Meters:
         self._energy_wh = np.zeros(n)  # of the interval, and what was below 1 Wh before
         self._register_wh = np.zeros(n, dtype=np.int64)
         self._sequence = np.zeros(n, dtype=np.int64)
-        self._links = [first_link(name) for name in names]
-        self._said: dict[int, list[tuple[int, int, int, bytes]]] = {
+        self._links = first_links(names)
+        self._said: dict[int, list[tuple[int, int, int, Bytes]]] = {
             fault.row: [] for fault in self._faults if fault.kind == "meter_replay"
         }
 
     @property
-    def links(self) -> list[bytes]:
-        """The newest link of every device's own chain."""
+    def links(self) -> Bytes:
+        """The newest link of every device's own chain; (n, 32)."""
         return self._links
 
     def active(self, time_s: int) -> list[MeterFault]:
@@ -90,9 +108,9 @@ class Meters:
         at = np.full(len(register), end_s, dtype=np.int64)
         self._links = links(self._links, self._sequence, at, register)
         present = np.ones(len(register), dtype=np.bool_)
-        said = Telegrams(self._sequence.copy(), at, register.copy(), list(self._links), present)
+        said = Telegrams(self._sequence.copy(), at, register.copy(), self._links.copy(), present)
         for row, history in self._said.items():
-            history.append((int(self._sequence[row]), end_s, int(register[row]), self._links[row]))
+            history.append((int(self._sequence[row]), end_s, int(register[row]), self._links[row].copy()))
         for fault in self.active(end_s - 1) if self._faults else ():
             if fault.kind == "meter_silent":
                 present[fault.row] = False
@@ -119,11 +137,11 @@ class MeterOracle:
         n = len(names)
         self._sequence = np.zeros(n, dtype=np.int64)
         self._register = np.zeros(n, dtype=np.int64)
-        self._links = [first_link(name) for name in names]
+        self._links = first_links(names)
 
     @property
-    def links(self) -> list[bytes]:
-        """The newest link that was taken, per meter."""
+    def links(self) -> Bytes:
+        """The newest link that was taken, per meter; (n, 32)."""
         return self._links
 
     def take(self, said: Telegrams, end_s: int) -> tuple[IntArray, IntArray]:
@@ -134,24 +152,18 @@ class MeterOracle:
         """
         due = links(self._links, said.sequence, said.end_s, said.register_wh)
         step = said.sequence - self._sequence
-        if due == said.link and said.present.all() and (step == 1).all() and (said.end_s == end_s).all():
+        chained = due == said.link
+        if chained.all() and said.present.all() and (step == 1).all() and (said.end_s == end_s).all():
             energy = said.register_wh - self._register
             self._sequence, self._register, self._links = said.sequence, said.register_wh, due
             return energy, np.zeros_like(energy)
         state = np.where(step == 1, OK, np.where(step > 1, GAP, REPLAYED))
         state[said.end_s != end_s] = REPLAYED
         state[~said.present] = SILENT
-        if due != said.link:
-            unchained = np.fromiter((a != b for a, b in zip(due, said.link, strict=True)), np.bool_, len(due))
-            state[(state == OK) & unchained] = BROKEN
+        state[(state == OK) & ~chained.all(axis=1)] = BROKEN
         energy = np.where(state == OK, said.register_wh - self._register, 0)
         taken = (state == OK) | (state == GAP)
         self._sequence = np.where(taken, said.sequence, self._sequence)
         self._register = np.where(taken, said.register_wh, self._register)
-        if taken.all():
-            self._links = said.link
-        else:
-            self._links = [
-                new if ok else old for new, old, ok in zip(said.link, self._links, taken, strict=True)
-            ]
+        self._links = np.where(taken[:, None], said.link, self._links)
         return energy, state

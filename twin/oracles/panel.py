@@ -8,10 +8,12 @@ import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from twin.fault_plan import MeterFault
+from twin.fleet import Flows
 from twin.oracles.consensus import AGREED, Agreement, Rule, agree
 from twin.oracles.findings import Findings, Seen
 from twin.oracles.grid_log import BranchFlows, GridLog
 from twin.oracles.meter import OK, MeterOracle, Meters
+from twin.oracles.metering import Counted, Metering
 from twin.oracles.output_model import OutputModel
 from twin.participants import Participants
 from twin.profiles import Profiles
@@ -23,8 +25,10 @@ from twin.streams import stream
 class Readers(Protocol):
     """Who says what was metered."""
 
-    def step(self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None) -> None:
-        """Take a step of the plant that begins at ``time_s``."""
+    def step(
+        self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None, behind: Flows | None = None
+    ) -> None:
+        """Take a step of the plant that begins at ``time_s``; ``behind`` is what flows behind the meters."""
         ...
 
     def close(self, interval: int, end_s: int) -> Agreement:
@@ -42,7 +46,9 @@ class MetersAlone:
         self._meters = Meters(names, faults, interval_s)
         self._register: IntArray = np.zeros(len(names), dtype=np.int64)
 
-    def step(self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None) -> None:
+    def step(
+        self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None, behind: Flows | None = None
+    ) -> None:
         """See ``Readers.step``."""
         self._meters.count(time_s, metered_wh)
 
@@ -83,8 +89,9 @@ class Panel:
         self._per_interval = scenario.interval_s // scenario.step_s
         self._step_s = scenario.step_s
         self.rule = Rule(section.tolerance_wh, int(section.tolerance_percent * 10_000), section.quorum)
-        self.meters = Meters(people.names, faults, scenario.interval_s)
-        self.meter_oracle = MeterOracle(people.names)
+        self.metering = Metering(people, scenario.interval_s / 3600)
+        self.meters = Meters(self.metering.names, faults, scenario.interval_s)
+        self.meter_oracle = MeterOracle(self.metering.names)
         self.grid_log = GridLog(
             feeder, stream(scenario.seed, "*", "oracles/grid_log"), section.grid_noise_percent,
             section.grid_resolution_w,
@@ -95,16 +102,24 @@ class Panel:
         )  # fmt: skip
         self.findings = Findings([Seen(fault) for fault in faults])
         self.uncertainty_sum_wh = np.zeros(people.n, dtype=np.int64)
+        self.counted: Counted | None = None  # of the last interval
 
-    def step(self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None) -> None:
+    def step(
+        self, time_s: int, metered_wh: FloatArray, flows: BranchFlows | None, behind: Flows | None = None
+    ) -> None:
         """See ``Readers.step``; the log needs ``flows``."""
+        if behind is not None:
+            hours = self._step_s / 3600.0
+            metered_wh = self.metering.energy_wh(metered_wh, behind.pv_w, behind.battery_w, hours)
         self.meters.count(time_s, metered_wh)
         if flows is not None:
             self.grid_log.add(flows, self._step_s)
 
     def close(self, interval: int, end_s: int) -> Agreement:
         """See ``Readers.close``."""
-        energy, state = self.meter_oracle.take(self.meters.read(end_s), end_s)
+        every_wh, states = self.meter_oracle.take(self.meters.read(end_s), end_s)
+        usable = states == OK
+        energy, state = every_wh[: self.metering.n], states[: self.metering.n]
         log = self.grid_log.read()
         steps = range(interval * self._per_interval, (interval + 1) * self._per_interval)
         sun_w = sum((self._profiles.pv_w(step) for step in steps), np.zeros(len(energy))) / len(steps)
@@ -112,8 +127,9 @@ class Panel:
         day = (interval * self._scenario.interval_s) // 86_400
         second = middle.hour * 3600 + middle.minute * 60 + middle.second
         band = self.model.band(sun_w, day, middle.timetuple().tm_yday, second)
-        made = agree(self.rule, self.grid_log.site_of, energy, state == OK, log, band)
+        made = agree(self.rule, self.grid_log.site_of, energy, usable[: self.metering.n], log, band)
         self.uncertainty_sum_wh += log.uncertainty_wh[self.grid_log.site_of]
         start_s = end_s - self._scenario.interval_s
         self.findings.look(interval, start_s, end_s, made, (energy, state), band)
+        self.counted = self.metering.counted(made.value_wh, ~made.held, every_wh, usable)
         return made

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 TEST_ARTEFACTS = Path(__file__).parent / "artefacts"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_batch() -> Callable[..., SettlementBatch]:
     """make_batch(day, n=6, seed=0, **changes): a balanced batch of one day."""
 
