@@ -1,4 +1,7 @@
-"""The trade gate: its fast path, a heavy cut, attribution and a hosting study; AC time against pandapower's."""
+"""The trade gate: its fast path, a heavy cut, attribution and a hosting study; AC time against pandapower's.
+
+Times are those of the processor, so that what else the machine does is not counted.
+"""
 
 import os
 import statistics
@@ -19,6 +22,7 @@ from twin.gate.attribution import attribute
 from twin.gate.gate import GateProblem, TradeGate
 from twin.gate.hosting import Study, hosting, hosting_with_gate
 from twin.gate.limits import Limits, Violation
+from twin.gate.units import power_of
 from twin.scenario.limits_section import LimitsSection
 
 ORDERS = 300
@@ -37,9 +41,9 @@ class Timed:
         self.reactive: list[FloatArray] = []
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:
-        started = time.perf_counter()
+        started = time.process_time()
         state: GridState = self.engine.solve(p_gen_w, q_gen_var)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.process_time() - started
         self.power.append(p_gen_w)
         self.reactive.append(q_gen_var)
         return state
@@ -74,9 +78,9 @@ def median_ms(call: Callable[[], object], times: int) -> float:
     call()
     took = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = time.process_time()
         call()
-        took.append(time.perf_counter() - started)
+        took.append(time.process_time() - started)
     return statistics.median(took) * 1e3
 
 
@@ -100,7 +104,7 @@ def fast_path() -> Row:
         bare / value,
         "at most two AC solves",
         solves <= 2,
-        f"{solves} solves in one batch; {1e3 * (value - bare):.0f} us are the gate's own",
+        f"{solves} solves in one batch; {1e3 * max(value - bare, 0):.0f} us are the gate's own",
     )
 
 
@@ -120,9 +124,9 @@ def heavy_cut() -> list[Row]:
     rows = np.linspace(0, len(power) - 1, SAMPLE).astype(int)
     reference = make_engine(feeder, "pandapower")
     reference.solve(power[:1], reactive[:1])
-    started = time.perf_counter()
+    started = time.process_time()
     reference.solve(power[rows], reactive[rows])
-    slow = (time.perf_counter() - started) / SAMPLE * len(power) * 1e3
+    slow = (time.process_time() - started) / SAMPLE * len(power) * 1e3
     accepted = decision.accepted_wh.sum() / problem.fills["energy_wh"].sum()
     ac = timed.seconds * 1e3
     note = (
@@ -133,9 +137,9 @@ def heavy_cut() -> list[Row]:
             f"gate, {ORDERS} orders in violation, 33 bus",
             value,
             "ms",
-            "",
-            None,
-            None,
+            "the time allowed",
+            40.0,
+            40.0 / value,
             "<= 40 ms",
             value <= 40,
             note,
@@ -170,25 +174,65 @@ def attribution() -> Row:
     element = Violation("line_loading", worst, feeder.branch_names[worst], float(loading[worst]), 60.0)
     shares = attribute(engine, p, 0.2 * p, traded, 0.2 * p, element)
     value = median_ms(lambda: attribute(engine, p, 0.2 * p, traded, 0.2 * p, element), 5)
+    slow = median_ms(lambda: attribute(Bare(engine), p, 0.2 * p, traded, 0.2 * p, element), 1)
     who = int((shares.change_p_w != 0).sum())
     note = f"{who} participants, {shares.solves} flows, residual {shares.residual:.1e} of {shares.change:.1f} percent"
-    return Row("attribution of one line's loading, 97-bus street", value, "ms", note=note)
+    name = "attribution of one line's loading, 97-bus street"
+    return Row(name, value, "ms", "by differences of power flows", slow, slow / value, note=note)
+
+
+class Bare:
+    """An engine without the feeder's equivalent."""
+
+    def __init__(self, engine: Any) -> None:
+        self.feeder, self.name, self.keeps_ends, self.solve = engine.feeder, engine.name, False, engine.solve
+
+
+def european() -> list[Row]:
+    """An interval in violation on 907 buses per phase: what the gate cuts, and who is behind the worst voltage."""
+    feeder = load_feeder("pandapower:ieee_european_lv_asymmetric", Path())
+    engine, n = make_engine(feeder, "power_grid_model"), len(feeder.points)
+    p = -np.random.default_rng(3).uniform(200, 1500, n)
+    problem = GateProblem(p, 0.2 * p, np.arange(n), pool(feeder, list(range(0, n, 2)), 60, 1500), 900)
+    gate = TradeGate(engine, limits_of(feeder, 0.95, 1.05, 60), 0.001, 1.0)
+    decision = gate.decide(problem)
+    value = median_ms(lambda: gate.decide(problem), 3)
+    worst = max(decision.averted, key=lambda v: v.value - v.limit if v.kind == "voltage_max" else -1.0)
+    traded = p + power_of(
+        problem.fills, problem.fills["energy_wh"].astype(np.int64), problem.point_of, n, problem.interval_s
+    )
+    shares = attribute(engine, p, 0.2 * p, traded, 0.2 * p, worst)
+    each = median_ms(lambda: attribute(engine, p, 0.2 * p, traded, 0.2 * p, worst), 5)
+    plain = median_ms(lambda: attribute(Bare(engine), p, 0.2 * p, traded, 0.2 * p, worst), 1)
+    reference = make_engine(feeder, "pandapower")
+    slow = median_ms(lambda: reference.solve(p[None], 0.2 * p[None]), 1) * decision.solves
+    return [
+        Row(
+            "gate, 60 orders in violation, 907-bus European feeder", value, "ms",
+            f"pandapower, {decision.solves} flows alone (from 1)", slow, slow / value, "<= 2 s", value <= 2000,
+            f"{decision.status} by {decision.decided_by}, {len(decision.averted)} violations averted",
+        ),
+        Row(
+            "  attribution of its worst voltage", each, "ms", "by differences of power flows", plain, plain / each,
+            "<= 100 ms", each <= 100,
+            f"{shares.solves} flows, residual {shares.residual:.1e} of {shares.change:.4f} pu",
+        ),
+    ]  # fmt: skip
 
 
 def study() -> Row:
     feeder, engine, p = street()
     asked = Study(p, 0.2 * p, "trade", 11e3, np.arange(len(p)), PLACEMENTS, 1)
-    started = time.perf_counter()
+    started = time.process_time()
     found = hosting(engine, limits_of(feeder, 0.94, 1.06), asked)
-    value = time.perf_counter() - started
+    value = time.process_time() - started
     low, middle, high = found.quantile_w(0.05)
     note = (
         f"{found.solves} flows; mean {found.mean_w / 1e3:.0f} +- {found.mean_half_width_w / 1e3:.0f} kW, "
         f"95 of 100 placements host {middle / 1e3:.0f} kW ({low / 1e3:.0f} to {high / 1e3:.0f})"
     )
-    return Row(
-        f"hosting study, {PLACEMENTS} placements", value, "s", target="<= 60 s", met=value <= 60, note=note
-    )
+    name = f"hosting study, {PLACEMENTS} placements"
+    return Row(name, value, "s", "the time allowed", 60.0, 60.0 / value, "<= 60 s", value <= 60, note)
 
 
 def gated_study() -> Row:
@@ -198,17 +242,25 @@ def gated_study() -> Row:
     p = -np.random.default_rng(0).uniform(100, 500, n)
     asked = Study(p, 0.2 * p, "export", 8e3, np.arange(n), PLACEMENTS, 1)
     gate = TradeGate(engine, limits_of(feeder, 0.95, 1.05), 0.001, 1.0)
-    workers = min(2, len(os.sched_getaffinity(0)))
-    started = time.perf_counter()
+    workers, started, clock = min(2, len(os.sched_getaffinity(0))), used_s(), time.perf_counter()
     found = hosting_with_gate(gate, asked, workers=workers)
-    value = time.perf_counter() - started
-    note = f"{found.solves} flows in {workers} processes; mean {found.mean_w / 1e3:.0f} kW of {found.steps * 8} kW"
+    value, waited = used_s() - started, time.perf_counter() - clock
+    note = (
+        f"{found.solves} flows; seconds of the processor in all, {workers} processes took {waited:.0f} s on the wall; "
+        f"mean {found.mean_w / 1e3:.0f} kW of {found.steps * 8} kW"
+    )
+    name = f"hosting study with the gate, {PLACEMENTS} placements"
     return Row(
-        f"hosting study with the gate, {PLACEMENTS} placements", value, "s", target="<= 60 s", met=value <= 60,
-        note=note,
-    )  # fmt: skip
+        name, value, "s", "the time allowed", 60.0, 60.0 / value, "<= 60 s on 2 cores", value <= 60, note
+    )
+
+
+def used_s() -> float:
+    """Seconds of the processor that this process and those it has waited for have used."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def run() -> list[Row]:
     """All figures of the gate."""
-    return [fast_path(), *heavy_cut(), attribution(), study(), gated_study()]
+    return [fast_path(), *heavy_cut(), attribution(), *european(), study(), gated_study()]

@@ -20,14 +20,14 @@ EUROPEAN = "pandapower:ieee_european_lv_asymmetric"
 
 
 def _best_s(call: Callable[[], object], repeats: int, batches: int = 9) -> float:
-    """Least over batches of the mean time of a call: what else the machine does only adds to it."""
+    """Least over batches of the mean processor time of a call: what else the machine does only adds to it."""
     call()
     found = []
     for _ in range(batches):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(repeats):
             call()
-        found.append((time.perf_counter() - start) / repeats)
+        found.append((time.process_time() - start) / repeats)
     return min(found)
 
 
