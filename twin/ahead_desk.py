@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from market.admitted import AdmittedOnly
-from market.ahead import Ahead, TradesAhead, net_position
-from market.mechanism import Mechanism
-from market.orders import BATTERY, SELL, Orders
+from market.ahead import Ahead, TradesAhead
+from market.mechanism import Mechanism, Tariff
+from market.orders import Fills, Orders
 from twin.agents import Intent
-from twin.ahead import FIRST_ID, quoted
-from twin.trading import Session, TradingDesk
+from twin.open_slots import OpenSlots, supplied
+from twin.trading import Session, TradingDesk, supplier_fills
 
 
 class AheadDesk(TradingDesk):
@@ -23,43 +23,25 @@ class AheadDesk(TradingDesk):
         ``arguments`` are those of ``TradingDesk`` after the mechanism.
         """
         super().__init__(mechanism, *arguments)
-        self._slots = slots
-        self._market = mechanism
-        self._admitted = mechanism.admitted if isinstance(mechanism, AdmittedOnly) else None
-        self._opened = 0
+        admitted = mechanism.admitted if isinstance(mechanism, AdmittedOnly) else None
+        self._slots = OpenSlots(slots, mechanism, self.tariff_of, admitted)
+        if self._comparison is not None:
+            self._comparison.open_slots(self.tariff_of, with_supplier)
 
     def clear(self, intent: Intent) -> Session:
         """Clear one interval and trade in the slots after it."""
-        interval, ahead = intent.interval, intent.ahead or Ahead()
-        tariff = self.tariff_of(interval)
-        index = self._slots.index_micro_per_kwh
-        if index is None:
-            index = (tariff.retail_micro_per_kwh + tariff.feed_in_micro_per_kwh) // 2
-        later = quoted(ahead.orders, index)
-        stock = ahead.stock if self._admitted is None else self._admitted(ahead.stock)
-        self._open(max((interval, *later["interval"].tolist(), *stock["interval"].tolist())), stock)
-        stands = self._slots.take_position(interval)
-        standing = np.concatenate((stands.traded, stands.stock))
-        running = net_position(intent.orders, standing)
-        clearing = self._market.clear(np.concatenate((running, later)), tariff, interval)
-        book = np.concatenate((running, standing))
-        book = book[np.argsort(book["id"])]
-        upstream = supplied(book, tariff.feed_in_micro_per_kwh)
-        return self.session(replace(intent, orders=book, wanted=book), clearing, tariff, upstream)
-
-    def _open(self, last: int, stock: Orders) -> None:
-        for slot in range(self._opened, last + 1):
-            self._slots.open_slot(slot, self.tariff_of(slot), stock[stock["interval"] == slot])
-        self._opened = max(self._opened, last + 1)
+        ahead = intent.ahead or Ahead()
+        if self._comparison is not None:
+            self._comparison.hand_in(intent.orders, ahead)
+        cleared = self._slots.clear(intent.interval, intent.orders, ahead)
+        tariff = self.tariff_of(intent.interval)
+        upstream = supplied(cleared.book, tariff.feed_in_micro_per_kwh)
+        orders = replace(intent, orders=cleared.book, wanted=cleared.book)
+        return self.session(orders, cleared.clearing, tariff, upstream)
 
 
-def supplied(book: Orders, feed_in_micro_per_kwh: int) -> Orders:
-    """The orders as the supplier sees them: what was sold ahead must flow, stored energy that nobody bought stays.
-
-    Only flexible orders reach the supplier this way; a committed battery is made inflexible, so that it does not.
-    """
-    ahead = (book["id"] >= FIRST_ID) & (book["side"] == SELL)
-    out = book.copy()
-    out["price_micro_per_kwh"][ahead] = feed_in_micro_per_kwh
-    out["flexible"][ahead & (book["device"] == BATTERY)] = False
-    return out
+def with_supplier(fills: Fills, book: Orders, tariff: Tariff) -> Fills:
+    """Local fills of a book (ids rise), and what the supplier takes of the rest."""
+    left = book["energy_wh"].copy()
+    np.subtract.at(left, np.searchsorted(book["id"], fills["order_id"]), fills["energy_wh"])
+    return np.concatenate((fills, supplier_fills(book, left, tariff)[0]))

@@ -11,7 +11,7 @@ from twin.agents import Agents
 from twin.ahead import Planner, PlanningAgents
 from twin.ahead_desk import AheadDesk
 from twin.comparison import Comparison
-from twin.market_setup import LocalMarket
+from twin.market_setup import LocalMarket, bind_pools
 from twin.participants import Participants
 from twin.prepare import PreparedRun
 from twin.profiles import Forecaster, Profiles
@@ -40,6 +40,8 @@ def make_desk(
     """The desk that clears."""
     if comparison is not None and isinstance(market.mechanism, AdmittedOnly):
         comparison.admitted = market.mechanism.admitted  # shadows clear what the settling mechanism may
+    for pools in () if comparison is None else comparison.pools():
+        bind_pools(pools, run.scenario, run.people.names)
     member = run.scenario.market.index
     index = None if member is None else published_index(member, run.people)
     rest = (tariff, run.scenario.interval_s, comparison, study, index)

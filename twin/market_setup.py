@@ -218,15 +218,20 @@ def build_market(
     inner = make_mechanism(market.mechanism, parameters)
     pools = inner if isinstance(inner, PoolAndBook) else None
     if pools is not None:
-        trader = None if market.ahead is None else market.ahead.arbitrageur
-        row = None if trader is None else list(names).index(trader)
-        pools.bind(scenario.interval_s, row, market.ahead.arbitrage_wh if market.ahead else 0)
+        bind_pools(pools, scenario, names)
     ahead = inner if market.ahead is not None and isinstance(inner, TradesAhead) else None
     mechanism = _with_bilateral(inner, scenario, names, engine)
     if market.admission is None or people is None:
         return LocalMarket(mechanism, ahead, pools)
     admissions = admit(market.admission, people, scenario.seed, scenario.interval_s, scenario.n_intervals)
     return LocalMarket(AdmittedOnly(mechanism, admissions.first_interval), ahead, pools, admissions)
+
+
+def bind_pools(pools: PoolAndBook, scenario: Scenario, names: Sequence[str]) -> None:
+    """Tell pools, of the settling mechanism or of a shadow, how long an interval lasts and who is their arbitrageur."""
+    ahead = scenario.market.ahead
+    trader = None if ahead is None or ahead.arbitrageur is None else list(names).index(ahead.arbitrageur)
+    pools.bind(scenario.interval_s, trader, ahead.arbitrage_wh if ahead else 0)
 
 
 def agreements_of(scenario: Scenario) -> list[Agreement]:
@@ -251,8 +256,16 @@ def build_comparison(market: MarketSection, n: int, bills: Billing | None = None
     """The shadow mechanisms of a scenario; None where there are none."""
     if not market.shadow:
         return None
-    specs = {name: (name, market.shadow_parameters.get(name, {})) for name in market.shadow}
+    specs = {name: (name, _shadow_parameters(market, name)) for name in market.shadow}
     return Comparison(market.mechanism, specs, n, bills=bills)
+
+
+def _shadow_parameters(market: MarketSection, name: str) -> dict[str, Any]:
+    """A shadow's parameters; where the settling mechanism trades ahead, its slots are open as long."""
+    given = market.shadow_parameters.get(name, {})
+    if market.ahead is None or name not in TRADING_AHEAD:
+        return given
+    return {"horizon": market.ahead.horizon_intervals, **given}
 
 
 def build_pool_study(scenario: Scenario) -> PoolStudy | None:

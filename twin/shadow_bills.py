@@ -6,6 +6,7 @@ energy that the shadow cleared; so each mechanism has its own meter, and its own
 compared with.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from adapters.grid.feeder import IntArray
 from market.bills import Bill
 from market.indices import gini, jain
-from market.mechanism import Clearing, Tariff
+from market.mechanism import Clearing, Payment, Tariff
 from market.money import WH_PER_KWH, fills_money_micro
 from market.orders import BUY, SUPPLIER, Fills, Orders
 from market.tariffs import SupplyTariff
@@ -29,7 +30,7 @@ class ShadowBills:
         """For ``n`` participants."""
         self._n = n
         self._interval_s = interval_s
-        self._waiting: dict[int, list[tuple[str, Fills]]] = {}
+        self._waiting: dict[int, list[tuple[str, Fills, Sequence[Payment]]]] = {}
         self.books: dict[str, BillBook] = {}
 
     def cleared(self, name: str, clearing: Clearing, orders: Orders, tariff: Tariff, interval: int) -> None:
@@ -39,19 +40,28 @@ class ShadowBills:
         rows = by_id[np.searchsorted(orders["id"], clearing.fills["order_id"], sorter=by_id)]
         np.add.at(taken, rows, clearing.fills["energy_wh"])
         upstream, _ = supplier_fills(orders, orders["energy_wh"] - taken, tariff)
-        fills = np.concatenate((clearing.fills, upstream))
-        self._waiting.setdefault(interval, []).append((name, fills))
+        self.flowed(name, np.concatenate((clearing.fills, upstream)), (), interval)
+
+    def flowed(self, name: str, fills: Fills, payments: Sequence[Payment], interval: int) -> None:
+        """Keep all fills of a shadow, the supplier's included, and what its pool pays besides."""
+        self._waiting.setdefault(interval, []).append((name, fills, payments))
 
     def settle(self, accepted: Accepted, entry: Entry) -> None:
         """Book an interval for every shadow."""
         session = accepted.session
         flowed = self._position(session.fills, accepted.accepted_wh, session.fills["flexible"])
         tariff = session.tariff
-        for name, fills in self._waiting.pop(session.intent.interval, ()):
+        for name, fills, payments in self._waiting.pop(session.intent.interval, ()):
             energy = fills["energy_wh"]
             metered = entry.metered_wh - flowed + self._position(fills, energy, fills["flexible"])
             book = self.books.setdefault(name, BillBook(self._n, self._interval_s))
-            book.add(self._booked(fills, metered, tariff))
+            booked = self._booked(fills, metered, tariff)
+            for payment in payments:
+                if payment.payee >= 0:
+                    booked.local_received_micro[payment.payee] += payment.money_micro
+                if payment.payer >= 0:
+                    booked.local_paid_micro[payment.payer] += payment.money_micro
+            book.add(booked)
 
     def _booked(self, fills: Fills, metered_wh: IntArray, tariff: Tariff) -> Booked:
         local, money = fills["counterparty"] != SUPPLIER, fills_money_micro(fills)
