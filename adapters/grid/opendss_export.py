@@ -168,12 +168,16 @@ def _magnetising(i: int, row: Any, tap: dict[str, float]) -> Iterator[str]:
 
 
 def _shunts(net: Any) -> Iterator[str]:
+    """Capacitor banks, reactors and conductances: constant impedances, which no reader takes for a load."""
     for i, row in enumerate(net.shunt.itertuples()):
-        p_kw, q_kvar = row.p_mw * row.step * 1e3, row.q_mvar * row.step * 1e3
-        yield (
-            f"New Load.s{i} bus1=b{row.bus} phases=3 conn=wye model=2 kV={row.vn_kv:.12g} kW={p_kw:.12g} "
-            f"kvar={q_kvar:.12g} vminpu={V_MIN_PU} vmaxpu=9"
-        )
+        p_w, q_var, volt = row.p_mw * row.step * 1e6, row.q_mvar * row.step * 1e6, row.vn_kv * 1e3
+        at = f"bus1=b{row.bus} phases=3"
+        if q_var < 0:
+            yield f"New Capacitor.s{i} {at} kV={row.vn_kv:.12g} kvar={-q_var / 1e3:.12g}"
+        elif q_var > 0:
+            yield f"New Reactor.s{i} {at} R=0 X={volt**2 / q_var:.12g}"
+        if p_w != 0:
+            yield f"New Reactor.s{i}p {at} R={volt**2 / p_w:.12g} X=0"
 
 
 def _loads(feeder: Feeder) -> Iterator[str]:

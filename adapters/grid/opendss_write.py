@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from adapters.grid.compare import nominal_powers
-from adapters.grid.errors import GridError, GridInputError, UnsupportedElementError
+from adapters.grid.errors import GridError, GridInputError
 from adapters.grid.factory import make_engine
 from adapters.grid.feeder import Feeder
 from adapters.grid.normalise import label
@@ -22,15 +22,11 @@ def dss_text(feeder: Feeder) -> str:
 
     Raises:
         GridInputError: the feeder is an OpenDSS file already.
-        UnsupportedElementError: naming what OpenDSS is not given, or what a file could not be told from a load.
+        UnsupportedElementError: naming what OpenDSS is not given.
     """
     net = feeder.native
     if not hasattr(net, "bus"):
         raise GridInputError(f"{feeder.source} is an OpenDSS file already.")
-    if len(net.shunt):
-        raise UnsupportedElementError(
-            ENGINE, tuple(f"{label(net, 'shunt', i)} (shunt)" for i in net.shunt.index)
-        )
     stride = 1 if feeder.balanced else 3
     names = [name if feeder.balanced else name.rpartition(".")[0] for name in feeder.bus_names[::stride]]
     lines = [f"! {feeder.name}, from {feeder.source}", *(f"! b{i}: {name}" for i, name in enumerate(names))]
@@ -44,10 +40,12 @@ def dss_text(feeder: Feeder) -> str:
 
 def _stated(feeder: Feeder, stride: int, command: str) -> str:
     """A command with the name of what it makes, its load or its rating."""
-    found = re.match(r"New (Load\.p|Line\.l)(\d+) ", command)
+    found = re.match(r"New (Load\.p|Line\.l|(?:Capacitor|Reactor)\.s)(\d+)p? ", command)
     if not found:
         return command
     row = int(found[2])
+    if found[1].endswith(".s"):
+        return f"! {command.split()[1]}: {label(feeder.native, 'shunt', feeder.native.shunt.index[row])}\n{command}"
     return _load(feeder, row, command) if found[1] == "Load.p" else _line(feeder, stride * row, command)
 
 

@@ -133,6 +133,8 @@ def _phase_data(net: Any, feeder: Feeder, error: ModelError) -> dict[str, Any]:
     if "transformer" in data:
         high, low = zip(*(_windings(group) for group in net.trafo.vector_group), strict=True)
         data["transformer"]["winding_from"], data["transformer"]["winding_to"] = high, low
+    if "shunt" in data:  # a star with its neutral on earth
+        data["shunt"]["g0"], data["shunt"]["b0"] = data["shunt"]["g1"], data["shunt"]["b1"]
     balanced = data.pop("sym_gen")
     points = initialize_array("input", "asym_gen", max(1, len(feeder.points)))
     for column in ("id", "node", "status", "type"):

@@ -99,7 +99,15 @@ def per_phase(feeder: Feeder) -> Feeder:
         bus_phase=PHASES * feeder.n_bus,
         branch_phase=PHASES * feeder.n_branch,
         site=np.repeat(np.arange(feeder.n_bus), 3),
-        notes=(*feeder.notes, "Single-phase connections: solved per phase, voltages are phase to neutral."),
+        notes=(
+            *feeder.notes,
+            "Single-phase connections: solved per phase, voltages are phase to neutral.",
+            *(
+                ("Shunts are taken as stars with their neutral on earth.",)
+                if len(feeder.native.shunt)
+                else ()
+            ),
+        ),
     )
 
 

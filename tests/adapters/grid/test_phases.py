@@ -164,3 +164,18 @@ def test_a_group_that_is_not_modelled_is_refused_by_name(
     for name in refuses:
         with pytest.raises(UnsupportedElementError, match=rf"trafo \(.*group {group}"):
             make_engine(feeder, name)
+
+
+def test_a_capacitor_bank_among_single_phase_houses(single_phase_net: Net) -> None:
+    """Without a zero sequence of its own power-grid-model would find no solution at all."""
+    net = single_phase_net()
+    pp.create_shunt(net, 1, q_mvar=-0.01, p_mw=0.001, name="capacitor")
+    feeder = feeder_from_net(net, "capacitor", "test")
+    assert any("neutral on earth" in note for note in feeder.notes)
+    p, q = nominal_powers(feeder)
+    fast, third = (
+        make_engine(feeder, name).solve(p[None], q[None]) for name in ("power_grid_model", "opendss")
+    )
+    assert fast.converged.all() and fast.v_pu == pytest.approx(third.v_pu, abs=1e-6)
+    bare = make_engine(feeder_from_net(single_phase_net(), "bare", "test"), "power_grid_model")
+    assert np.abs(bare.solve(p[None], q[None]).v_pu - fast.v_pu).max() > 1e-3
