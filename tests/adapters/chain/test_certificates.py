@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.chain import typed
-from adapters.chain.readings import MeterReading, proof, readings_root
+from adapters.chain.readings import MeterReading, Tree, readings_root
 from market.merkle import merkle_proof, merkle_root, verify_proof
 
 START_S = 1_453_114_800
@@ -50,7 +50,7 @@ class Street:
     def evidence(self, header, positions, readings, item):
         from eth_hash.auto import keccak
 
-        siblings, bits = proof(readings, item)
+        siblings, bits = Tree([reading.line() for reading in readings]).proof(item.line())
         return (header.values(), bytes(keccak(positions)), siblings, bits)
 
     def id_of(self, item):
