@@ -11,6 +11,9 @@ from twin.results import RunResult
 FOLDER = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
 STORIES = {"winter_evening.yaml", "evening_rush_ungated.yaml", "evening_rush_gated.yaml"}
+ABOUT_THE_CHAIN = {name for name in FILES if "chain" in (FOLDER / name).read_text()}
+NO_CHAIN = ("--set", "settlement.chain=none")
+"""A chain is a process that imports for two seconds: quick tests leave it out where a scenario is about other things."""
 
 
 def run(name, out, capsys, *arguments):
@@ -38,14 +41,25 @@ def test_the_list_of_scenarios_is_whole():
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - STORIES))
 def test_every_scenario_runs(name, tmp_path, capsys):
-    code, result = run(name, tmp_path / "out", capsys, "--set", "duration_days=0.25")
+    chain = () if name in ABOUT_THE_CHAIN else NO_CHAIN
+    code, result = run(name, tmp_path / "out", capsys, "--set", "duration_days=0.25", *chain)
     assert code == 0, result.verdict_record.get("sentence")
     assert result.manifest["status"] == "finished"
     assert result.kpis["money_sum_micro"] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(FILES) - ABOUT_THE_CHAIN))
+def test_every_scenario_settles_on_the_chain_it_ships_with(name, tmp_path, capsys):
+    code, result = run(name, tmp_path / "out", capsys, "--set", "duration_days=0.0625")
+    assert code == 0, result.verdict_record.get("sentence")
+    assert result.kpis["batches_count"] >= 1
+    money = next(c for c in result.checks if c["name"] == "money")
+    assert money["detail"] == "ledger and chain sum to zero and agree per account"
+
+
 def test_the_evening_rush_fails_without_a_gate_and_names_who(tmp_path, capsys):
-    code, result = run("evening_rush_ungated.yaml", tmp_path / "out", capsys)
+    code, result = run("evening_rush_ungated.yaml", tmp_path / "out", capsys, *NO_CHAIN)
     assert (code, result.verdict) == (1, "fail")
     assert "Fail: the trades of" in result.verdict_record["sentence"]
     violations, shares = (result.table(t).to_pandas() for t in ("violations", "shares"))
@@ -69,7 +83,7 @@ def test_the_evening_rush_fails_without_a_gate_and_names_who(tmp_path, capsys):
 
 
 def test_the_gate_saves_the_evening_and_shows_its_price(tmp_path, capsys):
-    code, result = run("evening_rush_gated.yaml", tmp_path / "out", capsys)
+    code, result = run("evening_rush_gated.yaml", tmp_path / "out", capsys, *NO_CHAIN)
     assert (code, result.verdict) == (0, "pass")
     assert result.kpis["averted_count"] > 0 and result.kpis["cut_wh"] > 0
     assert result.kpis["violated_by_trades_count"] == 0
