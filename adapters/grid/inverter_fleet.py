@@ -12,6 +12,8 @@ from adapters.grid.inverter_curves import InverterSettings, inverter_output
 RESIDUAL_PU = 1e-4
 MAX_ITERATIONS = 60
 _LEAST_STEP = 0.02
+_MEMORY = 3
+"""Steps that are mixed."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def solve_with_inverters(
 ) -> InverterSolution:
     """Find powers and voltages that fit each other.
 
-    Every scenario is relaxed by itself: its step is halved whenever its residual grows, so that steep curves on
+    Every scenario is iterated by itself, with Anderson's mixing of its last steps (Anderson 1965; Walker and Ni 2011,
+    doi 10.1137/10078356X); whenever its residual grows it forgets them and goes half as far, so that steep curves on
     a weak feeder settle too. Scenarios that are done are not solved again.
 
     Args:
@@ -138,6 +141,10 @@ class _Relaxation:
         self.p_w, self.q_var = np.minimum(p_w, fleet.s_rated_va), np.zeros_like(p_w)
         self._step = np.full(len(p_w), 1.0)
         self._last = np.full(len(p_w), np.inf)
+        shape = (len(p_w), 2 * len(fleet.point))
+        self._gap, self._move = np.zeros(shape), np.zeros(shape)
+        self._gaps, self._moves = (np.zeros((_MEMORY, *shape)) for _ in range(2))
+        self._count = 0
 
     def totals(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """Powers of all points with the inverters' present output."""
@@ -162,15 +169,38 @@ class _Relaxation:
         return result
 
     def step(self, rows: IntArray) -> IntArray:
-        """One power flow and one relaxed step for the given scenarios; returns those that are not done."""
+        """One power flow and one mixed step for the given scenarios; returns those that are not done."""
         state = self._engine.solve(*self.totals(rows))
-        residual = self.residual_of(rows, state)
+        p_w, q_var = self._wanted(rows, state)
+        rated = self._fleet.s_rated_va
+        gap = np.concatenate(((p_w - self.p_w[rows]) / rated, (q_var - self.q_var[rows]) / rated), axis=1)
+        residual = np.abs(gap).max(axis=1, initial=0.0)
         grew = residual > 0.9 * self._last[rows]
         self._step[rows] = np.where(grew, np.maximum(_LEAST_STEP, self._step[rows] / 2), self._step[rows])
         self._last[rows] = residual
         open_rows = state.converged & ~(residual <= 0.1 * RESIDUAL_PU)
-        p_w, q_var = self._wanted(rows, state)
-        left, step = rows[open_rows], self._step[rows[open_rows], None]
-        self.p_w[left] += step * (p_w[open_rows] - self.p_w[left])
-        self.q_var[left] += step * (q_var[open_rows] - self.q_var[left])
+        left: IntArray = rows[open_rows]
+        change = self._mixed(left, gap[open_rows], grew[open_rows] | (self._count == 0)) * np.concatenate(
+            (rated, rated)
+        )
+        m = len(rated)
+        self.p_w[left] += change[:, :m]
+        self.q_var[left] += change[:, m:]
         return left
+
+    def _mixed(self, rows: IntArray, gap: FloatArray, forget: BoolArray) -> FloatArray:
+        """The step of each scenario, (rows, 2 m) in pu of rated power; ``forget``: by its gap alone."""
+        slot, self._count = self._count % _MEMORY, self._count + 1
+        self._gaps[slot, rows] = gap - self._gap[rows]
+        self._moves[slot, rows] = self._move[rows]
+        for kept in (self._gaps, self._moves):
+            kept[:, rows[forget]] = 0.0
+        gaps, moves = self._gaps[:, rows], self._moves[:, rows]
+        products = np.einsum("hri,gri->rhg", gaps, gaps)
+        size = np.einsum("rhh->r", products)
+        products += (1e-12 * size + 1e-30)[:, None, None] * np.eye(_MEMORY)
+        weight = np.linalg.solve(products, np.einsum("hri,ri->rh", gaps, gap)[:, :, None])[:, :, 0]
+        part = self._step[rows, None]
+        move: FloatArray = part * gap - np.einsum("rh,hri->ri", weight, moves + part * gaps)
+        self._gap[rows], self._move[rows] = gap, move
+        return move

@@ -1,4 +1,4 @@
-"""What the feeder's operator did, in words: network charges, and how a gated schedule fared in the real feeder."""
+"""What operator and feeder did, in words: network charges, how a gated schedule fared, and what answered by itself."""
 
 from typing import Any
 
@@ -14,7 +14,12 @@ def operator_context(runs: dict[str, RunResult], titles: Context, currency: str)
     """A paragraph or two per variant that has a gate or charges; empty where none has."""
     found = []
     for name, run in runs.items():
-        sentences = [*_gate(run.kpis), *_charges(run.kpis, currency)]
+        sentences = [
+            *_gate(run.kpis),
+            *_charges(run.kpis, currency),
+            *_answers(run.kpis),
+            *_model(run),
+        ]
         if sentences:
             found.append({"title": titles.get(name, name), "sentences": sentences})
     return found
@@ -38,6 +43,48 @@ def _gate(kpis: Context) -> list[str]:
         f"{words.number(intervals)} intervals: forecasts or the gate's model of the feeder were wrong. "
         f"A margin of {' and '.join(lacked)} would have prevented it, to first order."
     ]
+
+
+def _answers(kpis: Context) -> list[str]:
+    """What inverters and taps did."""
+    found = []
+    absorbed, injected = kpis.get("inverter_absorbed_varh"), kpis.get("inverter_injected_varh")
+    if words.is_number(absorbed):
+        less, lost = kpis.get("volt_watt_curtailed_wh"), kpis.get("inverter_unsolved_steps_count")
+        took = f" and took {words.energy(less)} of active energy off" if less else ""
+        found.append(
+            f"Inverters drew {_reactive(absorbed)} and gave {_reactive(injected)} of reactive energy by "
+            f"themselves{took}. "
+            + (
+                f"In {words.number(lost)} steps no fixed point with the power flow was found: these are without value."
+                if lost
+                else "Inverters and power flow fit each other in every step, to "
+                f"{kpis.get('inverter_residual_max_pu'):.1e} of rated power (allowed: 1e-4)."
+            )
+        )
+    moves = kpis.get("tap_moves_count")
+    if words.is_number(moves):
+        end = kpis.get("tap_at_end_steps_count")
+        further = f"; in {words.number(end)} steps the voltage stayed outside of its band" if end else ""
+        found.append(f"Taps moved by {words.number(moves)} positions in all{further}.")
+    return found
+
+
+def _reactive(value: Any) -> str:
+    return words.energy(value).replace("Wh", "varh")
+
+
+def _model(run: RunResult) -> list[str]:
+    """Which model the operator computed with, where there is a choice."""
+    notes = (run.manifest.get("engines") or {}).get("notes") or []
+    told = [
+        note.removeprefix("gate: ")
+        for note in notes
+        if note.startswith("gate: ") and " is used instead" not in note
+    ]
+    if not told or (run.manifest.get("scenario", {}).get("coordination") or {}).get("mode") == "none":
+        return []
+    return [" ".join(f"{text[0].upper()}{text[1:]}" for text in told)]
 
 
 def _charges(kpis: Context, currency: str) -> list[str]:
