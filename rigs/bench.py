@@ -276,7 +276,9 @@ class OpenBench:
             for gate in gates.values():
                 gate.latch(reason)
         else:
-            held_together(self._file, gates, orders_w, lambda role: self._now_s(role) if role in self._live else time_s)
+            held_together(
+                self._file, gates, orders_w, lambda role: self._now_s(role) if role in self._live else time_s
+            )
 
         def step(role: str, here: Ambient) -> Coroutine[Any, Any, Sample]:
             device = self._wired[role]

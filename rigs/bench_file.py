@@ -27,6 +27,7 @@ from rigs.bench_sections import (
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError, RigError
 from rigs.fitted import load_fitted
+from rigs.map_roles import map_problems
 from rigs.yaml_source import KeyPath, YamlSource, describe, read_yaml
 
 __all__ = [
@@ -83,9 +84,11 @@ def read_bench(path: Path, roles: Sequence[RoleSpec]) -> tuple[BenchFile | None,
     try:
         bench = BenchFile.model_validate(source.data)
     except ValidationError as error:
-        return None, problems + describe(source, error, known)
-    problems += _fit_problems(source, bench) + _map_problems(source, bench) + _source_problems(source, bench)
-    problems += _role_problems(source, bench, {r.role: r for r in roles}) + _shared_endpoints(source, bench)
+        return None, problems + describe(source, error, known) + _unknown_roles(source, roles)
+    specs = {r.role: r for r in roles}
+    problems += _fit_problems(source, bench) + _map_problems(source, bench, specs)
+    problems += _source_problems(source, bench) + _role_problems(source, bench, specs)
+    problems += _shared_endpoints(source, bench)
     return bench, problems
 
 
@@ -131,9 +134,7 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
         where = ("devices", role)
         spec = roles.get(role)
         if spec is None:
-            near = get_close_matches(role, roles, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {_listed(role, sorted(roles))}"
-            problems.append(source.problem(where, f"the scenario has no such role; {hint}"))
+            problems.append(_unknown_role(source, role, list(roles)))
             continue
         plate = device.nameplate
         alike = (
@@ -169,6 +170,19 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                 )
             )
     return problems
+
+
+def _unknown_role(source: YamlSource, role: str, roles: Sequence[str]) -> str:
+    near = get_close_matches(role, roles, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {_listed(role, sorted(roles))}"
+    return source.problem(("devices", role), f"the scenario has no such role; {hint}")
+
+
+def _unknown_roles(source: YamlSource, specs: Sequence[RoleSpec]) -> list[str]:
+    """Unknown roles of a file whose sections are wrong, so that they are told with the rest."""
+    devices = source.data.get("devices") if isinstance(source.data, dict) else None
+    names, roles = list(devices) if isinstance(devices, dict) else [], [s.role for s in specs]
+    return [_unknown_role(source, str(name), roles) for name in names if str(name) not in roles]
 
 
 def _timer_problems(source: YamlSource, role: str, device: DeviceSection, spec: RoleSpec) -> list[str]:
@@ -234,7 +248,7 @@ def _fit_problems(source: YamlSource, bench: BenchFile) -> list[str]:
     return problems
 
 
-def _map_problems(source: YamlSource, bench: BenchFile) -> list[str]:
+def _map_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSpec]) -> list[str]:
     problems = []
     for role, device in bench.devices.items():
         if device.map is None:
@@ -245,9 +259,14 @@ def _map_problems(source: YamlSource, bench: BenchFile) -> list[str]:
             problems.append(source.problem(where, text))
             continue
         try:
-            load_map(path)
+            found = load_map(path)
         except PointError as error:
             problems += [source.problem(where, line) for line in str(error).splitlines()]
+            continue
+        if role in roles:
+            problems += [
+                source.problem(where, text) for text in map_problems(device, roles[role].kind, found)
+            ]
     return problems
 
 

@@ -154,7 +154,7 @@ def replay(path: Path) -> ReplayResult:
     """Drive the decoders with the recorded frames and compare with the recorded readings.
 
     Raises:
-        RigError: the chain is broken.
+        RigError: the chain is broken, or a register map is missing that is neither shipped nor beside the log.
     """
     return asyncio.run(_replay(path))
 
@@ -173,7 +173,7 @@ async def _replay(path: Path) -> ReplayResult:
             heard(bool(content["sent"]), bytes.fromhex(content["hex"]))
         elif entry["kind"] == "joined":
             before = meters.get(role)
-            meters[role] = await _meter(ports[role], int(content["unit"]), str(content["map"]))
+            meters[role] = await _meter(ports[role], int(content["unit"]), str(content["map"]), path.parent)
             if before is not None:
                 meters[role].counters = before.counters
         elif entry["kind"] == "reading" and role in meters:
@@ -184,10 +184,13 @@ async def _replay(path: Path) -> ReplayResult:
     return ReplayResult(entries, readings, tuple(differences))
 
 
-async def _meter(port: ReplayPort, unit: int, map_name: str) -> SunSpecMeter | MapMeter:
+async def _meter(port: ReplayPort, unit: int, map_name: str, folder: Path) -> SunSpecMeter | MapMeter:
     meter: SunSpecMeter | MapMeter
     if map_name:
-        meter = MapMeter(MapDevice(port, unit, load_map(shipped_maps()[map_name])))
+        file = shipped_maps().get(map_name) or folder / f"{map_name}.csv"
+        if not file.is_file():
+            raise RigError(f"{port.name} was read by the map {map_name}; put {file.name} beside the log")
+        meter = MapMeter(MapDevice(port, unit, load_map(file)))
     else:
         meter = SunSpecMeter(await discover(port, unit))
     meter.plan()

@@ -143,7 +143,9 @@ class SunSpecMeter:
 
 @dataclass
 class MapMeter:
-    """Reads a wallbox by its map: charging is negative power, its energy counter counts import."""
+    """Reads a wallbox or a meter by its map: charging is negative power, and a wallbox counts import; a meter's power
+    register is positive for import.
+    """
 
     device: MapDevice
     counters: Counters = field(default_factory=Counters)
@@ -153,6 +155,8 @@ class MapMeter:
 
     async def read(self) -> Reading:
         """Read everything once. Raises as the port does."""
+        if "PowerTotal" in self.device.map.points:
+            return await self._read_meter()
         found = await self.device.read(0, "ActivePower", "TotalEnergy", "ErrorCode")
         power_w, import_wh = _number(found["ActivePower"]), _number(found["TotalEnergy"])
         trouble = [f"{name} holds no number" for name, value in found.items() if value is None]
@@ -162,6 +166,23 @@ class MapMeter:
         if back:
             trouble.append(back)
         return Reading(-power_w, 0.0, 0.0, import_wh, math.nan, "; ".join(trouble))
+
+    async def _read_meter(self) -> Reading:
+        names = ["PowerTotal", "ImportEnergy", "ExportEnergy"]
+        reactive = ["VarTotal"] if "VarTotal" in self.device.map.points else []
+        found = await self.device.read(0, *names, *reactive)
+        trouble = [f"{name} holds no number" for name in names if found[name] is None]
+        export_wh, back = self.counters.rising("export", _number(found["ExportEnergy"]))
+        import_wh, also = self.counters.rising("import", _number(found["ImportEnergy"]))
+        q_var = -_number(found.get("VarTotal"))
+        return Reading(
+            -_number(found["PowerTotal"]),
+            0.0 if math.isnan(q_var) else q_var,
+            export_wh,
+            import_wh,
+            math.nan,
+            "; ".join([*trouble, *(t for t in (back, also) if t)]),
+        )
 
 
 def _number(value: Value) -> float:

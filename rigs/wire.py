@@ -196,7 +196,9 @@ class WireDevice:
             )
         v_pu = ambient.v_pu if self._quasi_static else 1.0
         if self._at_once is not None and self._at_once.stands and self._joined:
-            return await self._step_at_once(self._at_once, time_s, step_s, command, replace(ambient, v_pu=v_pu))
+            return await self._step_at_once(
+                self._at_once, time_s, step_s, command, replace(ambient, v_pu=v_pu)
+            )
         note = await self.write(command.p_set_w, time_s)
         told = await self.emulator.ask(
             "advance", step_s=step_s, p_available_w=ambient.p_available_w, v_pu=v_pu, **plugged(ambient)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rigs.bench_file import load_bench
+from adapters.modbus.register_map import COLUMNS
+from rigs.bench_file import find_map, load_bench
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
 from rigs.open_bench import check_bench
@@ -120,3 +121,50 @@ def test_a_real_wallbox_takes_a_failsafe_within_its_range(write_bench, seconds, 
     found = check_bench(write_bench(text), [RoleSpec("a.ev", "ev_charger", 11000.0)])
     assert bool(found) is not fits
     assert fits or "the failsafe of a wallbox takes 10 to 600 s" in found[0]
+
+
+REAL = "driver: modbus, host: 127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("role", "device", "expected"),
+    [
+        ("a.ev", f"{REAL}, map: keba_p30", ""),
+        ("a.ev", "driver: emulated, map: keba_p30", ""),
+        ("a.meter", f"{REAL}, map: eastron_sdm630", ""),
+        ("a.ev", f"{REAL}, map: stiebel_isg", "stiebel_isg has no readable ActivePower, TotalEnergy, ErrorCode"),
+        ("a.ev", f"{REAL}, map: mine.csv", ""),
+        ("a.ev", f"{REAL}, map: mine.csv, mode: shadow, limits: {{p_gen_w: [-1, 0]}}, reversion_s: 60",
+         "mine has no writable SetFailsafeCurrent, SetFailsafeTimeout"),
+        ("a.ev", "driver: emulated, map: mine.csv", "an emulated ev_charger speaks the map keba_p30"),
+        ("a.meter", f"{REAL}, map: keba_p30", "keba_p30 has no readable PowerTotal, ImportEnergy, ExportEnergy"),
+        ("a.meter", "driver: emulated, map: eastron_sdm630", "an emulated meter speaks SunSpec"),
+        ("a.battery", f"{REAL}, map: keba_p30", "a battery is controlled by its SunSpec models"),
+        ("a.ev", f"{REAL}, map: nix.csv", "no such map: 'nix.csv'; shipped: eastron_sdm630, keba_p30"),
+        ("a.meter", f"{REAL}, map: far.csv", "far.csv:2: address 65535 is not in 0..65534"),
+    ],
+)  # fmt: skip
+def test_a_register_map_must_fit_the_role_before_anything_is_opened(
+    write_bench, tmp_path, role, device, expected
+) -> None:
+    lines = find_map("keba_p30", tmp_path).read_text().splitlines()
+    (tmp_path / "mine.csv").write_text("\n".join(x for x in lines if "SetFailsafe" not in x))
+    (tmp_path / "far.csv").write_text(
+        ",".join(COLUMNS) + "\n65535,PowerTotal,float32,1,W,R:input,,volatile,,nobody\n"
+    )
+    kinds = {"a.ev": "ev_charger", "a.meter": "meter", "a.battery": "battery"}
+    specs = [RoleSpec(name, kind, 11000.0) for name, kind in kinds.items()]  # type: ignore[arg-type]
+    found = check_bench(write_bench(f"bench: b\ndevices:\n  {role}: {{{device}}}\n"), specs)
+    if not expected:
+        assert found == []
+    else:
+        (text,) = found
+        assert text.startswith(f"bench.yaml:3: devices.{role}.map: ")
+        assert expected in text
+
+
+def test_an_unknown_role_is_told_with_sections_that_are_wrong(write_bench) -> None:
+    text = "bench: b\ndevices:\n  house_9.pv: {driver: memory}\n  house_2.pv: {driver: nix}\n"
+    found = "\n".join(problems(write_bench, text))
+    assert "devices.house_2.pv.driver" in found
+    assert "bench.yaml:3: devices.house_9.pv: the scenario has no such role" in found
