@@ -4,6 +4,10 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# one file goes to one worker: its fixtures are made once
+PYTEST  = $(BIN)/python -m pytest -n 2 --dist loadfile
+# compiled once, not by every process that tests start; an environment may say otherwise
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help demo test check lint types bench slow docs contracts clean
 
@@ -20,7 +24,7 @@ demo: $(STAMP)  ## one winter evening on a real street, three times; leaves a re
 	$(BIN)/twin run scenarios/winter_evening.yaml --out runs/winter_evening --replace
 
 test: $(STAMP)  ## all quick tests
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -32,7 +36,7 @@ types: $(STAMP)  ## mypy, strict
 check: lint types test  ## lint, types and tests: what must hold before a commit
 
 slow: $(STAMP)  ## real components: a browser, long fuzzing, the README's commands (exit 5: no such test)
-	$(BIN)/python -m pytest -m slow || test $$? -eq 5
+	$(PYTEST) -m slow || test $$? -eq 5
 
 bench: $(STAMP)  ## milliseconds per interval against mosaik-pandapower-2
 	$(BIN)/python -m benchmarks

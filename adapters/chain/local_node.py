@@ -36,18 +36,32 @@ def find_anvil() -> Path:
     )
 
 
+class _EndedError(ChainUnavailableError):
+    """It ended before it answered."""
+
+
 class LocalNode:
     """One anvil process. Use as a context manager; ``url`` and ``ws_url`` are its addresses."""
 
     def __init__(self, start_s: int, port: int = 0, chain_id: int = 31_337, block_time_s: int = 0) -> None:
         self.port = port or _free_port()
-        self.url, self.ws_url = f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}"
-        self._arguments = ["--timestamp", str(start_s), "--chain-id", str(chain_id), "--port", str(self.port)]
+        self._tries = 1 if port else 3
+        self._arguments = ["--timestamp", str(start_s), "--chain-id", str(chain_id)]
         self._arguments += ["--hardfork", "prague", "--silent"]
         if block_time_s:
             self._arguments += ["--block-time", str(block_time_s)]
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address over HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Its address over a web socket."""
+        return f"ws://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -58,11 +72,30 @@ class LocalNode:
     ) -> None:
         self.stop()
 
-    def start(self, wait_s: float = 15.0) -> None:
-        """Start and wait until it answers. Raises ChainUnavailableError where it ends or stays silent."""
+    def start(self, wait_s: float = 60.0) -> None:
+        """Start and wait until it answers. Raises ChainUnavailableError where it ends or stays silent.
+
+        A port that we chose may be taken by somebody else before anvil has it; another one is tried then, the first
+        time only: whoever comes back keeps the port.
+        """
+        while True:
+            self._tries -= 1
+            try:
+                self._start(wait_s)
+            except _EndedError:
+                if self._tries <= 0:
+                    raise
+                self.port = _free_port()
+            else:
+                self._tries = 1
+                return
+
+    def _start(self, wait_s: float) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(
-            [str(find_anvil()), *self._arguments], stdout=self._output, stderr=subprocess.STDOUT
+            [str(find_anvil()), *self._arguments, "--port", str(self.port)],
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
         )
         give_up = time.monotonic() + wait_s
         while time.monotonic() < give_up:
@@ -70,7 +103,7 @@ class LocalNode:
             if code is not None:
                 text = self._said()
                 self.stop()
-                raise ChainUnavailableError(f"anvil ended at once with code {code}: {text}")
+                raise _EndedError(f"anvil ended at once with code {code}: {text}")
             with socket.socket() as probe:
                 probe.settimeout(0.5)
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

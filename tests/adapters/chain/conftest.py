@@ -1,5 +1,6 @@
 """Batches from a seed, chains to run them on, and a bench that calls the contracts by hand."""
 
+import fcntl
 import hashlib
 import random
 import subprocess
@@ -57,12 +58,16 @@ def make_batch() -> Callable[..., SettlementBatch]:
 
 @pytest.fixture(scope="session")
 def anvil() -> Iterator[LocalNode]:
-    """A real node, installed from npm where it is not there yet."""
-    try:
-        find_anvil()
-    except ChainError:
-        install = ["npm", "install", "--ignore-scripts", "--no-save", "--prefix", str(CACHE), ANVIL]
-        subprocess.run(install, cwd=ROOT, check=True, capture_output=True, timeout=240)
+    """A real node, installed from npm where it is not there yet; by one of the tests' workers, the others wait."""
+    lock = ROOT / CACHE.parent / "anvil.lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            find_anvil()
+        except ChainError:
+            install = ["npm", "install", "--ignore-scripts", "--no-save", "--prefix", str(CACHE), ANVIL]
+            subprocess.run(install, cwd=ROOT, check=True, capture_output=True, timeout=240)
     with LocalNode(START_S - 600) as node:
         yield node
 
