@@ -13,7 +13,7 @@ REFUSED = dict(
     zip(
         CODES,
         ("not signed by its owner", "its meter point is taken", "registered twice", "stake too low",
-         "outside the window"),
+         "outside the window", "no interval left for it"),
         strict=True,
     )
 )  # fmt: skip
