@@ -36,7 +36,7 @@ class AnsweringPlant(Plant):
         people: Participants,
     ) -> None:
         """Bind the plant; ``engine`` solves where there is no ``changer``, which has engines of its own."""
-        super().__init__(engine)
+        super().__init__(engine, step_s)
         self._inverters = inverters if inverters is not None and inverters.kind else None
         self._changer = changer
         self._people = people

@@ -1,6 +1,6 @@
 """The plant: what the feeder does, with and without trades, from the same state and in one batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,10 +24,16 @@ class PlantStep:
 
 
 class Plant:
-    """Solves the plant's own engine, apart from the gate's."""
+    """Solves the plant's own engine, apart from the gate's.
 
-    def __init__(self, engine: Engine) -> None:
+    Where the plant draws another power than a device was told, because a load depends on its voltage, meters count
+    what was drawn; a meter on a wire says itself what it counts.
+    """
+
+    def __init__(self, engine: Engine, step_s: int = 0) -> None:
+        """Bind the plant; ``step_s`` is the length of a step."""
         self._engine = engine
+        self._hours = step_s / 3600.0
         self.n_bus = engine.feeder.n_bus
         n = len(engine.feeder.points)
         self._p = np.empty((2, n))
@@ -50,6 +56,9 @@ class Plant:
         return self._finished(devices, self._engine.solve(self._p, self._q))
 
     def _finished(self, devices: DeviceStep, state: GridState) -> PlantStep:
+        if state.p_shift_w is not None and state.converged[WITH]:
+            shift_wh = np.where(devices.wire, 0.0, state.p_shift_w[WITH]) * self._hours
+            devices = replace(devices, metered_wh=devices.metered_wh + shift_wh)
         if state.p_branch_to_w is None:
             return PlantStep(devices, state)
         at_from, at_to = state.p_branch_w[WITH], state.p_branch_to_w[WITH]

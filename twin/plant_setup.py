@@ -58,7 +58,7 @@ def make_plant(
 ) -> Plant:
     """The plant; the plain one where nothing in it answers."""
     if inverters is None and changer is None:
-        return Plant(engine)
+        return Plant(engine, scenario.step_s)
     return AnsweringPlant(engine, inverters, changer, scenario.step_s, people)
 
 

@@ -69,6 +69,8 @@ class GridState:
     converged: BoolArray
     unbalance_percent: FloatArray | None = None
     p_branch_to_w: FloatArray | None = None
+    p_shift_w: FloatArray | None = None
+    """(k, n_points): what the voltage makes of the points' powers, injected less asked; None where nothing depends."""
 
 
 class Engine(Protocol):

@@ -1,6 +1,6 @@
 """The OpenDSS engine: unbalanced feeders, regulators, the user's own ``.dss`` files, exported pandapower nets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +8,16 @@ import numpy as np
 
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
-from adapters.grid.opendss_core import BranchReader, new_context, node_voltages, run, set_powers, solve
+from adapters.grid.opendss_core import (
+    BranchReader,
+    load_w,
+    new_context,
+    node_voltages,
+    run,
+    set_powers,
+    solve,
+    varying_loads,
+)
 from adapters.grid.opendss_export import delta_turns, export_commands
 from adapters.grid.pgm_thevenin import borrowed
 from adapters.grid.phases import unbalance_percent
@@ -66,6 +75,7 @@ class OpenDssEngine:
             base = feeder.bus_vn_v / np.sqrt(3)
             loads = _load_rows(self._context, len(feeder.points))
         self._rows, self._base, self._loads = rows, base, loads
+        self._varying = varying_loads(self._context, loads)
 
     @cached_property
     def thevenin(self) -> Thevenin | None:
@@ -87,10 +97,15 @@ class OpenDssEngine:
             unbalance_percent=None if feeder.balanced else np.full((k, feeder.n_bus), np.nan),
             p_branch_to_w=np.full((k, feeder.n_branch), np.nan) if self.keeps_ends else None,
         )
+        if self._varying:
+            state = replace(state, p_shift_w=np.zeros((k, len(feeder.points))))
         for row in range(k):
             set_powers(self._context, self._loads, p_gen_w[row], q_gen_var[row])
             if solve(self._context):
                 self._read(state, row)
+                if state.p_shift_w is not None:
+                    for point, name in self._varying.items():
+                        state.p_shift_w[row, point] = -load_w(self._context, name) - p_gen_w[row, point]
         return state
 
     def _read(self, state: GridState, row: int) -> None:

@@ -67,6 +67,22 @@ def set_powers(context: Any, load_rows: IntArray, p_gen_w: FloatArray, q_gen_var
         loads.kvar(-q_var / 1e3)
 
 
+def varying_loads(context: Any, load_rows: IntArray) -> dict[int, str]:
+    """Place among ``load_rows`` and name of the loads whose power depends on their voltage (any model but 1)."""
+    loads, found = context.Loads, {}
+    for place, row in enumerate(load_rows.tolist()):
+        loads.Idx(row + 1)
+        if int(loads.Model()) != 1:
+            found[place] = str(loads.Name())
+    return found
+
+
+def load_w(context: Any, name: str) -> float:
+    """Active power that a load draws in the last solution."""
+    context.Circuit.SetActiveElement(f"Load.{name}")
+    return float(np.asarray(context.CktElement.Powers(), dtype=np.float64)[::2].sum() * 1e3)
+
+
 class BranchReader:
     """Currents and powers of all series elements at once, by element, terminal and conductor."""
 

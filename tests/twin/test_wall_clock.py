@@ -80,13 +80,10 @@ def test_a_step_that_began_too_late_holds_and_is_told(street, tmp_path) -> None:
     organs = build(run, folder, open_chain("none", market_id="x", start_s=0), None)
     now_s = [0.0]
 
-    def nap(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         now_s[0] += seconds
 
-    async def sleep(seconds: float) -> None:
-        nap(seconds)
-
-    organs.pacer = Pacer(900.0, lambda: now_s[0], sleep, nap)
+    organs.pacer = Pacer(900.0, lambda: now_s[0], sleep)
     held = []
     step = organs.devices.step
 

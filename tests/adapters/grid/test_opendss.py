@@ -106,6 +106,25 @@ def test_loading_and_balance(ieee13: Feeder) -> None:
     assert np.isnan(state.unbalance_percent[0, ieee13.bus_names.index("611.c")])
 
 
+def test_what_a_load_of_another_model_draws_follows_from_the_published_voltage(ieee13: Feeder) -> None:
+    p, q = nominal_powers(ieee13)
+    twice = make_engine(ieee13, "opendss").solve(np.stack((p, p / 2)), np.stack((q, q / 2)))
+    shift = twice.p_shift_w
+    assert shift is not None
+    drawn = {point.name: -(p + shift[0])[i] for i, point in enumerate(ieee13.points)}
+    published = {
+        "611": 170e3 * IEEE13["611"][2],
+        "652": 128e3 * IEEE13["652"][0] ** 2,
+    }  # constant current, impedance
+    for name, power_w in published.items():
+        assert drawn[name] == pytest.approx(power_w, rel=2e-3)
+    constant = [i for i, point in enumerate(ieee13.points) if point.name not in ("611", "646", "652", "692")]
+    assert (shift[:, constant] == 0).all() and (np.abs(shift[1]) != np.abs(shift[0])).any()
+    injected = (p + shift[0]).sum() + twice.p_slack_w[0]
+    rest = injected - twice.loss_w[0]
+    assert abs(rest) < 0.01 * abs(p).sum(), "what is drawn, lost and delivered belong together"
+
+
 def test_scenarios_do_not_depend_on_each_other(ieee13: Feeder) -> None:
     p, q = nominal_powers(ieee13)
     engine = make_engine(ieee13, "opendss")
