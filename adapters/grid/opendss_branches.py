@@ -49,6 +49,8 @@ def branch_rows(context: Any, reader: BranchReader, place: dict[str, int]) -> It
         )
         starts, stops = terminal_rows(ends[0], n_phases), terminal_rows(ends[1], n_phases)
         for c, (start, stop) in enumerate(zip(starts, stops, strict=False)):
+            if start not in place or stop not in place:
+                continue  # de-energised, left out with a note
             yield DssBranch(
                 name=f"{full_name}.{start.rpartition('.')[2]}",
                 kind="line" if kind == "line" else "trafo",

@@ -22,11 +22,15 @@ from adapters.grid.opendss_core import (
     V_MIN_PU,
     BranchReader,
     new_context,
+    node_voltages,
     run,
     solve,
 )
-from adapters.grid.opendss_files import check_includes
+from adapters.grid.opendss_files import check_includes, where_defined
 from adapters.grid.topology import tree_layout
+
+DEAD_PU = 0.01
+"""A node below this at the loads of the file is connected to no source."""
 
 PhaseText = Literal["abc", "a", "b", "c"]
 POINT_PHASES: dict[tuple[bool, str], PhaseText] = {
@@ -61,12 +65,12 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
             has no voltage bases; the text names file and line where OpenDSS does.
         FeederNotSolvableError: its own state does not converge.
     """
-    context = _compiled(path)
+    context, files = _compiled(path)
     notes: list[str] = []
     rows = _node_rows(context, path.name, notes)
     taps = _taps(context, notes)
     branches = list(branch_rows(context, BranchReader(context), {n: i for i, n in enumerate(rows.names)}))
-    points, load_rows = _points(context, rows.names, notes)
+    points, load_rows = _points(context, rows.names, notes, files)
     case = DssCase(path.resolve(), rows.node_rows, rows.base_v, load_rows, taps)
     _note_rest(context, branches, notes)
     pairs = [(b.from_row, b.to_row) for b in branches]
@@ -93,18 +97,22 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
     )
 
 
-def _compiled(path: Path) -> Any:
-    """A context with the file compiled and solved at the loads it states."""
+def _compiled(path: Path) -> tuple[Any, set[Path]]:
+    """A context with the file compiled and solved at the loads it states, and all files that it consists of."""
     if not path.is_file():
         raise GridInputError(f"grid file {path} does not exist.")
     root = path.resolve().parent
-    check_includes(path.resolve(), root, set())
+    files: set[Path] = set()
+    check_includes(path.resolve(), root, files)
     context = new_context()
     run(context, [f'compile "{path.resolve()}"'], path.name)
+    if not int(context.Basic.NumCircuits()):
+        raise GridInputError(f"{path.name} makes no circuit: it needs a line 'New Circuit.NAME ...'.")
+    _check_phases(context, files)
     _tighten(context)
     if not solve(context):
         raise FeederNotSolvableError(f"{path.name}: OpenDSS does not converge at the loads of the file.")
-    return context
+    return context, files
 
 
 def open_case(case: DssCase, error: ModelError = AS_PLANNED) -> Any:
@@ -171,9 +179,10 @@ class _Rows:
 
 
 def _node_rows(context: Any, file: str, notes: list[str]) -> _Rows:
-    names, rows, bases, sites = [], [], [], []
+    names, rows, bases, sites, dead = [], [], [], [], []
     buses: dict[str, int] = {}
     neutral = 0
+    volts = np.abs(node_voltages(context))
     for row, node in enumerate(context.Circuit.AllNodeNames()):
         bus, _, number = str(node).rpartition(".")
         phase = PHASE_OF_NODE.get(int(number))
@@ -186,15 +195,26 @@ def _node_rows(context: Any, file: str, notes: list[str]) -> _Rows:
             raise GridInputError(
                 f"{file}: bus {bus} has no voltage base: add 'Set VoltageBases' and 'CalcV'."
             )
+        if not volts[row] > DEAD_PU * base:
+            dead.append(f"{bus}.{phase}")
+            continue
         names.append(f"{bus}.{phase}")
         rows.append(row)
         bases.append(base)
         sites.append(buses.setdefault(bus, len(buses)))
+    if dead:
+        notes.append(
+            f"De-energised at the loads of the file, left out: {', '.join(dead[:8])}{_more(dead, 8)}."
+        )
     if neutral:
         notes.append(f"{neutral} node(s) beyond the three phases (neutrals, triplex) are not monitored.")
     return _Rows(
         tuple(names), np.array(rows, dtype=np.int64), np.array(bases), np.array(sites, dtype=np.int64)
     )
+
+
+def _more(names: list[str], told: int) -> str:
+    return f" and {len(names) - told} more" if len(names) > told else ""
 
 
 def _taps(context: Any, notes: list[str]) -> tuple[tuple[str, tuple[float, ...]], ...]:
@@ -215,10 +235,10 @@ def _taps(context: Any, notes: list[str]) -> tuple[tuple[str, tuple[float, ...]]
 
 
 def _points(
-    context: Any, names: tuple[str, ...], notes: list[str]
+    context: Any, names: tuple[str, ...], notes: list[str], files: set[Path]
 ) -> tuple[tuple[ConnectionPoint, ...], IntArray]:
     place = {name: i for i, name in enumerate(names)}
-    points, rows, odd, models = [], [], [], set()
+    points, rows, odd, models, wrong = [], [], [], set(), []
     for row, name in enumerate(context.Loads.AllNames()):
         if str(name).lower() == "none":
             break
@@ -227,6 +247,13 @@ def _points(
             continue
         n_phases = int(context.CktElement.NumPhases())
         nodes = terminal_rows(str(context.CktElement.BusNames()[0]), n_phases)
+        dead = [node for node in nodes if node not in place]
+        if dead:
+            where = where_defined(f"Load.{name}", files)
+            wrong.append(
+                f"{where}Load.{name} is connected to {', '.join(dead)}, which no line, transformer or source energises."
+            )
+            continue
         phase = nodes[0].rpartition(".")[2]
         delta = bool(context.Loads.IsDelta())
         if n_phases == 2 or (delta and n_phases == 1):
@@ -238,6 +265,8 @@ def _points(
             ConnectionPoint(str(name), place[nodes[0]], POINT_PHASES[n_phases == 3, phase], p_w, q_var)
         )
         rows.append(row)
+    if wrong:
+        raise GridInputError("\n".join(wrong))
     if odd:
         notes.append(f"Connected between two phases, listed under the first: {', '.join(odd[:8])}.")
     if models:
@@ -248,6 +277,23 @@ def _points(
         f"vminpu of all loads is set to {V_MIN_PU}: by default they become impedances below 0.95 pu."
     )
     return tuple(points), np.array(rows, dtype=np.int64)
+
+
+def _check_phases(context: Any, files: set[Path]) -> None:
+    """Refuse loads on nodes that are no phase, before a solution is tried: there may be none."""
+    wrong = []
+    for name in context.Loads.AllNames():
+        if str(name).lower() == "none":
+            break
+        context.Loads.Name(name)
+        bus, n_phases = str(context.CktElement.BusNames()[0]), int(context.CktElement.NumPhases())
+        if context.CktElement.Enabled() and len(terminal_rows(bus, n_phases)) < n_phases:
+            where = where_defined(f"Load.{name}", files)
+            wrong.append(
+                f"{where}Load.{name} is connected to {bus}: phases are the nodes 1, 2 and 3 (a, b, c)."
+            )
+    if wrong:
+        raise GridInputError("\n".join(wrong))
 
 
 def _note_rest(context: Any, branches: list[DssBranch], notes: list[str]) -> None:

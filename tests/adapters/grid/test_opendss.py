@@ -157,6 +157,11 @@ def test_other_engines_refuse_the_file(ieee13: Feeder) -> None:
     assert "stands alone" in found.sentences()[0]
 
 
+ENDED = (
+    "New Circuit.c basekv=0.4 bus1=a phases=3\nNew Line.l bus1=a bus2=b phases=3 r1=.1 x1=.1\n"
+    "New Line.spur bus1=b bus2=c phases=3 r1=.1 x1=.1 enabled=yes\n"
+    "New Load.x bus1=b phases=3 kW=1 kV=0.4\nSet voltagebases=[0.4]\nCalcv\nSolve\n"
+)
 CIRCUIT = "Clear\nNew Circuit.c basekv=0.4 bus1=a phases=3\nNew Line.l bus1=a bus2=b phases=3 r1=.1 x1=.1\n"
 
 
@@ -167,6 +172,27 @@ CIRCUIT = "Clear\nNew Circuit.c basekv=0.4 bus1=a phases=3\nNew Line.l bus1=a bu
         (CIRCUIT + "Redirect ../outside.dss\n", r"feeder\.dss:4: \.\./outside\.dss lies outside"),
         (CIRCUIT + "Redirect missing.dss\n", r"feeder\.dss:4: missing\.dss does not exist"),
         (CIRCUIT + "Export voltages\n", r"feeder\.dss:4: 'Export' writes files"),
+        (CIRCUIT + "Exp voltages\n", r"feeder\.dss:4: 'Exp' writes files"),
+        (CIRCUIT + "Sav circuit\n", r"feeder\.dss:4: 'Sav' writes files"),
+        (CIRCUIT + "Show voltages\n", r"feeder\.dss:4: 'Show' writes files"),
+        (CIRCUIT + "Set datap=/\n", r"feeder\.dss:4: 'Set' writes files or changes folders"),
+        (CIRCUIT + "Redir ../outside.dss\n", r"feeder\.dss:4: \.\./outside\.dss lies outside"),
+        (CIRCUIT + 'Redirect "..//outside.dss"\n', r"feeder\.dss:4: \.\.//outside\.dss lies outside"),
+        (CIRCUIT + "Redirect file=../outside.dss\n", r"feeder\.dss:4: \.\./outside\.dss lies outside"),
+        (CIRCUIT + "New Loadshape.s csvfile=../p.csv\n", r"feeder\.dss:4: \.\./p\.csv lies outside"),
+        (
+            CIRCUIT + "New Loadshape.s npts=2 mult=(file=../p.csv)\n",
+            r"feeder\.dss:4: \.\./p\.csv lies outside",
+        ),
+        ("! nothing in it\n", "feeder.dss makes no circuit"),
+        (
+            ENDED.replace("bus1=b", "bus1=b.4").replace("phases=3 kW", "phases=1 kW"),
+            r"feeder\.dss:4: Load\.x is connected to b\.4: phases are",
+        ),
+        (
+            ENDED.replace("bus1=b", "bus1=island"),
+            r"feeder\.dss:4: Load\.x is connected to island\.a, .* energises",
+        ),
         (CIRCUIT + "New Load.x bus1=b kW=1 kV=0.4\nSolve\n", "bus a has no voltage base"),
     ],
 )
@@ -174,6 +200,19 @@ def test_files_that_are_refused(text: str, match: str, tmp_path: Path) -> None:
     (tmp_path / "feeder.dss").write_text(text)
     with pytest.raises(GridInputError, match=match):
         load_feeder("feeder.dss", tmp_path)
+
+
+def test_what_no_source_reaches_is_left_out_and_told(tmp_path: Path) -> None:
+    """A bus behind an open line has no voltage: not 0 pu that somebody might take for a result."""
+    text = ENDED.replace(
+        "Solve", "Open Line.spur 1\nSolve ! show export redirect ../nothing are words of a comment"
+    )
+    (tmp_path / "feeder.dss").write_text(text)
+    feeder = load_feeder("feeder.dss", tmp_path)
+    assert feeder.bus_names == ("a.a", "a.b", "a.c", "b.a", "b.b", "b.c")
+    assert feeder.branch_names == ("Line.l.a", "Line.l.b", "Line.l.c")
+    assert any("left out: c.a, c.b, c.c" in note for note in feeder.notes)
+    assert min(solved(feeder).values()) > 0.9
 
 
 def test_a_file_that_does_not_converge(tmp_path: Path) -> None:
