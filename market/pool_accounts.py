@@ -48,7 +48,6 @@ class SlotRow:
     opening_micro_per_kwh: int
     closing_micro_per_kwh: int
     provided_wh: int
-    withdrawn_wh: int
     dissipated_wh: int
     sold_wh: int
     bought_wh: int
@@ -117,8 +116,7 @@ class PoolBooks:
                 interval=slot.interval,
                 opening_micro_per_kwh=slot.opening_price,
                 closing_micro_per_kwh=slot.closing_price,
-                provided_wh=slot.provided_wh,
-                withdrawn_wh=slot.withdrawn_wh,
+                provided_wh=int(slot.stock["energy_wh"].sum()),
                 dissipated_wh=slot.dissipated_wh,
                 sold_wh=int(energy[sides == SELL].sum()),
                 bought_wh=int(energy[sides == BUY].sum()),

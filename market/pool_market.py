@@ -15,7 +15,6 @@ order, from the pool's state at the opening of the interval; what is cut of an o
 arbitrageur carried he keeps the profit of the part that flows.
 """
 
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy.typing as npt
 
 from market.ahead import Position
 from market.dynamic_price import MEMBERS, inventory_price
-from market.errors import OrderError, PoolRefusalError
+from market.errors import OrderError
 from market.fills import fills_priced
 from market.liquidity import Arbitrageur
 from market.mechanism import Clearing, Payment, Tariff
@@ -41,7 +40,6 @@ from market.pool_recut import (
 )  # fmt: skip
 from market.pool_slot import PoolSlot, PoolTerms
 from market.validate import check_orders, check_tariff
-from market.withdrawal import withdraw
 
 _Ints = npt.NDArray[np.int64]
 KEPT = 8
@@ -116,18 +114,6 @@ class PoolAndBook:
         position = Position(traded, aged_stock(slot))
         self._positions[interval] = position
         return position
-
-    def leave(self, interval: int, participant: int, ppm: int) -> int:
-        """Take ``ppm`` of a provider's unsold stock out of every open pool that lets it go; return the Wh.
-
-        A pool that refuses (see ``market.withdrawal``) is left as it is until its slot closes.
-        """
-        self._age(interval)
-        taken = 0
-        for slot in self._slots.values():
-            with suppress(PoolRefusalError):
-                taken += withdraw(slot, participant, ppm)
-        return taken
 
     def clear(self, orders: Orders, tariff: Tariff, interval: int) -> Clearing:
         """Trade the orders of all open slots, and close the slot of ``interval``.

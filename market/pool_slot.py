@@ -47,6 +47,21 @@ class PoolTerms:
     fee_ppm: int
     self_discharge_ppm_per_h: int
     interval_s: int
+    rounds: int = 1
+
+
+def elapsed(energy_wh: int, stock_wh: int, left: int, parts: int) -> tuple[int, int]:
+    """Return what a running slot takes out of a pool when ``left`` of its ``parts`` remain: (stored Wh, other Wh).
+
+    A device that could have delivered over ``parts`` can deliver that share of it only; what else is in the pool has
+    flowed as it was produced. A pool that has energy keeps at least 1 Wh of it, so that its price stands.
+    """
+    inside = min(stock_wh, energy_wh)
+    other = energy_wh - inside
+    stored, flowed = inside - inside * left // parts, other - other * left // parts
+    if stored + flowed >= energy_wh > 0:
+        stored, flowed = (stored - 1, flowed) if stored else (stored, flowed - 1)
+    return stored, flowed
 
 
 def open_pool(terms: PoolTerms, tariff: Tariff, price_micro_per_kwh: int, stock: Orders) -> DissipativePool:
@@ -94,16 +109,18 @@ class PoolSlot:
         self.opening_price = int(self.pool.price_micro_per_kwh)
         provided = self.pool.energy_wh
         self.stock = stock if provided else empty_orders()
-        self.stock_wh = self.provided_wh = provided
-        self.withdrawn_wh = 0
+        self.stock_wh = provided
         self.orders: Orders = empty_orders()
         self.pieces: list[Piece] = []
         self.dissipated_wh = 0
         self.book = OrderBook(interval)
-        self.terms = terms
+        self._terms = terms
         self._row_of: dict[int, int] = {}
         self._arrivals = 0
         self.opening_state: _Ints = self.pool.state.copy()
+        self.breaks: list[tuple[int, int, int]] = []  # (pieces before it, parts of the slot left, of how many)
+        self.opening_stock_wh = 0  # in the pool when its own interval begins
+        self.stayed_wh = self.flowed_wh = 0  # left the pool while the slot ran: stored energy, and other
         self.first_running = 0  # index of the first piece of the running interval
         self.closing_price = 0
         self.residual_wh = 0
@@ -115,11 +132,11 @@ class PoolSlot:
         start and closed there, so no part of it is ever over.
         """
         inside = min(self.stock_wh, self.pool.energy_wh)
-        step, start = self.terms.interval_s, self.interval * self.terms.interval_s
+        step, start = self._terms.interval_s, self.interval * self._terms.interval_s
         if not inside or to_interval <= from_interval:
             return
         times = (from_interval * step, to_interval * step, start, start + step)
-        num, den = retention(self.terms.self_discharge_ppm_per_h, *times)
+        num, den = retention(self._terms.self_discharge_ppm_per_h, *times)
         lost = min(inside - inside * num // den, self.pool.energy_wh - 1)
         if lost > 0:
             self.pool.age(self.pool.energy_wh - lost, self.pool.energy_wh)
@@ -136,12 +153,35 @@ class PoolSlot:
         for order_id in self.book.open_orders["id"].tolist():
             self.book.cancel(order_id)
         self.opening_state = self.pool.state.copy()
+        self.opening_stock_wh = self.stock_wh
         self.first_running = len(self.pieces)
 
     def serve(self, orders: Orders) -> None:
-        """Send each order, by (time, id), to the best of pool, book and supplier; what no neighbour takes rests."""
+        """Send each order, by (time, id), to the best of pool, book and supplier; what no neighbour takes rests.
+
+        The orders come in as many rounds as the terms say; between two of them the slot runs on.
+        """
+        rounds = self.terms.rounds
+        for place, arriving in enumerate(np.array_split(self._register(orders), rounds)):
+            self._round(arriving)
+            if place + 1 < rounds:
+                self._run_on(rounds - place - 1, rounds - place)
+
+    def _run_on(self, left: int, parts: int) -> None:
+        """Take out of the pool, at constant price, what can no longer be delivered or has flowed to the grid."""
+        inside = min(self.stock_wh, self.pool.energy_wh)
+        stored, flowed = elapsed(self.pool.energy_wh, self.stock_wh, left, parts)
+        self.breaks.append((len(self.pieces), left, parts))
+        if stored + flowed:
+            self.pool.age(self.pool.energy_wh - stored - flowed, self.pool.energy_wh)
+            self.pool.tip(max(0, self.tariff.feed_in_micro_per_kwh * flowed // 1000))
+        self.stock_wh = inside - stored
+        self.stayed_wh += stored
+        self.flowed_wh += flowed
+
+    def _round(self, orders: Orders) -> None:
         pool, supplier = PoolVenue(self.pool), SupplierVenue(self.tariff)
-        for arriving in self._register(orders):
+        for arriving in orders:
             order, row = arriving, self._row_of[int(arriving["id"])]
             book = BookVenue(self.book)
             left = int(order["energy_wh"])
@@ -213,8 +253,8 @@ class PoolSlot:
         """Stop trading: stored energy that nobody bought stays where it is, the rest goes to the grid at feed-in."""
         self.closing_price = int(self.pool.price_micro_per_kwh)
         kept = min(self.stock_wh, self.pool.energy_wh)
-        self.residual_wh = self.pool.energy_wh - kept
-        self.kept_wh = kept
+        self.residual_wh = self.pool.energy_wh - kept + self.flowed_wh
+        self.kept_wh = kept + self.stayed_wh
         self.pool.close(kept_wh=kept)
 
     def _register(self, orders: Orders) -> Orders:

@@ -110,7 +110,6 @@ POOL_SLOTS = pa.schema(
         ("opening_micro_per_kwh", pa.int64()),  # the pool's price when the slot was opened
         ("closing_micro_per_kwh", pa.int64()),
         ("provided_wh", pa.int64()),  # stored energy that providers committed; 0: the fund's pool
-        ("withdrawn_wh", pa.int64()),  # of it, taken out again before the slot by providers who left
         ("dissipated_wh", pa.int64()),  # of it, burnt by ageing until the slot
         ("sold_wh", pa.int64()),  # by orders, to pool and book, before the gate
         ("bought_wh", pa.int64()),

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.chain.certificates_cli import add_arguments, of_run
+from adapters.chain.deposits_cli import add_arguments as add_deposit_arguments
+from adapters.chain.deposits_cli import deposit
 from adapters.chain.errors import ChainError, ChainInputError
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     deploy.add_argument("--withdraw-delay-s", type=int, default=172_800)
     deploy.add_argument("--interval-s", type=int, default=900, help="interval of certificates, at most 3600")
     deploy.add_argument("--out", required=True, type=Path, help="deployment file to write")
+    text = "raise accounts' deposits to a total: opens accounts, approves what is missing, pays"
+    money = _command(commands, "deposit", lambda arguments: deposit(arguments, _say), text)
+    add_deposit_arguments(money)
+    _node_arguments(money)
     _registry_commands(commands)
     audit = _command(commands, "audit", _audit, "every change of an asset, from the chain")
     audit.add_argument("asset")

@@ -108,7 +108,10 @@ def _contract(
         broke = [name for name, state in zip(payers, states, strict=True) if not state[1]]
         if broke:
             names = ", ".join(broke[:5]) + (", …" if len(broke) > 5 else "")
-            yield "", f"{len(broke)} accounts have no money on the contract: deposit first ({names})"
+            yield (
+                "",
+                f"{len(broke)} accounts have no money on the contract: twin chain deposit ({names})",
+            )
 
 
 def _outbox(path: Path, bound: dict[str, str]) -> Iterator[str]:

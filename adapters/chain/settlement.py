@@ -195,7 +195,10 @@ class Settlement:
             return
         short = self.accounts.short(batch)
         if short and not self.keys.public:
-            self._reject(row, f"accounts cannot pay their debit, deposit first: {', '.join(short)}")
+            self._reject(
+                row,
+                f"accounts cannot pay their debit, deposit first: {', '.join(short)}",
+            )
             return
         if short:
             self.accounts.fund(row["seq"], batch, short)

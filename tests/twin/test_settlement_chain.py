@@ -132,7 +132,7 @@ HOUSES = [*(f"load {i}" for i in range(13)), "supplier"]
 
 def test_a_run_on_a_node_with_keystores_leaves_no_key_behind_and_says_what_is_proposed(lab):
     deploy(lab)
-    assert "14 accounts have no money on the contract: deposit first (load 0, load 1" in lab.problems()
+    assert "14 accounts have no money on the contract: twin chain deposit (load 0, load 1" in lab.problems()
     lab.deposit(HOUSES)
     result = run(lab.loaded(), lab.folder / "run")
     assert result.table("settlement")["status"].to_pylist() == ["proposed"] * 2
