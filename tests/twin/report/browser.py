@@ -43,14 +43,14 @@ class Browser:
 
     def _page_address(self, profile: Path) -> str:
         file = profile / "DevToolsActivePort"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not (file.is_file() and file.read_text().count("\n")):
             assert time.monotonic() < deadline and self._process.poll() is None, "Chromium did not start"
             time.sleep(0.05)
         port, path = file.read_text().split("\n")[:2]
         with connect(f"ws://127.0.0.1:{port}{path}", ping_interval=None) as socket:
             socket.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
-            targets = json.loads(socket.recv(30))["result"]["targetInfos"]
+            targets = json.loads(socket.recv(120))["result"]["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         return f"ws://127.0.0.1:{port}/devtools/page/{page}"
 
@@ -58,7 +58,7 @@ class Browser:
         self._id += 1
         self._socket.send(json.dumps({"id": self._id, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.recv(60))
+            message = json.loads(self._socket.recv(120))
             if message.get("id") == self._id:
                 assert "error" not in message, message["error"]
                 return message["result"]
@@ -77,11 +77,15 @@ class Browser:
 
     def open(self, path: Path):
         self.call("Page.navigate", url=path.resolve().as_uri())
-        deadline = time.monotonic() + 60
-        while self.run("document.readyState") != "complete":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        self.wait("document.readyState === 'complete'")
         return self
+
+    def wait(self, condition, seconds=120):
+        """Until a condition holds; how long it takes is the machine's affair."""
+        deadline = time.monotonic() + seconds
+        while not self.run(condition):
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.05)
 
     def run(self, expression):
         result = self.call(
