@@ -19,11 +19,13 @@ class Ahead:
     """What is handed in for later slots.
 
     ``orders`` are limit orders, ``stock`` is stored energy that providers commit to the pool of a slot: one SELL row
-    per device, whose price is the least at which it may be sold.
+    per device, whose price is the least at which it may be sold. ``leaving`` are providers (row, ppm of what they still
+    have in every open pool) who take it out again.
     """
 
     orders: Orders = field(default_factory=empty_orders)
     stock: Orders = field(default_factory=empty_orders)
+    leaving: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,15 @@ class TradesAhead(Protocol):
 
     def take_position(self, interval: int) -> Position:
         """Cancel what rests for ``interval`` and return what stands."""
+        ...
+
+
+@runtime_checkable
+class LetsLeave(Protocol):
+    """A mechanism whose providers may leave before their slot."""
+
+    def leave(self, interval: int, participant: int, ppm: int) -> int:
+        """Take ``ppm`` of what a provider has in the open pools out of them at the start of ``interval``; return Wh."""
         ...
 
 

@@ -204,8 +204,11 @@ class DissipativePool:
         money = -(-sum(fine) // k.FINE) + self.shift_micro_per_wh * energy
         return Share(shares, energy, money)
 
-    def remove(self, provider: str, shares: int) -> Share:
-        """Take liquidity out: proportional energy (oldest claims first) and money, rounded down."""
+    def remove(self, provider: str, shares: int, participant: int | None = None) -> Share:
+        """Take liquidity out: proportional energy and money, rounded down.
+
+        The claims that go are those on ``participant``'s own devices, then the oldest.
+        """
         self._open_to_providers()
         self._check_shares(provider, shares)
         total = self.total_shares
@@ -218,7 +221,8 @@ class DissipativePool:
         self.state[k.FEES] += cash + released - real * k.FINE
         self._burn(provider, shares)
         money = real + self.shift_micro_per_wh * energy
-        return Share(shares, energy, money, self.queue.take(energy))
+        claims = self.queue.take(energy) if participant is None else self.queue.take_of(participant, energy)
+        return Share(shares, energy, money, claims)
 
     def close(self, curtailed: bool = False, kept_wh: int = 0) -> tuple[Claim, ...]:
         """Settle the residual energy with the grid at the feed-in price (nothing if curtailed) and stop

@@ -115,9 +115,9 @@ def return_unsold(side, piece_order, piece_wh):  # type: ignore[no-untyped-def]
 def run_amounts(state, shift, side, piece_order, piece_wh, money):  # type: ignore[no-untyped-def]
     """Execute given amounts whatever the price; a piece that the pool cannot take yet waits for the others.
 
-    Returns the Wh of all pieces that could not be executed at all; ``money`` holds the rest.
+    What was executed is set to 0 in ``piece_wh`` and its money is in ``money``; returns the Wh that still wait.
     """
-    waiting = piece_wh.copy()
+    waiting = piece_wh
     moved = True
     while moved:
         moved = False

@@ -56,6 +56,20 @@ class ClaimQueue:
             energy_wh -= part
         return tuple(taken)
 
+    def take_of(self, participant: int, energy_wh: int) -> tuple[Claim, ...]:
+        """As ``take``, but the participant's own claims go first (a provider leaves with its own devices' energy)."""
+        if not 0 <= energy_wh <= self.total_wh:
+            raise RangeError(f"claims: {energy_wh} Wh asked for; the queue holds {self.total_wh}")
+        own = [claim for claim in self._queue if claim.participant == participant]
+        rest = [claim for claim in self._queue if claim.participant != participant]
+        others = sum(claim.energy_wh for claim in rest)
+        self._queue = deque(own)
+        taken = self.take(min(energy_wh, self.total_wh))
+        self._queue.extend(rest)
+        left = energy_wh - sum(claim.energy_wh for claim in taken)
+        assert left <= others
+        return taken + self.take(left)
+
     def shrink(self, energy_wh: int) -> None:
         """Take ``energy_wh`` off all claims in proportion (largest remainder, older first): what ageing
         lost.

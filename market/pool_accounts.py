@@ -48,10 +48,12 @@ class SlotRow:
     opening_micro_per_kwh: int
     closing_micro_per_kwh: int
     provided_wh: int
+    withdrawn_wh: int
     dissipated_wh: int
     sold_wh: int
     bought_wh: int
     ahead_wh: int
+    elapsed_wh: int
     kept_wh: int
     residual_wh: int
     result_micro: int
@@ -116,11 +118,13 @@ class PoolBooks:
                 interval=slot.interval,
                 opening_micro_per_kwh=slot.opening_price,
                 closing_micro_per_kwh=slot.closing_price,
-                provided_wh=int(slot.stock["energy_wh"].sum()),
+                provided_wh=slot.provided_wh,
+                withdrawn_wh=slot.withdrawn_wh,
                 dissipated_wh=slot.dissipated_wh,
                 sold_wh=int(energy[sides == SELL].sum()),
                 bought_wh=int(energy[sides == BUY].sum()),
                 ahead_wh=sum(p.energy_wh for p in slot.pieces[: slot.first_running]),
+                elapsed_wh=slot.stayed_wh + slot.flowed_wh,
                 kept_wh=slot.kept_wh,
                 residual_wh=slot.residual_wh,
                 result_micro=result_micro,

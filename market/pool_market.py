@@ -15,6 +15,7 @@ order, from the pool's state at the opening of the interval; what is cut of an o
 arbitrageur carried he keeps the profit of the part that flows.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from market.ahead import Position
 from market.dynamic_price import MEMBERS, inventory_price
-from market.errors import OrderError
+from market.errors import OrderError, PoolRefusalError
 from market.fills import fills_priced
 from market.liquidity import Arbitrageur
 from market.mechanism import Clearing, Payment, Tariff
@@ -40,6 +41,7 @@ from market.pool_recut import (
 )  # fmt: skip
 from market.pool_slot import PoolSlot, PoolTerms
 from market.validate import check_orders, check_tariff
+from market.withdrawal import withdraw
 
 _Ints = npt.NDArray[np.int64]
 KEPT = 8
@@ -57,6 +59,8 @@ class PoolAndBook:
         self_discharge_ppm_per_h: what committed stored energy loses until its slot.
         index: member of the inventory family from which the published index comes.
         horizon: slots that are open beyond the running one.
+        rounds: in how many rounds the orders of the running interval come; between two of them the passed part of the
+            slot is gone from the pool.
     """
 
     def __init__(
@@ -67,11 +71,12 @@ class PoolAndBook:
         self_discharge_ppm_per_h: int = 0,
         index: str = "supply_demand",
         horizon: int = 0,
+        rounds: int = 1,
     ) -> None:
         self.name = "pool_and_book"
         self.horizon = horizon
         self.books = PoolBooks()
-        self._terms = PoolTerms(capacity_wh, fee_ppm, self_discharge_ppm_per_h, 900)
+        self._terms = PoolTerms(capacity_wh, fee_ppm, self_discharge_ppm_per_h, 900, rounds)
         self._opening_ppm = opening_ppm_of_band
         self._member = index
         self._index: int | None = None
@@ -114,6 +119,18 @@ class PoolAndBook:
         position = Position(traded, aged_stock(slot))
         self._positions[interval] = position
         return position
+
+    def leave(self, interval: int, participant: int, ppm: int) -> int:
+        """Take ``ppm`` of a provider's unsold stock out of every open pool that lets it go; return the Wh.
+
+        A pool that refuses (see ``market.withdrawal``) is left as it is until its slot closes.
+        """
+        self._age(interval)
+        taken = 0
+        for slot in self._slots.values():
+            with suppress(PoolRefusalError):
+                taken += withdraw(slot, participant, ppm)
+        return taken
 
     def clear(self, orders: Orders, tariff: Tariff, interval: int) -> Clearing:
         """Trade the orders of all open slots, and close the slot of ``interval``.
@@ -222,7 +239,7 @@ class PoolAndBook:
         )
         paid = -sum(v for v, s in zip(values, sides.tolist(), strict=True) if s == BUY)
         mean = paid // bought if bought else None
-        shares = shares_of(slot, position.stock, max(0, bought - sold))
+        shares = shares_of(slot, position.stock, bought - sold + slot.residual_wh)
         self._done[slot.interval] = ClosedSlot(slot, residual, shares, slot.arbitrage_micro())
         for old in list(self._done)[:-KEPT]:
             del self._done[old]

@@ -1,16 +1,19 @@
 """What stands of a closed slot of the pool market, and its execution again after a cut by the gate."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from market import amm_kernels as k
 from market.amm_order import run_amounts
+from market.amm_sizing import BUMPS
 from market.mechanism import Payment
 from market.orders import POOL, SELL, SUPPLIER, Fills, Orders
 from market.pool_accounts import Share
-from market.pool_slot import ARBITRAGE, BOOK, PoolSlot
+from market.pool_slot import ARBITRAGE, BOOK, PoolSlot, elapsed
 from market.shares import largest_remainder
 
 _Ints = npt.NDArray[np.int64]
@@ -66,7 +69,7 @@ def youngest(slot: PoolSlot, energy: _Ints, residual_wh: int) -> _Ints:
 def execute_again(slot: PoolSlot, accepted: _Ints) -> tuple[list[int], int] | None:
     """Return values per row and the arbitrageur's profit for accepted Wh per row; None where the pool cannot."""
     left, values = accepted.copy(), [0] * accepted.size
-    side, amounts, rows = [], [], []
+    side, amounts, rows, places = [], [], [], []
     arbitrage = 0
     for i, piece in enumerate(slot.pieces):
         part = min(int(left[piece.row]), piece.energy_wh)
@@ -75,6 +78,7 @@ def execute_again(slot: PoolSlot, accepted: _Ints) -> tuple[list[int], int] | No
             side.append(int(slot.orders["side"][piece.row]))
             amounts.append(part)
             rows.append(piece.row)
+            places.append(i)
             continue
         flows = replace(piece, energy_wh=part, value=piece.value * part // piece.energy_wh)
         values[piece.row] += flows.value
@@ -83,12 +87,26 @@ def execute_again(slot: PoolSlot, accepted: _Ints) -> tuple[list[int], int] | No
             arbitrage += slot.arbitrage_micro([replace(flows, swap_micro=swap_micro)])
     money, sides = np.zeros(len(rows), dtype=np.int64), np.array(side, dtype=np.int8)
     order, waiting = np.arange(len(rows)), np.array(amounts, dtype=np.int64)
-    state: Any = slot.opening_state.copy()
-    if run_amounts(state, slot.pool.shift_micro_per_wh, sides, order, waiting, money):
+    if _replay(slot, sides, order, waiting, money, places):
         return None
     for row, micro in zip(rows, money.tolist(), strict=True):
         values[row] += micro * 1000
     return values, arbitrage
+
+
+def _replay(slot: PoolSlot, sides: Any, order: _Ints, waiting: _Ints, money: _Ints, places: list[int]) -> int:
+    """Execute swaps from the opening state, the slot running on between its rounds; return the Wh that never fit."""
+    state: Any = slot.opening_state.copy()
+    shift, stock_wh = slot.pool.shift_micro_per_wh, slot.opening_stock_wh
+    for before, left, parts in slot.breaks:
+        upto = bisect_left(places, before)
+        run_amounts(state, shift, sides, order[:upto], waiting, money)
+        energy = int(state[k.ENERGY])
+        stored, flowed = elapsed(energy, stock_wh, left, parts)
+        if stored + flowed:
+            k.age(state, energy - stored - flowed, energy, BUMPS)
+        stock_wh = min(stock_wh, energy) - stored
+    return int(run_amounts(state, shift, sides, order, waiting, money))
 
 
 def residual_payments(

@@ -109,16 +109,19 @@ class PoolSlot:
         self.opening_price = int(self.pool.price_micro_per_kwh)
         provided = self.pool.energy_wh
         self.stock = stock if provided else empty_orders()
-        self.stock_wh = provided
+        self.stock_wh = self.provided_wh = provided
+        self.withdrawn_wh = 0
         self.orders: Orders = empty_orders()
         self.pieces: list[Piece] = []
         self.dissipated_wh = 0
         self.book = OrderBook(interval)
-        self._terms = terms
+        self.terms = terms
         self._row_of: dict[int, int] = {}
         self._arrivals = 0
         self.opening_state: _Ints = self.pool.state.copy()
-        self.breaks: list[tuple[int, int, int]] = []  # (pieces before it, parts of the slot left, of how many)
+        self.breaks: list[
+            tuple[int, int, int]
+        ] = []  # (pieces before it, parts of the slot left, of how many)
         self.opening_stock_wh = 0  # in the pool when its own interval begins
         self.stayed_wh = self.flowed_wh = 0  # left the pool while the slot ran: stored energy, and other
         self.first_running = 0  # index of the first piece of the running interval
@@ -132,11 +135,11 @@ class PoolSlot:
         start and closed there, so no part of it is ever over.
         """
         inside = min(self.stock_wh, self.pool.energy_wh)
-        step, start = self._terms.interval_s, self.interval * self._terms.interval_s
+        step, start = self.terms.interval_s, self.interval * self.terms.interval_s
         if not inside or to_interval <= from_interval:
             return
         times = (from_interval * step, to_interval * step, start, start + step)
-        num, den = retention(self._terms.self_discharge_ppm_per_h, *times)
+        num, den = retention(self.terms.self_discharge_ppm_per_h, *times)
         lost = min(inside - inside * num // den, self.pool.energy_wh - 1)
         if lost > 0:
             self.pool.age(self.pool.energy_wh - lost, self.pool.energy_wh)

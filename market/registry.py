@@ -120,6 +120,9 @@ ENTRIES: dict[str, Entry] = {
                 "index", "choice", "supply_demand", "Family of the published price.", choices=MEMBERS
             ),
             "horizon": _HORIZON,
+            "rounds": Parameter(
+                "rounds", "int", 1, "Trading rounds in which a running slot passes.", "1", "60"
+            ),
         },
     ),
 }

@@ -62,11 +62,24 @@ class Planner:
         self._net_w: dict[int, FloatArray] = {}
         self._next = 1  # first slot without a forecast, and without a pool
         self._mine = people.trades & (people.battery_wh == 0)
+        rows = {name: row for row, name in enumerate(people.names)}
+        self._leaving = [
+            (
+                -(-int(leave.at_h * 3600) // self._interval_s),
+                rows[leave.provider],
+                int(leave.percent * 10_000),
+            )
+            for leave in section.leaving
+        ]
+        self._stays = np.ones(people.n)  # part of its commitment that a provider still makes
         self._provides = people.trades & people.battery_sells & (people.battery_p_w > 0)
 
     def plan(self, interval: int, state: FleetState) -> Ahead:
         """Orders and stock that are handed in during ``interval``, by devices in ``state``."""
         last = min(interval + self._section.horizon_intervals, self._n_intervals - 1)
+        leaving = tuple((row, ppm) for at, row, ppm in self._leaving if at == interval)
+        for row, ppm in leaving:
+            self._stays[row] *= 1 - ppm / 1_000_000
         stock = []
         for slot in range(self._next, last + 1):
             load_w, _, pv_w = self._forecaster.interval(slot)
@@ -76,7 +89,7 @@ class Planner:
         self._net_w.pop(interval, None)
         orders = [self._orders(interval, slot) for slot in range(interval + 1, last + 1)]
         none = [empty_orders()]
-        return Ahead(np.concatenate(orders or none), np.concatenate(stock or none))
+        return Ahead(np.concatenate(orders or none), np.concatenate(stock or none), leaving)
 
     def _orders(self, interval: int, slot: int) -> Orders:
         part = self._section.trade_percent / 100 / self._section.horizon_intervals * self._hours
@@ -103,7 +116,7 @@ class Planner:
                 (soc[i] - people.soc_min[i]) * people.battery_wh[i] * people.battery_efficiency[i], 0.0
             )
             power = min(stored / max(left_s / 3600.0, self._hours), people.battery_p_w[i])
-            energy[i] = int(power * self._hours * self._section.provide_percent / 100)
+            energy[i] = int(power * self._hours * self._section.provide_percent / 100 * self._stays[i])
         return self._rows(STOCK, slot, 0, energy)
 
     def _rows(self, kind: int, slot: int, part: int, energy_wh: IntArray) -> Orders:

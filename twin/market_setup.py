@@ -110,6 +110,10 @@ def _named_problems(market: MarketSection, names: Sequence[str], complain: Compl
     trader = None if market.ahead is None else market.ahead.arbitrageur
     if trader is not None and trader not in names:
         complain("market.ahead.arbitrageur", "no such connection point", trader, "a connection point")
+    for i, leave in enumerate(market.ahead.leaving if market.ahead else ()):
+        if leave.provider not in names:
+            path = f"market.ahead.leaving[{i}].provider"
+            complain(path, "no such connection point", leave.provider, "a connection point")
     if market.admission is not None and market.mechanism == NO_MECHANISM:
         complain("market.mechanism", "admission needs a local market", NO_MECHANISM, "a mechanism")
 
@@ -125,6 +129,8 @@ def _ahead_problems(market: MarketSection, ahead: AheadSection, complain: Compla
         complain(
             "market.parameters.horizon", "differs from market.ahead.horizon_intervals", str(horizon), allowed
         )
+    if ahead.leaving and market.mechanism != POOLS:
+        complain("market.ahead.leaving", "there is no pool to leave", ahead.leaving[0].provider, POOLS)
     if ahead.arbitrageur is not None and market.mechanism != POOLS:
         complain("market.ahead.arbitrageur", "there is no pool to trade with", ahead.arbitrageur, POOLS)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from market.ahead import Ahead, Distributes, TradesAhead, net_position
+from market.ahead import Ahead, Distributes, LetsLeave, TradesAhead, net_position
 from market.mechanism import Clearing, Mechanism, Payment, Tariff
 from market.orders import BATTERY, SELL, Fills, Orders
 from twin.ahead import FIRST_ID, quoted
@@ -54,8 +54,13 @@ class OpenSlots:
             index = (tariff.retail_micro_per_kwh + tariff.feed_in_micro_per_kwh) // 2
         later = quoted(ahead.orders, index)
         stock = ahead.stock if self._admitted is None else self._admitted(ahead.stock)
-        self._open(max((interval, *later["interval"].tolist(), *stock["interval"].tolist())), stock)
+        self._open(interval, stock)
+        if isinstance(self._slots, LetsLeave):
+            for participant, ppm in ahead.leaving:
+                self._slots.leave(interval, participant, ppm)
         stands = self._slots.take_position(interval)
+        # what is committed now has not lost anything yet: its slots open once the others have aged
+        self._open(max((interval, *later["interval"].tolist(), *stock["interval"].tolist())), stock)
         standing = np.concatenate((stands.traded, stands.stock))
         running = net_position(orders, standing)
         clearing = self._market.clear(np.concatenate((running, later)), tariff, interval)

@@ -110,10 +110,12 @@ POOL_SLOTS = pa.schema(
         ("opening_micro_per_kwh", pa.int64()),  # the pool's price when the slot was opened
         ("closing_micro_per_kwh", pa.int64()),
         ("provided_wh", pa.int64()),  # stored energy that providers committed; 0: the fund's pool
+        ("withdrawn_wh", pa.int64()),  # of it, taken out again before the slot by providers who left
         ("dissipated_wh", pa.int64()),  # of it, burnt by ageing until the slot
         ("sold_wh", pa.int64()),  # by orders, to pool and book, before the gate
         ("bought_wh", pa.int64()),
         ("ahead_wh", pa.int64()),  # sales and purchases before the slot's own interval
+        ("elapsed_wh", pa.int64()),  # left the pool unsold while the slot ran (rounds): stays in devices, or residual
         ("kept_wh", pa.int64()),  # committed energy that nobody bought: stays in its devices
         ("residual_wh", pa.int64()),  # sold, but not bought by a neighbour: to the grid at feed-in
         ("result_micro", pa.int64()),  # what the pool gained after the gate: its providers' or the fund's

@@ -13,6 +13,7 @@ from market.orders import BATTERY, BUY, HOUSE, POOL, PV, SELL, SUPPLIER, empty_o
 from market.pool_market import PoolAndBook
 from market.pool_slot import ARBITRAGE, BOOK, SWAP
 from market.recut import settle_accepted
+from market.withdrawal import withdraw
 
 QUARTER = 900
 TRADER = 7
@@ -114,7 +115,7 @@ def random_orders(rng, n, interval, first):
 
 
 def run(tariff, intervals, cut=None, seed=1):
-    """Slots with random orders, ahead and running; yields what the invariants need of each."""
+    """Slots with random orders, ahead and running, providers leaving; yields what the invariants need of each."""
     rng = np.random.default_rng(seed)
     made = market(tariff, horizon=2, trader=TRADER, self_discharge_ppm_per_h=20_000)
     for k in range(intervals):
@@ -126,6 +127,8 @@ def run(tariff, intervals, cut=None, seed=1):
                     else empty_orders()
                 )
                 made.open_slot(slot, tariff, brought)
+        if k % 4 == 3:
+            made.leave(k, 20 + k % 3, int(rng.integers(1, 10**6 + 1)))
         position = made.take_position(k)
         ahead = [random_orders(rng, 6, s, 10**7 + 1000 * s + 100 * (s - k)) for s in (k + 1, k + 2)]
         running = random_orders(rng, 25, k, 100 * k)
@@ -140,7 +143,7 @@ def run(tariff, intervals, cut=None, seed=1):
 
 
 def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
-    ahead = arbitrage = residual = stocks = 0
+    ahead = arbitrage = residual = stocks = left_early = 0
     for made, slot, position, clearing, fills, _, (_, money, _, left) in run(tariff, count(24, 6)):
         mine = fills[fills["counterparty"] == POOL]
         assert (mine["energy_wh"] * mine["side"]).sum() == 0, "the gate asks for it"
@@ -148,9 +151,11 @@ def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
         assert (better >= 0).all()
         row = made.books.slots[-1]
         assert (
-            row.provided_wh - row.dissipated_wh + row.sold_wh - row.bought_wh == row.kept_wh + row.residual_wh
+            row.provided_wh - row.withdrawn_wh - row.dissipated_wh + row.sold_wh - row.bought_wh
+            == row.kept_wh + row.residual_wh
         )
-        assert position.stock["energy_wh"].sum() == row.provided_wh - row.dissipated_wh
+        assert position.stock["energy_wh"].sum() == row.provided_wh - row.withdrawn_wh - row.dissipated_wh
+        left_early += row.withdrawn_wh
         # what the curve holds beyond its opening is what people lost, to rounding that the pool keeps
         owners = [a for a in made.books.accounts if a.interval == slot.interval and a.role != "arbitrageur"]
         assert sum(a.money_micro for a in owners) + (left if slot.stock.size else 0) == row.result_micro
@@ -163,7 +168,9 @@ def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
         residual += row.residual_wh
         stocks += row.provided_wh - row.kept_wh
         arbitrage += sum(piece.venue == ARBITRAGE for piece in slot.pieces)
-    assert min(ahead, arbitrage, residual, stocks) > 0, "a run in which nothing of it happens proves nothing"
+    assert min(ahead, arbitrage, residual, stocks, left_early) > 0, (
+        "a run in which nothing of it happens proves nothing"
+    )
 
 
 def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
@@ -190,6 +197,54 @@ def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
         outside -= sum(p.money_micro for p in payments if p.reason == "residual")
         assert total + (left if slot.stock.size else 0) == outside
     assert moved > 3
+
+
+def test_a_provider_leaves_at_constant_price_and_takes_its_own_energy_only(tariff):
+    """Of 1000 + 600 Wh the second provider takes half of its 600 out: 1300 Wh on a curve 1300/1600 as deep."""
+    made = market(tariff, stock(1_000, 600))
+    slot = made._slots[0]
+    price, depth, cash = slot.pool.price_micro_per_kwh, slot.pool.invariant, slot.pool.money_micro
+    assert made.leave(0, 21, 500_000) == slot.withdrawn_wh == 300
+    assert slot.pool.energy_wh == slot.stock_wh == 1_300
+    assert slot.pool.price_micro_per_kwh == pytest.approx(price, rel=1e-8)
+    assert slot.pool.invariant == pytest.approx(depth * Fraction(13, 16) ** 2, rel=1e-8)
+    assert slot.pool.money_micro == pytest.approx(cash * Fraction(13, 16), abs=2)
+    assert slot.opening_cash_micro == slot.pool.money_micro, "who leaves takes no part of a result"
+    assert [(claim.participant, claim.energy_wh) for claim in slot.pool.queue.claims()] == [
+        (21, 300),
+        (20, 1_000),
+    ]
+    fills = made.clear(rows((BUY, 260, 320_000, 1, HOUSE, False)), tariff, 0).fills
+    delivered = {int(fill["participant"]): int(fill["energy_wh"]) for fill in fills if fill["side"] == SELL}
+    assert delivered == {20: 200, 21: 60}, "in proportion to what they left in"
+
+
+def test_the_fund_takes_over_where_the_last_provider_leaves_before_any_trade(tariff):
+    made = market(tariff, stock(1_000))
+    price = int(made._slots[0].pool.price_micro_per_kwh)
+    assert made.leave(0, 20, 10**6) == 1_000
+    slot = made._slots[0]
+    assert (slot.pool.energy_wh, slot.stock_wh, slot.stock.size) == (0, 0, 0)
+    assert int(slot.pool.price_micro_per_kwh) == pytest.approx(price, rel=1e-4)
+    assert made.take_position(0).stock.size == 0
+
+
+def test_from_a_pool_that_has_traded_the_last_provider_does_not_leave_whole(tariff):
+    made = market(tariff, empty_orders(), stock(1_000, interval=1), horizon=1, trader=TRADER)
+    made.clear(rows((BUY, 100, 320_000, 1, HOUSE, False), interval=1), tariff, 0)
+    slot = made._slots[1]
+    assert slot.pieces, "the arbitrageur has carried a purchase to the pool"
+    before = slot.pool.state.copy()
+    with pytest.raises(PoolRefusalError) as refusal:
+        withdraw(slot, 20, 10**6)
+    assert refusal.value.code == "last_provider"
+    assert made.leave(1, 20, 10**6) == 0
+    assert (slot.pool.state == before).all() and slot.withdrawn_wh == 0
+    with pytest.raises(PoolRefusalError) as refusal:
+        withdraw(slot, 5, 10**6)
+    assert refusal.value.code == "no_shares"
+    with pytest.raises(RangeError, match="ppm"):
+        withdraw(slot, 20, 0)
 
 
 def test_accepted_amounts_run_from_the_state_at_the_opening_of_the_interval(tariff):

@@ -95,6 +95,8 @@ WRONG = [
     ({"admission": {"condition": "stake", "stake_eur": -1}}, "admission.stake_eur", "too small"),
     ({"mechanism": "call_auction", "ahead": {}}, "market.ahead", "pool_and_book or order_book"),
     ({"mechanism": "pool_and_book", "ahead": {"arbitrageur": "load 99"}}, "arbitrageur", "no such connection point"),
+    ({"mechanism": "order_book", "ahead": {"leaving": [{"provider": "load 1", "at_h": 1}]}}, "leaving", "no pool to leave"),
+    ({"mechanism": "pool_and_book", "ahead": {"leaving": [{"provider": "who", "at_h": 1}]}}, "leaving[0].provider", "no such"),
     ({"mechanism": "order_book", "ahead": {"arbitrageur": "load 1"}}, "arbitrageur", "no pool to trade with"),
     ({"mechanism": "order_book", "parameters": {"horizon": 9}, "ahead": {}}, "parameters.horizon", "differs"),
     ({"mechanism": "pool_and_book", "index": "mid_market"}, "market.index", "an index of its own"),

@@ -19,7 +19,8 @@ from twin.tariff import SupplierTariff
 QUARTER, HOUR = 900, 3600
 RETAIL, FEED_IN = 320_000, 80_000
 TARIFF = SupplierTariff(SupplierSection(retail_price_eur_per_kwh="0.32", feed_in_price_eur_per_kwh="0.08"), 0)
-AHEAD = {"horizon_intervals": 3, "trade_percent": 60, "provide_percent": 80, "arbitrageur": "load 12"}
+AHEAD = {"horizon_intervals": 3, "trade_percent": 60, "provide_percent": 80, "arbitrageur": "load 12",
+         "leaving": [{"provider": "load 1", "at_h": 2.6}]}  # fmt: skip
 
 
 def frame(result, table):
@@ -42,8 +43,21 @@ def test_every_part_of_it_happens(pools):
     assert kpis["cut_wh"] > 0, "a run that the gate does not cut proves nothing of re-execution"
     slots = frame(pools, "pool_slots")
     assert slots["interval"].tolist() == list(range(len(frame(pools, "intervals"))))
-    stands = slots["provided_wh"] - slots["dissipated_wh"] + slots["sold_wh"] - slots["bought_wh"]
+    stands = slots["provided_wh"] - slots["withdrawn_wh"] - slots["dissipated_wh"]
+    stands += slots["sold_wh"] - slots["bought_wh"]
     assert (stands == slots["kept_wh"] + slots["residual_wh"]).all()
+
+
+def test_who_left_provides_no_more(pools):
+    slots, accounts = frame(pools, "pool_slots"), frame(pools, "pool_accounts")
+    left = slots["withdrawn_wh"] > 0
+    assert left.any() and slots.loc[left, "interval"].min() >= 11, (
+        "2.6 h end within the eleventh quarter-hour"
+    )
+    mine = accounts[(accounts["participant"] == "load 1") & (accounts["role"] == "provider")]
+    assert len(mine) > 0 and mine["interval"].max() < 11
+    others = accounts[(accounts["role"] == "provider") & (accounts["participant"] != "load 1")]
+    assert others["interval"].max() > 11
 
 
 def test_money_sums_to_zero_and_the_chain_has_the_same_balances(pools):
@@ -94,7 +108,7 @@ def test_what_was_traded_ahead_is_delivered_and_passes_the_gate(pools):
 
 
 def test_the_book_trades_ahead_in_a_run_too(run_street):
-    ahead = {key: value for key, value in AHEAD.items() if key != "arbitrageur"}
+    ahead = {key: value for key, value in AHEAD.items() if key not in ("arbitrageur", "leaving")}
     noon = {"start": "2016-01-18T11:00:00+01:00", "duration_days": 0.1}
     result = run_street(market={"mechanism": "order_book", "ahead": ahead}, **noon)
     trades = frame(result, "trades")
