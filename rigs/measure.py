@@ -16,6 +16,8 @@ _NAMES = {
     **dict.fromkeys((203, 204, 202, 201), _METER),
 }
 """What is read of each model that measures, the richest first."""
+_STORES = (713, 802)
+"""Models that tell a state of charge."""
 _FAULT_103, _FAULT_701 = 7.0, 6.0
 
 
@@ -86,8 +88,9 @@ class SunSpecMeter:
             raise PointError(
                 f"{device.port.name} unit {device.unit}: none of the models 701, 101-113, 201-204"
             )
-        if device.has(713):
-            self._plans += [(713, p) for p in device.plan(713, ("SoC",))]
+        stores = [m for m in _STORES if device.has(m)]
+        if stores:
+            self._plans += [(stores[0], p) for p in device.plan(stores[0], ("SoC",))]
 
     @property
     def blocks(self) -> list[tuple[int, int]]:

@@ -78,6 +78,25 @@ def test_a_common_state_of_charge_outside_its_window_sends_nothing(bench_of) -> 
         assert "all batteries together at a state of charge of 0.487, least is 0.49" in samples[B.role].note
 
 
+def test_what_shaping_makes_of_good_orders_is_held_to_the_feeders_limit_as_well(bench_of) -> None:
+    """One battery must wait before it may give way; until then the other one must not take its place."""
+    slow = DEVICES.replace("mode: armed}", "mode: armed, min_interval_s: 2000}", 1)
+    bench, wire = bench_of("aggregate: {p_gen_w: [-2000, 3000]}\n", slow)
+    with bench:
+        step(bench, 0, 2000, 1000)
+        wire.written()
+        step(bench, 1, 0, 3000)
+        assert wire.written() == []
+        held = [c["reason"] for kind, c in bench.journal if kind == "decision"][-2:]
+        assert (
+            held == ["as shaped the sum of all set points would be 5000 W, outside -2000.0 .. 3000.0 W"] * 2
+        )
+        step(bench, 2, 0, 3000)
+        assert wire.written() == []
+        step(bench, 3, 0, 3000)
+        assert set(wire.written()) == {A.role, B.role}, "nobody was latched"
+
+
 @pytest.mark.parametrize(
     ("orders_w", "soc", "words"),
     [
@@ -143,13 +162,15 @@ def test_arming_problems_are_told_with_all_others_and_before_anything_starts(wri
         "  b.battery: {driver: emulated, limits: {p_gen_w: [-9000, 9000]}}\n"
     )
     with pytest.raises(BenchFileError) as caught:
-        open_bench(write_bench(text), (A, B), arm={"a.battery": 1e6, "c.pv": 60})
+        open_bench(write_bench(text), (A, B), arm={"a.battery": 1e6, "c.pv": 60, "ac_source": 60})
     told = str(caught.value)
     assert "exceeds the nameplate" in told
     assert "nowhere.invalid' cannot be resolved" in told
     assert "--arm c.pv: the bench has no such role; real devices: a.battery" in told
     assert "arming needs mode: shadow in the bench; got observe" in told
     assert "a time of at most 28800 s; got 1e+06 s" in told
+    assert "--arm a.battery: arming needs identity in the bench" in told
+    assert "--arm ac_source: the bench has no real ac_source" in told
 
 
 def test_the_wrong_device_is_never_written_to(bench_of, write_bench) -> None:

@@ -1,4 +1,4 @@
-"""A meter without SunSpec, read by its public register map."""
+"""Readings: a meter without SunSpec by its public register map, and states of charge by whichever model has them."""
 
 import asyncio
 import struct
@@ -7,8 +7,10 @@ import pytest
 
 from adapters.modbus.port import LinkTiming
 from adapters.modbus.register_map import MapDevice, load_map, shipped_maps
+from adapters.modbus.sunspec import discover
+from rigs.emulator.image import SunSpecImage
 from rigs.emulator.map_image import MapImage
-from rigs.measure import MapMeter
+from rigs.measure import MapMeter, SunSpecMeter
 
 SDM630 = load_map(shipped_maps()["eastron_sdm630"])
 
@@ -52,3 +54,23 @@ def test_a_float_that_is_no_number_is_said_so_and_a_counter_never_falls() -> Non
     got = asyncio.run(meter.read())
     assert got.trouble == "PowerTotal holds no number; the import counter went back from 5000 to 1000 Wh"
     assert got.import_wh == pytest.approx(5000)
+
+
+@pytest.mark.parametrize(("models", "soc"), [((713, 802), 0.55), ((802,), 0.4), ((), None)])
+def test_a_battery_tells_its_state_of_charge_by_713_or_802(models, soc) -> None:
+    image = SunSpecImage([(1, None), (103, None), *((m, None) for m in models)])
+    image.put_all(103, {"W_SF": 0, "W": 700, "VAr_SF": 0, "VAr": 10, "WH_SF": 0, "WH": 5, "St": 4})
+    for model_id, percent, factor in ((713, 55, "Pct_SF"), (802, 40, "SoC_SF")):
+        if model_id in models:
+            image.put_all(model_id, {factor: 0, "SoC": percent})
+    wire = Wire()
+    wire.image = image  # type: ignore[assignment]
+
+    async def read():
+        meter = SunSpecMeter(await discover(wire, 1))  # type: ignore[arg-type]
+        meter.plan()
+        return await meter.read()
+
+    got = asyncio.run(read())
+    assert (got.p_gen_w, got.q_gen_var, got.export_wh, got.trouble) == (700, 10, 5, "")
+    assert got.soc == pytest.approx(soc) if soc is not None else got.soc != got.soc

@@ -259,7 +259,9 @@ def test_the_write_budget_holds_across_restarts_and_days(tmp_path) -> None:
     async def restarted(rig: Rig) -> None:
         rig.gate.proven = True
         assert (await rig.gate.order(1, 0)).outcome == "held"
-        with pytest.raises(NotArmedError, match="write budget of 13 requests a day leaves none for the proof"):
+        with pytest.raises(
+            NotArmedError, match="write budget of 13 requests a day leaves none for the proof"
+        ):
             await rig.gate.prove_reversion(asyncio.sleep)
         assert rig.frames == []
         day[0] = "tuesday"
@@ -350,3 +352,56 @@ def test_a_limit_is_rounded_down_so_that_never_more_flows_than_asked() -> None:
         assert percent / 100 * 8000 <= ask_w + 1e-6
         assert percent / 100 * 8000 > ask_w - 0.81
     assert struct.pack(">H", round(actuator.value(8000)["WMaxLimPct"] * 100)) == b"\x27\x10"
+
+
+def test_no_order_lands_behind_a_making_safe_that_it_had_not_known_of() -> None:
+    """The order has passed every check when the rig is latched and made safe; what it sends must still come first."""
+
+    async def work(rig: Rig) -> None:
+        safe: list[asyncio.Task[None]] = []
+
+        async def meanwhile() -> str:
+            rig.gate.latch("the interlock is open")
+            safe.append(asyncio.create_task(rig.gate.make_safe(0)))
+            await asyncio.sleep(0.05)
+            return ""
+
+        rig.gate.interlock = meanwhile
+        await rig.gate.order(3000, 0)
+        await safe[0]
+        assert rig.device.image.get(704, "WSet") == 0
+        assert (await rig.gate.order(3000, 1)).outcome == "rejected"
+
+    run(work)
+
+
+def test_the_interlock_is_asked_before_every_write_and_open_sends_nothing() -> None:
+    async def work(rig: Rig) -> None:
+        async def opened() -> str:
+            return "the interlock is open"
+
+        rig.gate.interlock = opened
+        decision = await rig.gate.order(1000, 0)
+        assert (decision.outcome, decision.reason) == ("rejected", "the interlock is open")
+        assert rig.frames == []
+        assert rig.gate.memory.latch == "the interlock is open"
+
+    run(work)
+
+
+def test_a_safe_value_stays_on_a_device_that_can_only_fall_back_to_no_limit() -> None:
+    """Model 123: with its timer running, an inverter made safe would be at full power again after it."""
+    inverter = EmulatorConfig("h.pv", "pv_inverter", 8000.0)
+
+    async def work(rig: Rig) -> None:
+        rig.device.surroundings(8000.0, 1.0)
+        assert (await rig.gate.order(2000, 0)).outcome == "sent"
+        assert ("WMaxLimPct_RvrtTms", 60) in rig.written()
+        await rig.gate.make_safe(1)
+        rig.device.advance(3600)
+        assert rig.device.process.power_w == pytest.approx(0, abs=1e-6)
+        assert ("WMaxLimPct_RvrtTms", 0) in rig.written()
+        assert (await rig.gate.order(2000, 2)).outcome == "sent"
+        assert ("WMaxLimPct_RvrtTms", 60) in rig.written(), "an order brings the timer back"
+
+    run(work, inverter, p_gen_w=(0.0, 8000.0))
