@@ -36,6 +36,21 @@ def test_a_batch_of_trades_and_single_trades_give_what_netting_gives(designs):
         assert held == designs.net_of(6, trades)
 
 
+@pytest.fixture(scope="module")
+def netted():
+    """benchmarks.chain_bench.netted_gas."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("benchmarks.chain_bench").netted_gas
+
+
+def test_ten_times_the_trades_cost_the_same_but_for_zero_bytes_of_their_hashes(netted):
+    few, many = netted(6, 12), netted(6, 12, pieces=10)
+    apart = [sum(many[:2]) - sum(few[:2]), 12 * (few[2] - many[2])]
+    assert apart[0] == apart[1], "a zero byte of calldata costs 4 gas, any other 16; nothing else differs"
+    assert few != many, "they commit to other fills"
+
+
 @pytest.mark.slow
 def test_only_the_netted_design_does_not_grow_with_trades_and_is_the_cheapest(designs):
     life = designs.life

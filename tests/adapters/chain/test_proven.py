@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.chain.contract import Contract
-from adapters.chain.deploy import SETUP, wait_idle
+from adapters.chain.deploy import SETUP, register, wait_idle
 from adapters.chain.device_keys import DeviceKey, batch_message
 from adapters.chain.embedded import EmbeddedChain
+from adapters.chain.errors import ChainError, ChainInputError
+from adapters.chain.keys import embedded_keys
 from adapters.chain.options import Device
 from adapters.chain.outbox import Post
 from adapters.chain.port import SettlementBatch
@@ -130,11 +132,15 @@ def test_a_deployment_without_a_registry(settled):
     assert "has no registry" in devices_finding(folder, history, [], {}, chain.node).detail
 
 
-def test_a_registry_that_knows_another_key_is_refused_before_the_run():
-    from adapters.chain.deploy import register
-    from adapters.chain.errors import ChainInputError
-    from adapters.chain.keys import embedded_keys
+def test_two_meters_of_one_name_are_not_registered_silently():
+    device = Device("a", "pv", 5000, 0, DeviceKey("street", 1, "a").address)
+    with pytest.raises(ChainError, match="1 devices could not be registered"):
+        EmbeddedChain(
+            "street", START_S, devices=[device, replace(device, key=DeviceKey("street", 1, "b").address)]
+        )
 
+
+def test_a_registry_that_knows_another_key_is_refused_before_the_run():
     device = Device("a", "pv", 5000, 0, DeviceKey("street", 1, "a").address)
     chain = EmbeddedChain("street", START_S, devices=[device])
     registry = Contract(chain.node, "AssetRegistry", chain.contracts()["registry"])
