@@ -1,9 +1,11 @@
 """Arming of real devices: by a person, for a stated time, never by a file and never by a default."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from rigs.bench_file import BenchFile, DeviceSection
 from rigs.write_gate import WriteGate
+from rigs.yaml_source import read_yaml
 
 LONGEST_S = 8 * 3600
 SOURCE = "ac_source"
@@ -26,6 +28,13 @@ def arming_problems(bench: BenchFile, arm: Mapping[str, float]) -> list[str]:
         if not 0 < seconds <= LONGEST_S:
             problems.append(f"--arm {role}: a time of at most {LONGEST_S} s; got {seconds:g} s")
     return problems
+
+
+def has_real_source(path: Path) -> bool:
+    """Tell whether a bench file names a real AC source; False where the file is wrong, which opening it tells."""
+    data = read_yaml(path).data
+    section = data.get(SOURCE) if isinstance(data, dict) else None
+    return isinstance(section, dict) and section.get("driver") == "scpi"
 
 
 def _device_problems(bench: BenchFile, role: str, section: DeviceSection) -> list[str]:

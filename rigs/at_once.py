@@ -51,7 +51,7 @@ class AtOnce:
         proposal, written, note = await self._propose(gate, p_w, time_s)
         pdus = list(written.requests) if written is not None else []
         before = len(pdus)
-        pdus += [lockstep.order(step_s, here.p_available_w, here.v_pu), *self._reads]
+        pdus += [lockstep.order(step_s, here.p_available_w, here.v_pu, here.q_var), *self._reads]
         try:
             answers = await self._port.exchange(self._unit, pdus, "a step")
         except ModbusError as error:

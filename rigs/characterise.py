@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rigs.arming import SOURCE, has_real_source
 from rigs.bench import OpenBench
-from rigs.bench_file import nameplate_roles
+from rigs.bench_file import DeviceSection, nameplate_roles
 from rigs.device import Ambient, Command, Quality, RoleSpec
 from rigs.errors import RigError
+from rigs.fault_watch import owner_of
 from rigs.grid_functions import FunctionSettings, read_function, switch_function
 from rigs.open_bench import open_bench
 from rigs.step_test import SETTLED, Judgement, Step, judge
@@ -29,6 +31,7 @@ _SAMPLES = 10  # per open-loop response time
 _EARLY, _LEAST_S = 60, 0.05
 _NEAR_PU = 0.01  # how far beyond a corner of the curve a test goes
 _KINDS = ("pv_inverter", "battery")
+_ANALYSER = "analyser"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class _Session:
     def __init__(self, bench: OpenBench, spec: RoleSpec) -> None:
         self.bench, self.spec = bench, spec
         self.section = bench.section(spec.role)
+        self.analyser = _analyser_of(bench, spec.role)
         self.lockstep = _on_wire(bench, spec.role, _is_lockstep)
         self.now_s = 0.0
         least_w, most_w = self.section.limits.p_gen_w or (-spec.p_max_w, spec.p_max_w)
@@ -56,17 +60,21 @@ class _Session:
         self.command = Command(self.most_w)
 
     def sample(self, seconds: float) -> tuple[float, float]:
-        """Let time pass; returns mean active and reactive power, NaN where the reading is bad."""
+        """Let time pass; returns mean active and reactive power, by the analyser where the bench has one.
+
+        Raises:
+            RigError: the reading of the device or of the analyser is bad.
+        """
         here = Ambient(p_available_w=self.spec.p_max_w)
         if not self.lockstep:
             time.sleep(seconds)
-        sample = self.bench.step(self.now_s, seconds, {self.spec.role: self.command}, {self.spec.role: here})[
-            self.spec.role
-        ]
+        samples = self.bench.step(self.now_s, seconds, {self.spec.role: self.command}, {self.spec.role: here})
         self.now_s += seconds
-        if sample.quality is not Quality.GOOD:
-            raise RigError(f"{self.spec.role}: no trustworthy reading during a step: {sample.note}")
-        return sample.p_gen_w, sample.q_gen_var
+        for role in filter(None, (self.spec.role, self.analyser)):
+            if samples[role].quality is not Quality.GOOD:
+                raise RigError(f"{role}: no trustworthy reading during a step: {samples[role].note}")
+        seen = samples[self.analyser or self.spec.role]
+        return seen.p_gen_w, seen.q_gen_var
 
     def settle(self, response_s: float) -> tuple[float, float]:
         """Let everything come to rest; returns the last reading."""
@@ -87,10 +95,30 @@ class _Session:
             early = self.now_s - began_s < every_s - 1e-9  # a fast device is seen moving, too
             value = self.sample(max(every_s / _EARLY, _LEAST_S) if early else every_s)[which]
             samples.append((round(self.now_s - began_s, 9), value))
-        share = self.section.error_share
         return Step(
-            test, x_from, x_to, response_s, tuple(samples), before, self.spec.p_max_w, share, self.lockstep
-        )
+            test, x_from, x_to, response_s, tuple(samples), before, self.spec.p_max_w, self.measuring.error_share,
+            self.lockstep, self.instrument,
+        )  # fmt: skip
+
+    @property
+    def measuring(self) -> DeviceSection:
+        """The bench's section of what measures."""
+        return self.bench.section(self.analyser) if self.analyser else self.section
+
+    @property
+    def instrument(self) -> str:
+        """What measures, and how well, in words."""
+        by_class = self.measuring.meter.accuracy_class
+        share = self.measuring.error_share
+        known = f"class {by_class:g}" if by_class is not None else f"{share:.0%} assumed" if share else "taken as exact"
+        return f"{self.analyser or 'its own meter'}, {known}"
+
+
+def _analyser_of(bench: OpenBench, role: str) -> str:
+    """Return the analyser at a role's connection point, empty where the bench has none."""
+    owner = owner_of(role)
+    analyser = f"{owner}.{_ANALYSER}" if owner else _ANALYSER
+    return analyser if analyser in bench.roles else ""
 
 
 def _on_wire(bench: OpenBench, role: str, work: Callable[[WireDevice], Coroutine[Any, Any, T]]) -> T:
@@ -118,7 +146,7 @@ def characterise(
 
     Args:
         path: The bench file; it needs an ``ac_source`` for the voltage tests.
-        arm_s: Arms the real devices under test for so long. Never a default.
+        arm_s: Arms the real devices under test and a real ac_source for so long. Never a default.
 
     Raises:
         RigError: wrong file, unknown role, a device that does not answer.
@@ -133,6 +161,8 @@ def characterise(
             f"{path.name}: nothing to characterise; only {' and '.join(_KINDS)} have these functions"
         )
     arm = {s.role: arm_s for s in chosen} if arm_s is not None else {}
+    if arm_s is not None and has_real_source(path):
+        arm[SOURCE] = arm_s
     with open_bench(path, tuple(specs.values()), arm=arm, state=state) as bench:
         return [found for spec in chosen for found in _role(bench, spec, tests)]
 
@@ -239,7 +269,8 @@ def as_table(found: Sequence[Characterisation]) -> str:
     """Return the results as text, one line a criterion."""
     lines = []
     for c in found:
-        lines.append(f"{c.role}: {c.test}" + (f": not run: {c.reason}" if c.reason else ""))
+        measured = f": measured by {c.judgements[0].step.instrument}" if c.judgements else ""
+        lines.append(f"{c.role}: {c.test}" + (f": not run: {c.reason}" if c.reason else measured))
         for j in c.judgements:
             unit = "var" if c.test == "volt_var" else "W"
             at = f"{j.step.x_from:g} -> {j.step.x_to:g} {'W' if c.test == 'watt_limit' else 'pu'}"

@@ -65,12 +65,14 @@ class Ambient:
     """What the device's surroundings do during the coming step; only an emulated device is told.
 
     ``p_available_w`` is the PV power the sun allows, ``v_pu`` the voltage at the terminals, ``car`` who is plugged
-    in (None: nothing is said, and a wallbox keeps the car of its nameplate).
+    in (None: nothing is said, and a wallbox keeps the car of its nameplate), ``q_var`` the reactive power into the
+    grid that flows at a meter.
     """
 
     p_available_w: float = 0.0
     v_pu: float = 1.0
     car: Car | None = None
+    q_var: float = 0.0
 
 
 @dataclass(frozen=True)

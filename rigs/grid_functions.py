@@ -1,5 +1,6 @@
 """The grid support functions that a device shows: its volt-var and volt-watt settings, read and switched."""
 
+import asyncio
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -69,6 +70,8 @@ async def switch_function(wire: WireDevice, name: str, on: bool) -> None:
     """
     if wire.gate is None or wire.gate.writer is None:
         raise NotArmedError(f"{wire.spec.role}: {name} is switched by writing; arm the device first")
+    if on:  # switching back is always allowed
+        wire.gate.check(asyncio.get_running_loop().time())
     points = {"Ena": float(on)}
     await wire.gate.writer.write(MODELS[name], points)
     if wrong := await wire.gate.writer.differences(MODELS[name], points):

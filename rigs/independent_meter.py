@@ -71,12 +71,14 @@ class MeterCheck:
 
         ``true_w`` is what emulated devices say beside their registers; of others the reading is taken.
         """
-        flow_w = here.p_available_w
+        flow_w, flow_var = here.p_available_w, here.q_var
         for role in self.behind(meter):
             known_w = true_w.get(role)
             seen_w = samples[role].p_gen_w if known_w is None else known_w
             flow_w += 0.0 if math.isnan(seen_w) else seen_w
-        return replace(here, p_available_w=flow_w)
+            seen_var = samples[role].q_gen_var
+            flow_var += 0.0 if math.isnan(seen_var) else seen_var
+        return replace(here, p_available_w=flow_w, q_var=flow_var)
 
 
 def meter_check(bench: BenchFile, specs: Mapping[str, RoleSpec]) -> MeterCheck:

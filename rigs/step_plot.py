@@ -27,10 +27,12 @@ def plot(found: Characterisation) -> str:
     if found.settings is not None:
         parts.append(_curve(found, xs, across, upwards))
     title = f"{found.role}: {found.test.replace('_', '-')}, settled values with criteria and uncertainty"
+    by = f"measured by {final[0].step.instrument}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
         f'font-size="12"><rect width="100%" height="100%" fill="white"/>'
         f'<text x="{_LEFT}" y="22" font-size="14">{escape(title)}</text>'
+        f'<text x="{_LEFT}" y="36" font-size="11">{escape(by)}</text>'
         f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 12}" text-anchor="middle">{x_title}</text>'
         f'<text x="16" y="{_HEIGHT / 2}" transform="rotate(-90 16 {_HEIGHT / 2})" text-anchor="middle">'
         f"power in {unit}</text>{''.join(parts)}</svg>\n"

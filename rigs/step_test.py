@@ -34,6 +34,7 @@ class Step:
     rated: float
     uncertainty_share: float  # of the reading
     averaged: bool = False  # samples are means since the one before, not values of the moment
+    instrument: str = ""  # whose reading it is, in words
 
     @property
     def final(self) -> float:

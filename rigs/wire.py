@@ -32,10 +32,10 @@ _HERE = Path()
 _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
-def plugged(ambient: Ambient) -> dict[str, tuple[int, float]]:
-    """Return the car of an emulated wallbox for the control channel; nothing where nothing is said of one."""
-    car = ambient.car
-    return {} if car is None else {"car": (car.session, car.need_wh)}
+def plugged(ambient: Ambient) -> dict[str, tuple[int, float] | float]:
+    """Return the car of an emulated wallbox and the reactive power at a meter, where something is said of them."""
+    car, flow = ambient.car, {"q_var": ambient.q_var} if ambient.q_var else {}
+    return {**flow} if car is None else {**flow, "car": (car.session, car.need_wh)}
 
 
 class WireDevice:

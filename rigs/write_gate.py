@@ -204,10 +204,13 @@ class WriteGate:
         if self.writer is not None:
             self.writer.held.clear()
 
-    def check(self) -> None:
-        """Raise ``LatchedError`` where a breach waits for a person."""
+    def check(self, time_s: float = -math.inf) -> None:
+        """Raise ``LatchedError`` where a breach waits for a person, ``NotArmedError`` where arming is over."""
+        self.memory.look()
         if self.memory.latch:
             raise LatchedError(f"{self.rules.role}: {self.memory.latch}; reset it with 'twin rig reset'")
+        if self.rules.armed_until_s is not None and not time_s < self.rules.armed_until_s:
+            raise NotArmedError(f"{self.rules.role}: the stated time of arming is over")
 
     def _refusal(self, p_w: float, time_s: float) -> str:
         self.memory.look()

@@ -25,6 +25,7 @@ class EmulatedDevice(ABC):
         self.env = simpy.Environment()
         self.meter = Meter(process)
         self.p_available_w = 0.0
+        self.q_var = 0.0  # that flows at a meter
         self.v_pu, self.f_hz = 1.0, config.f_nominal_hz
         self._integrated_s = 0.0
         self._epoch_s = 0.0

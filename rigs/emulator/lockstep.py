@@ -13,12 +13,12 @@ from rigs.emulator.faulty import Faults, FaultyProtocol
 from rigs.emulator.server import Connections, Units
 
 ADVANCE = 0x41
-_ORDER, _DONE = struct.Struct(">Bddd"), struct.Struct(">Bd")
+_ORDER, _DONE = struct.Struct(">Bdddd"), struct.Struct(">Bd")
 
 
-def order(step_s: float, p_available_w: float, v_pu: float) -> bytes:
+def order(step_s: float, p_available_w: float, v_pu: float, q_var: float = 0.0) -> bytes:
     """Return the request that lets ``step_s`` pass in these surroundings."""
-    return _ORDER.pack(ADVANCE, step_s, p_available_w, v_pu)
+    return _ORDER.pack(ADVANCE, step_s, p_available_w, v_pu, q_var)
 
 
 def true_wh(answer: bytes) -> float | None:
@@ -44,7 +44,7 @@ class Clockwork:
 
     def serve(self, pdu: bytes) -> bytes:
         """Answer one request of the harness."""
-        _, step_s, p_available_w, v_pu = _ORDER.unpack(pdu)
+        _, step_s, p_available_w, v_pu, self._device.q_var = _ORDER.unpack(pdu)
         self._device.surroundings(p_available_w, v_pu)
         return _DONE.pack(ADVANCE, self.advance(step_s))
 

@@ -34,6 +34,7 @@ class SmartMeter(EmulatedDevice):
         put, power_w = self.image.put, self.meter.mean_w
         v = self.config.v_nominal_v * self.v_pu
         put(203, "W", -power_w)
+        put(203, "VAR", -self.q_var)
         put(203, "PhV", v)
         put(203, "A", abs(power_w) / v if v > 0 else 0)
         put(203, "TotWhExp", math.floor(self.meter.export_wh) % _ACC32)

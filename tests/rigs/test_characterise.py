@@ -52,11 +52,24 @@ def test_a_step_without_an_end_proves_nothing() -> None:
     assert worst(["pass", "inconclusive", "fail"]) == "fail"
 
 
-def test_the_desk_passes_with_plots_and_a_record_that_can_be_fitted(tmp_path, capsys) -> None:
-    out = tmp_path / "desk"
+LAB = """\
+bench: lab
+ac_source: {driver: emulated}
+devices:
+  pv: {driver: emulated, mode: armed, nameplate: {kind: pv_inverter, p_max_w: 8000}}
+  analyser: {driver: emulated, meter: {accuracy_class: 0.2}, nameplate: {kind: meter, p_max_w: 100000}}
+"""
+
+
+def test_an_inverter_passes_by_the_analyser_with_plots_and_a_record_that_can_be_fitted(
+    tmp_path, capsys
+) -> None:
+    """The analyser of 100 kW registers tens of W and var, the inverter single ones: whose reading it is can be seen."""
+    (tmp_path / "lab.yaml").write_text(LAB)
+    out = tmp_path / "lab"
     argv = [
         "characterise",
-        str(DESK),
+        str(tmp_path / "lab.yaml"),
         "--role",
         "pv",
         "--test",
@@ -70,9 +83,15 @@ def test_the_desk_passes_with_plots_and_a_record_that_can_be_fitted(tmp_path, ca
     text = capsys.readouterr().out
     assert text.count("pass  ") == 2 * (6 + 4)  # two criteria a step
     assert "0.95 -> 0.91 pu" in text
+    assert "pv: volt_var: measured by analyser, class 0.2" in text
+    steps = load_record(out / "record.json")["pv"]
+    assert {(s.instrument, s.uncertainty_share) for s in steps} == {("analyser, class 0.2", 0.002)}
+    seen = [y for s in steps for _, y in s.samples]
+    assert all(y % 10 == 0 for y in seen) and min(seen) < -1000 < 5000 < max(seen)
     svg = ET.parse(out / "pv.volt_var.svg").getroot()
     assert len(svg.findall("{*}circle")) == 6
     assert len(svg.findall("{*}polyline")) == 1
+    assert "measured by analyser, class 0.2" in "".join(svg.itertext())
     assert main(argv) == 2  # a record is never overwritten
     assert main(["fit", str(out / "record.json")]) == 0
     fitted = load_fitted(out / "pv.fit.yaml")
@@ -86,7 +105,7 @@ def test_the_desk_passes_with_plots_and_a_record_that_can_be_fitted(tmp_path, ca
     bench.write_text(f"bench: twin\ndevices:\n  {twin}, emulated: {{parameters: slow.yaml}}}}\n")
     limit = ["characterise", str(bench), "--test", "watt_limit", "--out"]
     assert main([*limit, str(tmp_path / "slow")]) == 0
-    capsys.readouterr()
+    assert "pv: watt_limit: measured by its own meter, taken as exact" in capsys.readouterr().out
     assert main(["drift", str(tmp_path / "slow" / "record.json"), str(out / "pv.fit.yaml")]) == 1
     assert "parted: its time constant is 2.5" in capsys.readouterr().out
 
