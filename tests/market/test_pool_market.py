@@ -114,10 +114,10 @@ def random_orders(rng, n, interval, first):
     return book
 
 
-def run(tariff, intervals, cut=None, seed=1):
+def run(tariff, intervals, cut=None, seed=1, rounds=1):
     """Slots with random orders, ahead and running, providers leaving; yields what the invariants need of each."""
     rng = np.random.default_rng(seed)
-    made = market(tariff, horizon=2, trader=TRADER, self_discharge_ppm_per_h=20_000)
+    made = market(tariff, horizon=2, trader=TRADER, self_discharge_ppm_per_h=20_000, rounds=rounds)
     for k in range(intervals):
         for slot in range(k, k + 3):
             if slot not in made._slots:
@@ -142,9 +142,12 @@ def run(tariff, intervals, cut=None, seed=1):
         yield made, slot, position, clearing, fills, accepted, settled(made, fills, accepted, k)
 
 
-def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
-    ahead = arbitrage = residual = stocks = left_early = 0
-    for made, slot, position, clearing, fills, _, (_, money, _, left) in run(tariff, count(24, 6)):
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_energy_and_money_are_conserved_and_limits_hold(tariff, count, rounds):
+    ahead = arbitrage = residual = stocks = left_early = passed = 0
+    for made, slot, position, clearing, fills, _, (_, money, _, left) in run(
+        tariff, count(16, 6), rounds=rounds
+    ):
         mine = fills[fills["counterparty"] == POOL]
         assert (mine["energy_wh"] * mine["side"]).sum() == 0, "the gate asks for it"
         better = (mine["price_micro_per_kwh"] - mine["limit_micro_per_kwh"]) * mine["side"]
@@ -155,6 +158,8 @@ def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
             == row.kept_wh + row.residual_wh
         )
         assert position.stock["energy_wh"].sum() == row.provided_wh - row.withdrawn_wh - row.dissipated_wh
+        assert rounds > 1 or not row.elapsed_wh
+        passed += row.elapsed_wh
         left_early += row.withdrawn_wh
         # what the curve holds beyond its opening is what people lost, to rounding that the pool keeps
         owners = [a for a in made.books.accounts if a.interval == slot.interval and a.role != "arbitrageur"]
@@ -168,12 +173,13 @@ def test_energy_and_money_are_conserved_and_limits_hold(tariff, count):
         residual += row.residual_wh
         stocks += row.provided_wh - row.kept_wh
         arbitrage += sum(piece.venue == ARBITRAGE for piece in slot.pieces)
-    assert min(ahead, arbitrage, residual, stocks, left_early) > 0, (
+    assert min(ahead, arbitrage, residual, stocks, left_early, passed or rounds == 1) > 0, (
         "a run in which nothing of it happens proves nothing"
     )
 
 
-def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_cut_is_executed_again_and_conserves_money(tariff, count, rounds):
     def cut(rng, fills, accepted):
         """Take a random part of both sides of the pool alike."""
         mine = np.flatnonzero(fills["counterparty"] == POOL)
@@ -186,7 +192,9 @@ def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
                 left -= part
 
     moved = 0
-    for made, slot, _, _, fills, accepted, (final, money, payments, left) in run(tariff, count(14, 5), cut):
+    for made, slot, _, _, fills, accepted, (final, money, payments, left) in run(
+        tariff, count(12, 5), cut, rounds=rounds
+    ):
         mine = fills["counterparty"] == POOL
         moved += int((final["price_micro_per_kwh"] != fills["price_micro_per_kwh"]).any())
         better = (final["price_micro_per_kwh"] - final["limit_micro_per_kwh"]) * final["side"]
@@ -197,6 +205,62 @@ def test_a_cut_is_executed_again_and_conserves_money(tariff, count):
         outside -= sum(p.money_micro for p in payments if p.reason == "residual")
         assert total + (left if slot.stock.size else 0) == outside
     assert moved > 3
+
+
+def test_half_of_a_slot_passes_between_two_rounds(tariff):
+    """1000 Wh in store, 200 bought at once: of the 800 left the battery can deliver 400 in the second half.
+
+    The price stands while they go, and the curve is half as deep.
+    """
+    bids = [(BUY, e, 320_000, 1 + i, HOUSE, False) for i, e in enumerate((200, 100, 500))]
+    made = market(tariff, stock(1_000), rounds=2)
+    made.bind(QUARTER)
+    slot = made._slots[0]
+    made.take_position(0)
+    slot._round(slot._register(rows(bids[0])))
+    price, depth = slot.pool.price_micro_per_kwh, slot.pool.invariant
+    slot._run_on(1, 2)
+    assert (slot.pool.energy_wh, slot.stock_wh, slot.stayed_wh) == (400, 400, 400)
+    assert slot.pool.price_micro_per_kwh == pytest.approx(price, rel=1e-8)
+    assert slot.pool.invariant == pytest.approx(depth / 4, rel=1e-8)
+    # and whole, through the mechanism: what can no longer be delivered stays in the battery
+    made = market(tariff, stock(1_000), rounds=3)
+    fills = made.clear(rows(*bids), tariff, 0).fills
+    got = {int(f["participant"]): int(f["energy_wh"]) for f in fills if f["side"] == BUY}
+    assert (got[1], got[2]) == (200, 100)
+    assert got[3] < 500, "after two thirds of the slot the battery cannot deliver 500 Wh any more"
+    assert sum(got.values()) == int(fills["energy_wh"][fills["side"] == SELL].sum())
+    made.distribute(0, fills, fills["energy_wh"].copy())
+    slot = made.books.slots[0]
+    assert slot.elapsed_wh > 0 and slot.kept_wh == 1_000 - sum(got.values())
+    plain = market(tariff, stock(1_000)).clear(rows(*bids), tariff, 0).fills
+    assert plain["energy_wh"][plain["side"] == BUY].sum() == 800
+
+
+def test_surplus_that_nobody_bought_in_time_has_flowed_to_the_grid(tariff):
+    """100 Wh of sun are sold in the first of two rounds: half of them has flowed before the second buyer comes."""
+    made = market(tariff, empty_orders(), rounds=2)
+    sale, bid = (SELL, 100, 80_000, 3, PV, False), (BUY, 100, 320_000, 1, HOUSE, False)
+    fills = made.clear(rows(sale, bid), tariff, 0).fills
+    assert fills["energy_wh"].tolist() == [50, 50]
+    made.distribute(0, fills, fills["energy_wh"].copy())
+    assert (made.books.slots[0].residual_wh, made.books.slots[0].elapsed_wh) == (50, 50)
+
+
+def test_executed_again_whole_after_rounds_the_prices_stand(tariff):
+    made = market(tariff, stock(1_000), rounds=4)
+    bids = [(BUY, 40 + 10 * i, 320_000, 1 + i, HOUSE, False) for i in range(6)]
+    fills = made.clear(rows((SELL, 150, 80_000, 9, PV, False), *bids), tariff, 0).fills
+    again = made.reexecute(fills, fills["energy_wh"].copy())
+    off_micro = (again["price_micro_per_kwh"] - fills["price_micro_per_kwh"]) * fills["energy_wh"] / 1000
+    assert np.abs(off_micro).max() <= 8, (
+        "an order's slices are executed as one: each was rounded by less than 2 micro"
+    )
+    slot = made._done[0].slot
+    slot.breaks.clear()
+    moved = made.reexecute(fills, fills["energy_wh"].copy())["price_micro_per_kwh"]
+    off_micro = (moved - fills["price_micro_per_kwh"]) * fills["energy_wh"] / 1000
+    assert np.abs(off_micro).max() > 50, "had the slot not run on, other prices would have come out"
 
 
 def test_a_provider_leaves_at_constant_price_and_takes_its_own_energy_only(tariff):
