@@ -52,6 +52,15 @@ def test_an_arbitrageur_moves_the_pool_to_the_outside_price_and_profits(pool, ou
     assert trader.trade(pool, outside, 100_000) <= 2
 
 
+@pytest.mark.parametrize("filled_wh", [300, 30_000, 99_000])
+def test_between_pool_and_supplier_there_is_nothing_to_earn(tariff, filled_wh):
+    """The pool's price never leaves the supplier's band: buying at retail, or feeding in, does not pay anywhere."""
+    pool = DissipativePool(tariff, 100_000, 2_000, "anna", (Claim(0, BATTERY, filled_wh),))
+    trader = Arbitrageur(9, BATTERY)
+    assert trader.best(pool, tariff.retail_micro_per_kwh, 20_000, buying=False) == (0, 0)
+    assert trader.best(pool, tariff.feed_in_micro_per_kwh, 20_000, buying=True) == (0, 0)
+
+
 def test_inside_the_fee_there_is_nothing_to_gain(pool):
     trader = Arbitrageur(9, BATTERY)
     assert trader.trade(pool, int(pool.price_micro_per_kwh), 100_000) == 0
