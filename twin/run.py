@@ -90,23 +90,34 @@ def run(
             say(note)
     folder = out or Path("runs") / f"{loaded.base.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     open_folders = _create_folders(prepared, names, folder, command, replace)
-    stop = StopRequest()
-    failure = ""
-    try:
-        with _stop_on_signal(stop):
-            for name in names:
-                failure = failure or _run_one(prepared.runs[name], open_folders[name], progress, stop, arm)
-    except BaseException as error:
-        failure = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        for each in open_folders.values():
-            each.finish("failed" if failure else "finished", _ended(started, failure))
+    _run_all(prepared, open_folders, progress, arm, started)
     if loaded.base.outputs.report:
         from twin.report.render import write_report
 
         write_report(folder)
     return RunResult(folder)
+
+
+def _run_all(
+    prepared: PreparedScenario,
+    folders: Mapping[str, RunFolder],
+    progress: ProgressSink,
+    arm: Mapping[str, float] | None,
+    started: float,
+) -> None:
+    """Run the variants one after the other until one fails; whatever happens, every folder is finished."""
+    stop = StopRequest()
+    failure = ""
+    try:
+        with _stop_on_signal(stop):
+            for name in (n for n in prepared.runs if n in folders):
+                failure = failure or _run_one(prepared.runs[name], folders[name], progress, stop, arm)
+    except BaseException as error:
+        failure = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        for each in folders.values():
+            each.finish("failed" if failure else "finished", _ended(started, failure))
 
 
 def _create_folders(
