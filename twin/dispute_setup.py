@@ -5,6 +5,7 @@ import numpy as np
 from adapters.grid.engine import Engine
 from twin.billing import BillBook
 from twin.disputes import Disputes
+from twin.entry_rows import entry_columns
 from twin.held import Docket, Ruling
 from twin.imbalance import ImbalanceRules
 from twin.ledger import Ledger
@@ -23,9 +24,11 @@ def build_disputes(
     plant_engine: Engine,
     profiles: Profiles,
     bills: BillBook,
-    keep: Keep = lambda table, columns: None,
+    keep: Keep,
 ) -> Disputes | None:
     """What the scenario asks for; None where every meter is simply believed. ``keep`` takes rows of tables."""
+    accounts = settlement.accounts
+    settlement.keep = lambda digest, entries: keep("entries", entry_columns(accounts, digest, entries))
     s, section = run.scenario, run.scenario.settlement.oracles
     imbalance, faults = s.settlement.imbalance, run.faults.meters
     if section is None and imbalance is None and not faults:

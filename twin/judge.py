@@ -116,7 +116,7 @@ def judge(
     tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
     tables["answers"] = {} if answers is None else answers.columns(s.start, s.step_s)
     tables["faults"] = fault_columns(findings)
-    tables |= oracle_tables(organs.disputes, organs.settlement, run.people.names)
+    tables |= oracle_tables(organs.disputes, run.people.names)
     tables["pools"] = pool_columns(organs.study)
     tables |= market_tables(organs.market, run.people.names, pairs, s.market.mechanism)
     tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)

@@ -4,21 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from market.netting import IMBALANCE, NETWORK, OTHER, ROUNDING, SUPPLY, TRADE
 from twin.disputes import Disputes
 from twin.oracles.findings import Findings
 from twin.oracles.panel import Panel
-from twin.settlement import Settlement
 from twin.verdict import Check
-
-KINDS = {
-    TRADE: "trade",
-    SUPPLY: "supply",
-    NETWORK: "network",
-    IMBALANCE: "imbalance",
-    ROUNDING: "rounding",
-    OTHER: "payment",
-}
 
 
 def oracle_kpis(disputes: Disputes | None) -> dict[str, Any]:
@@ -82,25 +71,8 @@ def oracle_record(disputes: Disputes | None) -> dict[str, Any] | None:
     }
 
 
-def oracle_tables(
-    disputes: Disputes | None, settlement: Settlement, names: tuple[str, ...]
-) -> dict[str, dict[str, Any]]:
-    """Columns of oracles and entries.parquet; empty where they are not asked for."""
-    findings = {} if disputes is None or disputes.findings is None else disputes.findings.columns(names)
-    return {"oracles": findings, "entries": _entry_columns(settlement)}
-
-
-def _entry_columns(settlement: Settlement) -> dict[str, Any]:
-    if not settlement.entries:
-        return {}
-    entries = np.concatenate([rows for _, rows in settlement.entries])
-    accounts = np.array(settlement.accounts)
+def oracle_tables(disputes: Disputes | None, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Columns of oracles.parquet; empty where they are not asked for."""
     return {
-        "batch": [digest.hex() for digest, rows in settlement.entries for _ in range(len(rows))],
-        "account": accounts[entries["account"]],
-        "kind": [KINDS[kind] for kind in entries["kind"].tolist()],
-        "interval": entries["interval"],
-        "reference": entries["reference"],
-        "energy_wh": entries["energy_wh"],
-        "money_micro": entries["money_micro"],
+        "oracles": {} if disputes is None or disputes.findings is None else disputes.findings.columns(names)
     }

@@ -137,8 +137,8 @@ class Settlement:
         self._balances_micro = np.zeros(people.n + len(ACCOUNTS), dtype=np.int64)
         self._unsummed: list[Entry] = []
         self.batches: list[SettlementBatch] = []
-        self.entries: list[tuple[bytes, Entries]] = []  # per batch, where they are asked for
         self.keeps_entries = False
+        self.keep: Callable[[bytes, Entries], None] = lambda digest, entries: None  # takes them, batch by batch
         self.readings_root_of: Callable[[int, int], bytes] | None = None
 
     @property
@@ -187,7 +187,7 @@ class Settlement:
         if self.readings_root_of is not None:
             batch = replace(batch, readings_root=self.readings_root_of(period.start_s, end_s))
         if self.keeps_entries:
-            self.entries.append((batch.digest, entries))
+            self.keep(batch.digest, entries)
         self.batches.append(batch)
         self._chain.submit(batch)
 

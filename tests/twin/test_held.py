@@ -85,7 +85,8 @@ def books(people, told, rulings=(), after_s=1800.0, rules=None, batch_s=3600):
     chain, bills = Chain(), BillBook(people.n, STEP)
     ledger = Ledger(people.n, None, bills)
     settlement = Settlement(people, chain, "street/main", batch_s, START)
-    settlement.keeps_entries = True
+    settlement.keeps_entries, settlement.entries = True, []
+    settlement.keep = lambda digest, entries: settlement.entries.append((digest, entries))
     findings = Findings([])
     docket = Docket(people.n, rulings, after_s, rules, bills)
     made = Disputes(
