@@ -222,7 +222,7 @@ class OpenBench:
             if not device.lockstep:
                 if self._interlock is not None and device.gate is not None:
                     device.gate.interlock = self._interlock.trouble
-                self._live[role] = LiveDevice(device)
+                self._live[role] = LiveDevice(device, stalled=self._guard.stalled)
                 self._tasks.append(asyncio.create_task(self._live[role].run()))
         if self._interlock is not None and self._live:
             self._tasks.append(asyncio.create_task(self._interlock.watch(self._wired, self._now_s)))

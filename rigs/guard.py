@@ -1,6 +1,7 @@
 """Makes a bench safe on every way out: two guarded passes in reverse order, and the supervisor beside the harness."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import TimeoutError as LateError
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 from rigs.charge import AnyCharge
 from rigs.errors import RigError
 from rigs.gate_rules import Journal
-from rigs.live import LiveDevice
+from rigs.live import STALLED, LiveDevice
 from rigs.rig_lock import RigLock
 from rigs.supervisor import MADE_SAFE, TROUBLE, SupervisorProcess
 from rigs.wire import WireDevice
@@ -29,6 +30,7 @@ class Guard:
         self._journal, self._loop = journal, loop
         self._charges: Sequence[AnyCharge] = ()
         self._held: list[int] = []
+        self._breathed_at_s = math.inf  # not before there is a supervisor
 
     def supervise(self, charges: Sequence[AnyCharge], locks: Sequence[RigLock]) -> None:
         """Start the supervisor where there is something to look after; it holds the rig's locks as well, so that
@@ -41,23 +43,28 @@ class Guard:
     async def breathe(
         self, live: Mapping[str, LiveDevice], make_safe: Callable[[str], Awaitable[None]]
     ) -> None:
-        """Breathe until cancelled. A supervisor that acted leaves its devices safe for the rest of the run; one that
-        was killed is replaced, a few times.
+        """Breathe until cancelled, in the I/O loop, so that a wedged loop falls silent. A supervisor that acted
+        leaves its devices safe for the rest of the run; one that was killed is replaced, a few times.
         """
-        for _ in range(_MOST_SUPERVISORS):
-            if self.supervisor is None:
-                return
-            code = await self.supervisor.breathe(_BREATH_S)
-            self._journal("supervisor", {"exit_code": code})
-            if code in (MADE_SAFE, TROUBLE):
-                for device in live.values():
-                    device.was_made_safe("the harness had stalled, and the supervisor stepped in")
-                return
-            self.supervisor = SupervisorProcess(self._charges, _SILENCE_S, self._held)
+        left = _MOST_SUPERVISORS
+        self._breathed_at_s = self._loop.time()
+        while left and self.supervisor is not None and not self.stalled():
+            code = self.supervisor.breathe()
+            self._breathed_at_s = self._loop.time()
+            if code is not None:
+                self._journal("supervisor", {"exit_code": code})
+                left -= 1
+                if code in (MADE_SAFE, TROUBLE):
+                    break
+                self.supervisor = SupervisorProcess(self._charges, _SILENCE_S, self._held)
             await asyncio.sleep(_BREATH_S)
         for role, device in live.items():
             await make_safe(role)
-            device.was_made_safe(f"{_MOST_SUPERVISORS} supervisors ended by themselves")
+            device.was_made_safe("supervisors ended by themselves" if not left else STALLED)
+
+    def stalled(self) -> bool:
+        """Tell whether the I/O loop stood still for so long that the supervisor has stepped in, or is about to."""
+        return self._loop.time() - self._breathed_at_s > _SILENCE_S
 
     def tear_down(self, devices: Mapping[str, WireDevice], now_s: Callable[[str], float]) -> None:
         """Make all safe, then close all, each guarded by itself, in reverse order."""

@@ -8,13 +8,15 @@ it; after ``safe_after_s`` without a step, or without an answer, the device is m
 import asyncio
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.modbus.errors import ModbusError
 from rigs.device import Ambient, Command, Quality, Sample
 from rigs.errors import RigError
 from rigs.wire import WireDevice, plugged
+
+STALLED = "the harness had stalled, and the supervisor stepped in"
 
 
 @dataclass
@@ -43,6 +45,9 @@ class LiveDevice:
     wire: WireDevice
     timing: LiveTiming = field(default_factory=LiveTiming)
     made_safe: str = ""  # why, empty while it is not
+    stalled: Callable[[], bool] = lambda: (
+        False
+    )  # whether all of us stood still, and the supervisor stepped in
     failed: str = ""  # why it is not polled any more
     polled: asyncio.Event = field(default_factory=asyncio.Event)  # once, with or without an answer
     _intent: tuple[Command, Ambient] | None = None
@@ -123,6 +128,12 @@ class LiveDevice:
             "no order was followed": now_s - self._refused_at_s > safe_after_s,
         }
         note = ""
+        if (
+            self.stalled() and not self.made_safe
+        ):  # before anything is written: what we believe of the device is old
+            self.was_made_safe(STALLED)
+            with contextlib.suppress(ModbusError, RigError):  # the supervisor tries as well
+                await wire.make_safe(now_s)
         if any(why.values()):
             await self._make_safe(next(name for name, holds in why.items() if holds), now_s)
         elif self._intent is not None and not self.made_safe:

@@ -49,17 +49,11 @@ class SupervisorProcess:
         ours.sendall(json.dumps(order).encode() + b"\n")
         self._socket = ours
 
-    async def breathe(self, every_s: float) -> int:
-        """Send a breath every ``every_s``; returns the exit code once the process is gone (negative: a signal).
-
-        Runs in the I/O loop, so a wedged loop falls silent.
-        """
-        while True:
-            with contextlib.suppress(OSError):
-                self._socket.send(b".")
-            if (code := self.process.poll()) is not None:
-                return code
-            await asyncio.sleep(every_s)
+    def breathe(self) -> int | None:
+        """Send a breath; returns None while the process lives, else its exit code (negative: a signal)."""
+        with contextlib.suppress(OSError):
+            self._socket.send(b".")
+        return self.process.poll()
 
     def dismiss(self) -> None:
         """Everything is safe: let the supervisor end."""

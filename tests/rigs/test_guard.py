@@ -14,7 +14,7 @@ from rigs.errors import RigError
 from rigs.gate_rules import GateMemory
 from rigs.guard import Guard
 from rigs.interlock import Interlock
-from rigs.live import LiveDevice
+from rigs.live import STALLED, LiveDevice
 from rigs.rig_lock import RigLock
 from rigs.supervisor import MADE_SAFE
 
@@ -112,36 +112,52 @@ def test_an_interlock_makes_safe_what_was_latched_before_and_tries_until_it_is()
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("codes", [[MADE_SAFE], [-9, -9, MADE_SAFE], [-9] * 5])
+@pytest.mark.parametrize("codes", [[None, MADE_SAFE], [-9, None, -9, MADE_SAFE], [-9] * 5])
 def test_a_supervisor_that_acted_ends_the_orders_and_one_that_was_killed_is_replaced(
     codes, monkeypatch
 ) -> None:
-    started = []
+    started, told = [], iter(codes)
 
     class Scripted:
         def __init__(self, charges, silence_s, held) -> None:
             started.append(charges)
 
-        async def breathe(self, every_s: float) -> int:
-            return codes[len(started) - 1]
+        def breathe(self) -> int | None:
+            return next(told)
 
     monkeypatch.setattr(guard_module, "SupervisorProcess", Scripted)
     monkeypatch.setattr(guard_module, "_BREATH_S", 0.0)
 
     async def main() -> None:
-        live, notes, safe = LiveDevice(FakeWire()), [], []
+        live, notes = LiveDevice(FakeWire()), []
         guard = Guard(lambda kind, content: notes.append(content["exit_code"]), asyncio.get_running_loop())
 
         async def make_safe(role: str) -> None:
-            safe.append(role)
+            await live.wire.make_safe(0.0)
 
         guard.supervise(["charge"], [])
         await guard.breathe({"h.pv": live}, make_safe)
-        assert notes == codes
-        assert started[0] == ["charge"]
-        acted = codes[-1] == MADE_SAFE
-        assert safe == ([] if acted else ["h.pv"])
-        assert ("stepped in" if acted else "ended by themselves") in live.made_safe
+        assert notes == [code for code in codes if code is not None]
+        assert started == [["charge"]] * (1 + codes.count(-9))
+        assert live.wire.safe == 1
+        assert ("stepped in" if codes[-1] == MADE_SAFE else "ended by themselves") in live.made_safe
+
+    asyncio.run(main())
+
+
+def test_after_a_stall_nothing_but_the_safe_value_is_written() -> None:
+    """The supervisor has made safe meanwhile; a poll that comes due with an old order must not undo it."""
+
+    async def main() -> None:
+        guard = Guard(lambda kind, content: None, asyncio.get_running_loop())
+        assert not guard.stalled(), "without a supervisor nobody steps in"
+        live = LiveDevice(FakeWire(error=AssertionError("an order was sent")), stalled=guard.stalled)
+        live._intent = Command(1.0), Ambient()
+        live._stepped_at_s = live._sampled_at_s = asyncio.get_running_loop().time()
+        guard._breathed_at_s = asyncio.get_running_loop().time() - 10
+        await live._turn(asyncio.get_running_loop().time())
+        await live._turn(asyncio.get_running_loop().time())
+        assert (live.wire.safe, live.made_safe) == (1, f"made safe: {STALLED}")
 
     asyncio.run(main())
 
