@@ -37,18 +37,14 @@ def _parser() -> argparse.ArgumentParser:
 
     scan = command("scan", "What is at an address, as a table. Reads only.", _scan)
     _endpoint_arguments(scan)
-    scan.add_argument("--units", default="1", help="unit ids, for example 1,126 or 1-10")
-    scan.add_argument(
-        "--map", help="read by a register map: keba_p30, stiebel_isg, eastron_sdm630 or a CSV file"
-    )
+    _scan_arguments(scan)
     emulate = command("emulate", "Serve the devices of a bench until stopped.", _emulate)
     emulate.add_argument("bench", type=Path)
     check = command("check", "Pre-flight: identity, sign, round trip, safe state, reversion.", _check)
     check.add_argument("bench", type=Path)
     conform = command("conformance", "Run the public SunSpec list against a device.", _conformance)
     _endpoint_arguments(conform)
-    conform.add_argument("--unit", type=int, default=1)
-    conform.add_argument("--write", action="store_true", help="also run what writes (values are restored)")
+    _conformance_arguments(conform)
     shape = command(
         "characterise",
         "Volt-var, volt-watt and watt-limit step tests with IEEE 1547.1 criteria.",
@@ -79,6 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     stop = command("stop", "Write the safe values of a bench. Not a safety function.", _stop)
     stop.add_argument("bench", type=Path)
     return parser
+
+
+def _scan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--units", default="1", help="unit ids, for example 1,126 or 1-10")
+    parser.add_argument(
+        "--map", help="read by a register map: keba_p30, stiebel_isg, eastron_sdm630 or a CSV file"
+    )
+
+
+def _conformance_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--unit", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="also run what writes (values are restored)")
 
 
 def _endpoint_arguments(parser: argparse.ArgumentParser) -> None:

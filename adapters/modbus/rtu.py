@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
-from pymodbus.client import AsyncModbusSerialClient
+from pymodbus.client import AsyncModbusSerialClient, ModbusSerialClient
 from pymodbus.framer.rtu import FramerRTU
 
 from adapters.modbus._pymodbus import PymodbusPort
@@ -52,13 +53,11 @@ def exchange(device: str, baudrate: int, parity: str, segments: Sequence[bytes],
         LinkDownError: the line cannot be opened.
         BadAnswerError: what came has a wrong checksum.
     """
-    import serial  # type: ignore[import-untyped]
-
-    try:
-        line = serial.Serial(device, baudrate, parity=parity, timeout=quiet_s)
-    except serial.SerialException as error:
-        raise LinkDownError(f"rtu://{device}: {error}") from error
-    with line:
+    client = ModbusSerialClient(device, baudrate=baudrate, parity=parity, timeout=quiet_s)
+    line: Any = client.socket if client.connect() else None
+    if line is None:
+        raise LinkDownError(f"rtu://{device}: cannot be opened")
+    with closing(client):
         for segment in segments[:-1]:
             line.write(segment)
             time.sleep(quiet_s)
