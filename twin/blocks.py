@@ -82,7 +82,7 @@ class Block:
             "time": [at(r.interval).isoformat() for r in rows],
             "money_sum_micro": [r.entry.sum_micro for r in rows],
             "step_ms": [r.wall_ms for r in rows],
-            "plant_converged": [all(bool(s.state.converged.all()) for s in r.steps) for r in rows],
+            "plant_converged": [all(all(s.state.converged.tolist()) for s in r.steps) for r in rows],
             "plant_nan_element": [r.lost for r in rows],
             "p_slack_w": self.slack("p_slack_w"),
             "loss_w": self.slack("loss_w"),

@@ -128,9 +128,7 @@ class Devices:
         """
         load_w, load_var, pv_w = self._profiles.at(step)
         state, points = self.state, decided.accepted.set_points
-        args = (load_w, load_var, pv_w, self._step_s)
-        flows = dispatch(self._people, state, points, *args)
-        base = dispatch(self._people, state, points.without_trades(), *args)
+        flows, base = dispatch(self._people, state, points, load_w, load_var, pv_w, self._step_s)
         metered = flows.p_gen_w * (self._step_s / 3600.0)
         wire = bad = self._never
         soc = None

@@ -42,11 +42,6 @@ class SetPoints:
     pv_extra_w: FloatArray
     battery_idle: BoolArray
 
-    def without_trades(self) -> "SetPoints":
-        """The same with nothing accepted: what flows if no trade happens."""
-        zero = np.zeros_like(self.ev_base_w)
-        return SetPoints(self.ev_base_w, zero, zero, zero, self.battery_idle)
-
 
 @dataclass(frozen=True)
 class Flows:
@@ -77,20 +72,23 @@ def _dispatch_rows(  # type: ignore[no-untyped-def]
     firm_w,
     hours,
 ):
-    """``dispatch`` row by row; (5, n): net, PV, curtailed, battery, car."""
-    out = np.empty((5, soc.size))
-    for i in range(soc.size):
-        p_battery, capacity, eta = people[0, i], people[1, i], people[2, i]
-        low_soc, high_soc, p_ev, eta_ev = people[3, i], people[4, i], people[5, i], people[6, i]
-        ev = min(ev_most_w(plugged[i], need_wh[i], p_ev, eta_ev, hours), ev_base[i] + ev_extra[i])
-        low, high = battery_bounds_w(soc[i], low_soc, high_soc, capacity, p_battery, eta, hours)
-        own = self_consumption_w(pv_w[i] - load_w[i] - min(ev, ev_base[i]), low, high, idle[i])
-        battery = min(max(own + battery_extra[i], low), high)
-        net = pv_w[i] - load_w[i] - ev + battery
-        allowed = firm_w + pv_extra[i] + max(battery_extra[i], 0.0)
-        curtailed = min(max(net - allowed, 0.0), pv_w[i])
-        out[0, i], out[1, i], out[2, i] = net - curtailed, pv_w[i] - curtailed, curtailed
-        out[3, i], out[4, i] = battery, ev
+    """``dispatch`` row by row, with what was accepted and without; (2, 5, n): net, PV, curtailed, battery, car."""
+    out = np.empty((2, 5, soc.size))
+    for row in range(2):
+        traded = 1.0 - row
+        for i in range(soc.size):
+            p_battery, capacity, eta = people[0, i], people[1, i], people[2, i]
+            low_soc, high_soc, p_ev, eta_ev = people[3, i], people[4, i], people[5, i], people[6, i]
+            most_ev = ev_most_w(plugged[i], need_wh[i], p_ev, eta_ev, hours)
+            ev = min(most_ev, ev_base[i] + traded * ev_extra[i])
+            low, high = battery_bounds_w(soc[i], low_soc, high_soc, capacity, p_battery, eta, hours)
+            own = self_consumption_w(pv_w[i] - load_w[i] - min(ev, ev_base[i]), low, high, idle[i])
+            battery = min(max(own + traded * battery_extra[i], low), high)
+            net = pv_w[i] - load_w[i] - ev + battery
+            allowed = firm_w + traded * pv_extra[i] + traded * max(battery_extra[i], 0.0)
+            curtailed = min(max(net - allowed, 0.0), pv_w[i])
+            out[row, 0, i], out[row, 1, i], out[row, 2, i] = net - curtailed, pv_w[i] - curtailed, curtailed
+            out[row, 3, i], out[row, 4, i] = battery, ev
     return out
 
 
@@ -102,19 +100,21 @@ def dispatch(
     load_var: FloatArray,
     pv_w: FloatArray,
     step_s: int,
-) -> Flows:
+) -> tuple[Flows, Flows]:
     """Turn set points at the connection point into device powers, for actual load and sun. The only such rule.
 
-    The battery follows the actual house (so it also takes up forecast errors), then adds what was traded; the
-    car draws its firm part and what was accepted; PV is curtailed where export would exceed the firm limit plus
-    what was accepted. All arrays (n,).
+    Returns what flows, and what would with nothing accepted. The battery follows the actual house (so it also takes up
+    forecast errors), then adds what was traded; the car draws its firm part and what was accepted; PV is curtailed where
+    export would exceed the firm limit plus what was accepted. All arrays (n,).
     """
-    net, pv, curtailed, battery, ev = _dispatch_rows(
+    both = _dispatch_rows(
         people.ratings, state.soc, state.ev_plugged, state.ev_need_wh, load_w, pv_w, points.ev_base_w,
         points.ev_extra_w, points.battery_extra_w, points.pv_extra_w, points.battery_idle,
         people.exportable_w, step_s / HOUR_S,
     )  # fmt: skip
-    return Flows(net, -load_var, load_w, pv, curtailed, battery, ev)
+    gen_var = -load_var
+    with_, without = (Flows(net, gen_var, load_w, *rest) for net, *rest in both)
+    return with_, without
 
 
 @njit(cache=True)

@@ -113,7 +113,7 @@ class Recorder:
         self._readings.append(readings)
         self.watch.remember(step, readings, snapshot)
         ok = limits.within(state)
-        if ok.all():
+        if all(ok.tolist()):
             self.violated.see(step, [], NOTHING)
             return
         if not self._solved(step, plant):

@@ -204,7 +204,7 @@ def test_with_its_firm_power_alone_a_car_still_leaves_full(make_people, make_sta
     zero, energy = np.zeros(1), []
     for k in range(37):
         intent = agents.intend(k, state, zero, zero, zero)
-        flows = dispatch(people, state, intent.set_points(zero, zero, zero), zero, zero, zero, H)
+        flows, _ = dispatch(people, state, intent.set_points(zero, zero, zero), zero, zero, zero, H)
         energy.append(flows.ev_w[0] * 0.25)
         state = garage.update(advance(people, state, flows, H))
     assert (garage.left, garage.left_short) == (1, 0)
@@ -282,8 +282,7 @@ def test_nobody_is_on_both_sides_and_what_is_offered_is_delivered(make_people, m
     fills = session.fills
     accepted = accepted_set_points(session, fills["energy_wh"], H)
     args = (load, load / 4, pv, H)
-    flows = dispatch(people, state, accepted.set_points, *args)
-    base = dispatch(people, state, accepted.set_points.without_trades(), *args)
+    flows, base = dispatch(people, state, accepted.set_points, *args)
     assert base.p_gen_w == pytest.approx(intent.p_base_w, abs=1e-6), (
         "the baseline is what flows without trades"
     )

@@ -19,7 +19,7 @@ def one(make_people, **columns):
 
 def flow(people, state, points, load=0.0, pv=0.0, step_s=H):
     n = people.n
-    return dispatch(people, state, points, np.full(n, load), np.full(n, load / 4), np.full(n, pv), step_s)
+    return dispatch(people, state, points, np.full(n, load), np.full(n, load / 4), np.full(n, pv), step_s)[0]
 
 
 BATTERY = {
@@ -128,7 +128,7 @@ def test_the_counterfactual_is_the_same_state_without_what_was_accepted(make_peo
         pv_extra_w=[0, 2000, 0],
     )
     args = (np.full(3, 1000.0), np.zeros(3), np.array([0, 9000.0, 0]), H)
-    with_, without = (dispatch(people, state, p, *args) for p in (points, points.without_trades()))
+    with_, without = dispatch(people, state, points, *args)
     assert with_.p_gen_w.tolist() == [-10200, 7000, 4000]
     assert without.p_gen_w.tolist() == [-5200, 5000, 0]
     assert points.ev_extra_w[0] == 5000, "the set points themselves are left as they are"

@@ -98,7 +98,7 @@ class TradeGate:
         power, reactive = _asked(problem)
         base_w = problem.p_base_w
         state = self.engine.solve(power, reactive)
-        if not self.robust and bool(self._tight.based_on(state.v_pu[0]).within(state).all()):
+        if not self.robust and all(self._tight.based_on(state.v_pu[0]).within(state).tolist()):
             return _accept_all(problem, len(power))
         base = tuple(self._judged.violations(state, 0))
         if not state.converged[0] or any(np.isnan(v.value) for v in base):
