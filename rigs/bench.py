@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -39,6 +40,7 @@ from rigs.troubles import raise_together
 from rigs.wire import WireDevice
 
 T = TypeVar("T")
+_SWITCH_S = 0.0005  # on wall-clock time neither the steps nor the I/O loop wait 5 ms for the other's turn
 
 
 class OpenBench:
@@ -74,6 +76,7 @@ class OpenBench:
         self._guard = Guard(self._note, self._loop)
         self._time_s = 0.0
         self._closed = False
+        self._switch_s = sys.getswitchinterval()
         self._meters = meter_check(bench, specs)
 
     def open(self) -> None:
@@ -84,6 +87,8 @@ class OpenBench:
             for role, section in self._file.devices.items():
                 self._prepare(role, section)
             self._run(self._open_all())
+            if self._live:
+                sys.setswitchinterval(_SWITCH_S)
         except BaseException as error:
             self._tear_down(error)
             raise
@@ -306,6 +311,7 @@ class OpenBench:
         if self._closed:
             return
         self._closed = True
+        sys.setswitchinterval(self._switch_s)
         for live in self._live.values():
             live.stop()
         guard = self._guard

@@ -80,10 +80,13 @@ def test_a_step_that_began_too_late_holds_and_is_told(street, tmp_path) -> None:
     organs = build(run, folder, open_chain("none", market_id="x", start_s=0), None)
     now_s = [0.0]
 
-    async def sleep(seconds: float) -> None:
+    def nap(seconds: float) -> None:
         now_s[0] += seconds
 
-    organs.pacer = Pacer(900.0, lambda: now_s[0], sleep)
+    async def sleep(seconds: float) -> None:
+        nap(seconds)
+
+    organs.pacer = Pacer(900.0, lambda: now_s[0], sleep, nap)
     held = []
     step = organs.devices.step
 
