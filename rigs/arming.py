@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rigs.bench_file import BenchFile, DeviceSection
+from adapters.modbus.register_map import load_map
+from rigs.bench_file import BenchFile, DeviceSection, find_map
+from rigs.control_points import ALLOWED
 from rigs.write_gate import WriteGate
 from rigs.yaml_source import read_yaml
 
@@ -11,8 +13,8 @@ LONGEST_S = 8 * 3600
 SOURCE = "ac_source"
 
 
-def arming_problems(bench: BenchFile, arm: Mapping[str, float]) -> list[str]:
-    """Return everything that forbids arming these roles for these times, in s."""
+def arming_problems(bench: BenchFile, arm: Mapping[str, float], folder: Path) -> list[str]:
+    """Return everything that forbids arming these roles for these times, in s; ``folder`` is where the bench lies."""
     problems = []
     for role, seconds in arm.items():
         if role == SOURCE:
@@ -24,10 +26,19 @@ def arming_problems(bench: BenchFile, arm: Mapping[str, float]) -> list[str]:
                 f"--arm {role}: the bench has no such role; real devices: {', '.join(real) or 'none'}"
             )
         else:
-            problems += _device_problems(bench, role, section)
+            problems += _device_problems(role, section, folder)
         if not 0 < seconds <= LONGEST_S:
             problems.append(f"--arm {role}: a time of at most {LONGEST_S} s; got {seconds:g} s")
     return problems
+
+
+def _worn(section: DeviceSection, folder: Path) -> list[str]:
+    """Return the points of a register map that the gate would write and that do not last for ever."""
+    path = find_map(section.map, folder) if section.map else None
+    if path is None or not path.is_file():
+        return []
+    points = load_map(path).points
+    return [n for n, p in points.items() if n in ALLOWED[0] and p.writable and p.persistence != "volatile"]
 
 
 def has_real_source(path: Path) -> bool:
@@ -37,7 +48,7 @@ def has_real_source(path: Path) -> bool:
     return isinstance(section, dict) and section.get("driver") == "scpi"
 
 
-def _device_problems(bench: BenchFile, role: str, section: DeviceSection) -> list[str]:
+def _device_problems(role: str, section: DeviceSection, folder: Path) -> list[str]:
     if section.driver != "modbus":
         return [
             f"--arm {role}: only a real device is armed for a time; this one is served by driver "
@@ -54,6 +65,10 @@ def _device_problems(bench: BenchFile, role: str, section: DeviceSection) -> lis
         problems.append(
             f"--arm {role}: poll_s {section.poll_s:g} s is too long for a reversion timer of "
             f"{section.reversion_s:g} s, which is refreshed at half of it"
+        )
+    if section.daily_writes is None and (worn := _worn(section, folder)):
+        problems.append(
+            f"--arm {role}: arming needs daily_writes in the bench, since {', '.join(worn)} wear its flash"
         )
     return problems
 

@@ -18,7 +18,7 @@ def check_bench(path: Path, roles: Sequence[RoleSpec], arm: Mapping[str, float] 
     bench, problems = read_bench(path, roles)
     if bench is None:
         return problems
-    problems += arming_problems(bench, arm or {})
+    problems += arming_problems(bench, arm or {}, path.parent)
     for role, device in bench.devices.items():
         if device.host is not None and not _resolves(device.host):
             problems.append(f"{path.name}: devices.{role}.host: {device.host!r} cannot be resolved")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.modbus.register_map import shipped_maps
 from rigs.arming import aggregate_breach
 from rigs.bench_sections import BenchFile
 from rigs.device import Ambient, Command, Quality, RoleSpec
@@ -156,20 +157,32 @@ def test_observed_devices_get_no_write_whatever_is_ordered(bench_of) -> None:
     assert sent == {3}
 
 
-def test_arming_problems_are_told_with_all_others_and_before_anything_starts(write_bench) -> None:
+def test_arming_problems_are_told_with_all_others_and_before_anything_starts(write_bench, tmp_path) -> None:
+    keba = shipped_maps()["keba_p30"].read_text()
+    (tmp_path / "worn.csv").write_text(
+        keba.replace(",W,,volatile,FailsafeTimeout", ",W,,nonvolatile,FailsafeTimeout")
+    )
     text = (
         "bench: x\ndevices:\n  a.battery: {driver: modbus, host: nowhere.invalid, mode: observe}\n"
         "  b.battery: {driver: emulated, limits: {p_gen_w: [-9000, 9000]}}\n"
+        "  c.ev: {driver: modbus, host: 127.0.0.1, map: worn.csv, mode: shadow, reversion_s: 20, poll_s: 10,\n"
+        "    limits: {p_gen_w: [-9000, 0]}, identity: {maker: KEBA, model: P30, serial: '1'}}\n"
     )
     with pytest.raises(BenchFileError) as caught:
-        open_bench(write_bench(text), (A, B), arm={"a.battery": 1e6, "c.pv": 60, "ac_source": 60})
+        open_bench(
+            write_bench(text),
+            (A, B, RoleSpec("c.ev", "ev_charger", 11000.0)),
+            arm={"a.battery": 1e6, "c.pv": 60, "ac_source": 60, "c.ev": 60},
+        )
     told = str(caught.value)
     assert "exceeds the nameplate" in told
     assert "nowhere.invalid' cannot be resolved" in told
-    assert "--arm c.pv: the bench has no such role; real devices: a.battery" in told
+    assert "--arm c.pv: the bench has no such role; real devices: a.battery, c.ev" in told
     assert "arming needs mode: shadow in the bench; got observe" in told
     assert "a time of at most 28800 s; got 1e+06 s" in told
     assert "--arm a.battery: arming needs identity in the bench" in told
+    assert "--arm c.ev: poll_s 10 s is too long for a reversion timer of 20 s" in told
+    assert "c.ev: arming needs daily_writes in the bench, since SetFailsafeTimeout wear" in told
     assert "--arm ac_source: the bench has no real ac_source" in told
 
 
