@@ -142,27 +142,29 @@ def _device_target(
     complain: Complain,
     refuses: Refusal,
 ) -> bool:
-    emulated = sorted(role for role, of in drivers.items() if of == "emulated")
+    able = sorted(r for r, of in drivers.items() if of != "memory" and not refuses(r, section.kind))
     if section.target in drivers:
         if drivers[section.target] == "memory":
             why = "is served by driver memory, which has no wire that could fail"
         else:
             why = refuses(section.target, section.kind)
         if why:
-            complain(f"{here}.target", why, repr(section.target), listed(emulated, "or"))
+            complain(
+                f"{here}.target", why, repr(section.target), listed(able, "or") or "no role of this bench"
+            )
         return not why
     meter = section.target.endswith(METER) and section.target.removesuffix(METER) in rows
     if meter and f"meter_{section.kind}" in METER_KINDS:
         hint = f"No bench serves this meter: did you mean kind meter_{section.kind}?"
-    elif not emulated:
+    elif not able:
         hint = "Name a bench with emulated devices in devices.bench or with --bench."
     else:
-        hint = nearest(section.target, emulated, "Did you mean {}?")
+        hint = nearest(section.target, able, "Did you mean {}?")
     complain(
         f"{here}.target",
-        "is no role that the bench serves with an emulated device",
+        f"is no role of the bench that can be given {section.kind}",
         repr(section.target),
-        listed(emulated, "or"),
+        listed(able, "or"),
         hint,
     )
     return False

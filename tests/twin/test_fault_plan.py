@@ -15,7 +15,7 @@ NAMES = ("h1", "h2")
 DRIVERS = {"h1.battery": "emulated", "h2.pv": "memory"}
 
 
-def plan(*texts: str, drivers=DRIVERS, readable=True):
+def plan(*texts: str, drivers=DRIVERS, readable=True, refuses=lambda role, kind: ""):
     faults = [yaml.safe_load("{" + text + "}") for text in texts]
     scenario = Scenario.model_validate({**BASE, "faults": faults}, strict=False)
     told: list[str] = []
@@ -23,7 +23,7 @@ def plan(*texts: str, drivers=DRIVERS, readable=True):
     def complain(key, message, got="", allowed="", hint=""):
         told.append(f"{key}: {message}; {got}; {allowed}; {hint}")
 
-    return plan_faults(scenario, NAMES, drivers, readable, complain), told
+    return plan_faults(scenario, NAMES, drivers, readable, complain, refuses), told
 
 
 def test_device_and_meter_faults_go_their_ways():
@@ -80,3 +80,19 @@ def test_without_a_bench_it_is_asked_for_and_an_unreadable_one_is_not_blamed_twi
     text = "target: h1.battery, kind: mute"
     assert "Name a bench" in plan(text, drivers={})[1][0]
     assert plan(text, drivers={}, readable=False)[1] == []
+
+
+def test_a_real_link_may_fail_but_its_device_is_told_nothing():
+    """What the bench refuses is told by name, with the roles that could do it."""
+
+    def refuses(role, kind):
+        return f"is a real device, which cannot do {kind}" if (role, kind) == ("h2.pv", "reboot") else ""
+
+    drivers = {"h1.battery": "emulated", "h2.pv": "modbus"}
+    texts = (
+        "target: h2.pv, kind: mute, at_s: 900, for_s: 900",
+        "target: h2.pv, kind: reboot, at_s: 2700, for_s: 900",
+    )
+    done, told = plan(*texts, drivers=drivers, refuses=refuses)
+    assert done.devices == (Fault("h2.pv", "mute", 900, 1800),)
+    assert told == ["faults[1].target: is a real device, which cannot do reboot; 'h2.pv'; h1.battery; "]
