@@ -6,6 +6,7 @@ the reduction itself changes nothing is tested against ``pandapower.runpp`` on t
 
 from typing import Any
 
+from adapters.grid.case_values import check_values
 from adapters.grid.errors import GridInputError
 from adapters.grid.topology import DisjointSets, energised_buses
 
@@ -75,6 +76,7 @@ def _refuse(net: Any) -> None:
         )
     if not len(net.bus):
         raise GridInputError("the net has no buses.")
+    check_values(net)
     line = net.line
     short = line.index[
         ((line.r_ohm_per_km * line.length_km) == 0) & ((line.x_ohm_per_km * line.length_km) == 0)
