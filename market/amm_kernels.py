@@ -9,6 +9,9 @@ instructions, once in and once out, and those alone would take longer than the e
 
 Who gains by rounding: a buyer pays whole micros, rounded up, a seller gets them rounded down, the fee is rounded up.
 What is rounded off is booked with the fees, outside the curve: always for the providers, by less than one micro each.
+
+Source: virtual reserves and rounding against the trader as in Uniswap v3 core (``SqrtPriceMath``, L/sqrt(p_high) and
+L sqrt(p_low)); ageing at constant price is this project's own, derived in docs/explanation/market.md.
 """
 
 from numba import njit
@@ -165,8 +168,19 @@ def _within_low(state, x, y):  # type: ignore[no-untyped-def]
 def admit(state, bumps):  # type: ignore[no-untyped-def]
     """Raise Ev, or Cv by as much at the lower price, in doubling steps until both ends lie in the band.
 
-    Returns whether ``bumps`` sufficed. Needs no square root, so a contract can do the same.
+    What helps one end hurts the other: where they take turns for ever both are raised, which helps both (X >= Ev and
+    Y >= Cv). Returns whether ``bumps`` sufficed. Needs no square root, so a contract can do the same.
     """
+    energy, cash = state[VIRTUAL_ENERGY], state[VIRTUAL_CASH]
+    if _raised(state, bumps, False):
+        return True
+    state[VIRTUAL_ENERGY], state[VIRTUAL_CASH] = energy, cash
+    return _raised(state, bumps, True)
+
+
+@njit(cache=True)
+def _raised(state, bumps, both):  # type: ignore[no-untyped-def]
+    """Raise what is too low, or ``both`` where either is; return whether that led into the band."""
     step = 1
     for _ in range(bumps):
         if state[VIRTUAL_ENERGY] <= 0 or state[VIRTUAL_CASH] <= 0:
@@ -177,9 +191,9 @@ def admit(state, bumps):  # type: ignore[no-untyped-def]
         low_ok = _within_low(state, x, y)
         if high_ok and low_ok:
             return True
-        if not high_ok:
+        if both or not high_ok:
             state[VIRTUAL_ENERGY] += step
-        if not low_ok:
+        if both or not low_ok:
             state[VIRTUAL_CASH] += (state[VIRTUAL_CASH] // state[VIRTUAL_ENERGY] + 1) * step
         step *= 2
     return False

@@ -3,6 +3,9 @@
 u is the fraction of the pool's capacity that is filled (or of demand that is covered); p falls from retail at u = 0
 to feed-in at u = 1: p(u)^-k = (1-u) retail^-k + u feed_in^-k. k = -1 is the line of the mid-market rate, k = 1/2 the
 bounded constant product, k = 1 the supply-demand ratio with u = S/D.
+
+Source: derived from the rules of C. Long et al. 2017 (mid-market rate; the same line in M. Fabi et al., arXiv
+2512.24432), Uniswap v3 (bounded constant product) and N. Liu et al. 2017 (supply-demand ratio).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""An order book for one delivery interval: limit and market orders, cancellation, price-time priority."""
+"""An order book for one delivery interval: limit and market orders, cancellation, price-time priority.
+
+Source: M. Gould et al., "Limit order books", Quantitative Finance 13 (2013), section 2: an arriving order trades with
+the best price first, at one price with the oldest order first, each at the resting order's price.
+"""
 
 from dataclasses import dataclass
 

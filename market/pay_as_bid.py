@@ -4,6 +4,9 @@ Who keeps the difference between a buyer's bid and a seller's ask is the rule's 
 'bid': buyers pay their bids and sellers share all of it in one average price (as the Grid Singularity exchange clears
 at the bid); 'ask': sellers get their asks and buyers pay one average price; 'own': both at their own price, the
 difference stays with the pool. No pairs of buyer and seller are invented.
+
+Source: J. Lin, M. Pipattanasomporn, S. Rahman, "Comparative analysis of auction mechanisms and bidding strategies for
+P2P solar transactive energy markets", Applied Energy 255 (2019): uniform and discriminatory auctions; gsy-framework.
 """
 
 from typing import Literal

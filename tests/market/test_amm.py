@@ -3,6 +3,7 @@ from fractions import Fraction
 
 import pytest
 
+from market import amm_kernels as k
 from market.ageing import ONE_Q32, hourly_retention_q32, retention
 from market.amm import INITIAL_SHARES, DissipativePool
 from market.claims import Claim, ClaimQueue
@@ -141,6 +142,22 @@ def test_providers_share_in_proportion_and_rounding_favours_those_who_stay(tarif
     assert "ben" not in p.shares
     with pytest.raises(PoolRefusalError, match="ben holds 0 shares"):
         p.remove("ben", 1)
+
+
+def test_who_leaves_never_takes_more_than_his_part_of_the_money(tariff):
+    """Money per share of those who stay does not fall, in millionths of a micro: rounded up it would, by a fraction."""
+    p, rng = pool(tariff, energy=19_999), random.Random(31)
+    p.add("ben", INITIAL_SHARES, (Claim(3, 2, p.liquidity_needed(INITIAL_SHARES).energy_wh),))
+    for _ in range(60):
+        p.buy(rng.randrange(1, 200))
+        p.sell(rng.randrange(1, 200), 4, 2)
+        fine, total = sum(int(p.state[i]) for i in (k.CASH, k.FEES, k.RELEASED)), p.total_shares
+        price = p.price_micro_per_kwh
+        p.remove("ben", rng.randrange(1, INITIAL_SHARES // 100))  # once refused: admission's two ends took turns
+        assert abs(p.price_micro_per_kwh / price - 1) < 1e-5
+        assert 80_000 <= p.price_micro_per_kwh <= 320_000
+        left = sum(int(p.state[i]) for i in (k.CASH, k.FEES, k.RELEASED))
+        assert left * total >= fine * p.total_shares
 
 
 def test_the_close_settles_the_residual_and_redemption_pays_all_but_dust(tariff):

@@ -165,6 +165,7 @@ def check_age(state, reference, rng):
 def test_a_swap_by_hand():
     """E = 100, Ev = 900, C = 500, Cv = 99500: X = 1000, Y = 100000, price 100 per Wh.
 
+    x y = k with virtual reserves, as Uniswap v3 bounds a position; amounts are rounded against the trader.
     buy(50): 100000*50/950 = 5263.157895, so 5264, fee 1 % = 53 (52.64 up); then sell(50): 105263.157895*50/1000 =
     5263.157894, so 5263, fee 53. What is rounded off is with the fees: 0.842105 + 53, then 0.157894 + 53.
     """

@@ -18,7 +18,11 @@ BAND = Tariff(400_000, 80_000)
     ],
 )
 def test_the_three_members_of_the_family(member, expected):
-    """p(u) at u = 0, 1/4, 1/2, 3/4, 1 between 80 and 400, as the reference page states them."""
+    """p(u) at u = 0, 1/4, 1/2, 3/4, 1 between 80 and 400, by hand.
+
+    The line of the mid-market rate (Long et al. 2017), 1000/((1-u)/sqrt(hi) + u/sqrt(lo))^2 (a Uniswap v3 position), and
+    the ratio rule 1/p = (1-u)/hi + u/lo (N. Liu et al. 2017).
+    """
     prices = [inventory_price(member, filled, 100, BAND) for filled in (0, 25, 50, 75, 100)]
     assert prices == pytest.approx(expected, abs=6)
     assert inventory_price(member, 500, 100, BAND) == 80_000

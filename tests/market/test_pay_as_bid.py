@@ -8,7 +8,10 @@ from market.pay_as_bid import PayAsBid
 
 @pytest.fixture
 def book(orders):
-    """Bids 2 kWh at 30, 1 kWh at 24; asks 1 kWh at 10, 2 kWh at 15, 1 kWh at 40: 3 kWh trade."""
+    """Bids 2 kWh at 30, 1 kWh at 24; asks 1 kWh at 10, 2 kWh at 15, 1 kWh at 40: 3 kWh trade.
+
+    The discriminatory double auction of Lin, Pipattanasomporn, Rahman, Applied Energy 255 (2019), worked out by hand.
+    """
     return orders((BUY, 2000, 30), (BUY, 1000, 24), (SELL, 1000, 10), (SELL, 2000, 15), (SELL, 1000, 40))
 
 

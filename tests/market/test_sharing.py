@@ -16,6 +16,9 @@ from market.sharing import SharingCoefficients, assign
     ],
 )
 def test_the_three_keys_by_hand(key, expected):
+    """Directive (EU) 2024/1711, art. 15a, leaves the key to the members: fixed parts (as the coefficients of the Spanish
+    Real Decreto 244/2019, annex I), in proportion to use (the default of French collective self-consumption), or both.
+    """
     assert assign(100, [80, 20, 60], key, [500_000, 300_000, 200_000]) == expected
 
 
