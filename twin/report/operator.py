@@ -51,7 +51,7 @@ def _answers(kpis: Context) -> list[str]:
     absorbed, injected = kpis.get("inverter_absorbed_varh"), kpis.get("inverter_injected_varh")
     if words.is_number(absorbed):
         less, lost = kpis.get("volt_watt_curtailed_wh"), kpis.get("inverter_unsolved_steps_count")
-        took = f" and took {words.energy(less)} of active energy off" if less else ""
+        took = f", and took {words.energy(less)} of active energy off where the voltage was high" if less else ""
         found.append(
             f"Inverters drew {_reactive(absorbed)} and gave {_reactive(injected)} of reactive energy by "
             f"themselves{took}. "
