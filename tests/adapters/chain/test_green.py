@@ -116,6 +116,7 @@ def test_a_certificate_follows_the_energy_through_the_battery_and_no_wh_is_used_
     assert "c.battery  metered 90 Wh  certified 90 Wh  held 0 Wh  retired 90 Wh" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_given_away_before_cannot_be_stored(run, capsys):
     """Certificates that left before they were stored: the battery's output is bounded by what is left."""
     owner = GreenRun(run, "", None, False)
