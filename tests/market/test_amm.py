@@ -153,7 +153,9 @@ def test_who_leaves_never_takes_more_than_his_part_of_the_money(tariff):
         p.sell(rng.randrange(1, 200), 4, 2)
         fine, total = sum(int(p.state[i]) for i in (k.CASH, k.FEES, k.RELEASED)), p.total_shares
         price = p.price_micro_per_kwh
-        p.remove("ben", rng.randrange(1, INITIAL_SHARES // 100))  # once refused: admission's two ends took turns
+        p.remove(
+            "ben", rng.randrange(1, INITIAL_SHARES // 100)
+        )  # once refused: admission's two ends took turns
         assert abs(p.price_micro_per_kwh / price - 1) < 1e-5
         assert 80_000 <= p.price_micro_per_kwh <= 320_000
         left = sum(int(p.state[i]) for i in (k.CASH, k.FEES, k.RELEASED))

@@ -142,11 +142,12 @@ def welfare_lp(highs, book):
     return -cost, low, again(highs)[1][-1]
 
 
-def test_welfare_is_the_lp_optimum_and_the_price_lies_between_its_duals_on_300_books(
-    highs, random_book, tariff, count
+@pytest.mark.parametrize("books", [100, pytest.param(300, marks=pytest.mark.slow)])
+def test_welfare_is_the_lp_optimum_and_the_price_lies_between_its_duals(
+    highs, random_book, tariff, count, books
 ):
     rng = np.random.default_rng(300)
-    for _ in range(count(300, 20)):
+    for _ in range(count(books, 20)):
         book = random_book(rng, int(rng.integers(2, 40)), low=80, high=320, most_wh=50)
         welfare, low, high = welfare_lp(highs, book)
         clearing = CallAuction().clear(book, tariff, 0)
