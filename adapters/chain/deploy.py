@@ -175,7 +175,9 @@ def register(
         wait_idle(outbox, poll_s=poll_s)
     failed = [row for row in outbox.rows(SETUP, "register") if row["status"] == "failed"] if posts else []
     if failed:
-        raise ChainError(f"{len(failed)} devices could not be registered; the first: transaction {failed[0]['hash']}")
+        raise ChainError(
+            f"{len(failed)} devices could not be registered; the first: transaction {failed[0]['hash']}"
+        )
 
 
 def key_of(registry: Contract, name: str) -> str:

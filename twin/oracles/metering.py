@@ -33,7 +33,9 @@ def _counted(agreed_wh, agreed, energy_wh, usable, rows, most_pv_wh, most_batter
         exported[at_pv], exported[at_battery] = min(sun, max(pv, 0)), min(given, exported[i])
         imported[at_battery] = taken
         sure = agreed[i] and usable[at_pv] and usable[at_battery]
-        counts[at_pv] = counts[at_battery] = sure and pv <= most_pv_wh[k] and abs(battery) <= most_battery_wh[k]
+        counts[at_pv] = counts[at_battery] = (
+            sure and pv <= most_pv_wh[k] and abs(battery) <= most_battery_wh[k]
+        )
     return exported, imported, counts
 
 
