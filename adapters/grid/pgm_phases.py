@@ -156,7 +156,8 @@ def _refused(net: Any, i: Any) -> list[str]:
         windings = _windings(str(row.vector_group))
     except KeyError:
         return [f"{name} (vector group {row.vector_group})"]
-    odd = (windings[0] in STAR) != (windings[1] in STAR)  # a star against a delta or zigzag turns by 30 degrees
+    # a star against a delta or zigzag turns by an odd multiple of 30 degrees
+    odd = (windings[0] in STAR) != (windings[1] in STAR)
     if round(float(row.shift_degree) / 30) % 2 != odd:
         return [f"{name} (group {row.vector_group} with a phase shift of {row.shift_degree:g} degrees)"]
     same = abs(row.vk0_percent - row.vk_percent) <= 1e-6 and abs(row.vkr0_percent - row.vkr_percent) <= 1e-6
