@@ -36,7 +36,7 @@ types: $(STAMP)  ## mypy, strict
 check: lint types test  ## lint, types and tests: what must hold before a commit
 
 slow: $(STAMP)  ## real components: a browser, long fuzzing, the README's commands (exit 5: no such test)
-	$(PYTEST) -m slow || test $$? -eq 5
+	$(PYTEST) -m slow --timeout 900 || test $$? -eq 5
 
 bench: $(STAMP)  ## milliseconds per interval against mosaik-pandapower-2
 	$(BIN)/python -m benchmarks

@@ -99,6 +99,7 @@ def nameplate_range(spec: RoleSpec) -> tuple[float, float]:
         "battery": (-p_w, p_w),
         "pv_inverter": (0.0, p_w),
         "ev_charger": (-p_w, 0.0),
+        "heat_pump": (-p_w, 0.0),
         "meter": (0.0, 0.0),
     }[spec.kind]
 

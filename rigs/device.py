@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 if TYPE_CHECKING:
     from rigs.faults import FaultFinding
 
-DeviceKind = Literal["pv_inverter", "battery", "ev_charger", "meter"]
+DeviceKind = Literal["pv_inverter", "battery", "ev_charger", "meter", "heat_pump"]
+"""A heat pump is only emulated (``twin rig emulate``): its interface tells no power, so it serves no role."""
 
 
 class Quality(Enum):

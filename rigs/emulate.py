@@ -12,6 +12,9 @@ from rigs.emulator.config import EmulatorConfig
 from rigs.emulator_process import EmulatorProcess
 from rigs.links import emulator_config
 
+_AVAILABLE = {"pv_inverter": 1.0, "heat_pump": 0.4}
+"""Share of rated power that the sun gives, and that the house needs."""
+
 
 def emulate(path: Path, say: Callable[[str], None]) -> None:
     """Start every device of a bench as an emulated one and wait for SIGINT or SIGTERM.
@@ -46,8 +49,9 @@ async def _serve(path: Path, say: Callable[[str], None]) -> None:
             told = process.config
             where = process.path or f"{told.host}:{process.port}"
             say(f"{told.role}: {told.kind} of {told.p_max_w:g} W at {told.link} {where}, unit {told.unit}")
-            if told.kind == "pv_inverter":
-                await process.ask("surroundings", p_available_w=told.p_max_w)
+            share = _AVAILABLE.get(told.kind)
+            if share is not None:
+                await process.ask("surroundings", p_available_w=share * told.p_max_w)
         say("serving; stop with Ctrl-C")
         await stop.wait()
     finally:

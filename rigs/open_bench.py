@@ -19,6 +19,12 @@ def check_bench(path: Path, roles: Sequence[RoleSpec], arm: Mapping[str, float] 
     if bench is None:
         return problems
     problems += arming_problems(bench, arm or {}, path.parent)
+    problems += [
+        f"{path.name}: devices.{spec.role}: a heat pump's interface tells no power, so it serves no role; "
+        "'twin rig emulate' serves it for other software"
+        for spec in roles
+        if spec.kind == "heat_pump" and spec.role in bench.devices
+    ]
     for role, device in bench.devices.items():
         if device.host is not None and not _resolves(device.host):
             problems.append(f"{path.name}: devices.{role}.host: {device.host!r} cannot be resolved")

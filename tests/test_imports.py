@@ -33,7 +33,7 @@ CONFINED = {
 }
 
 MARKET_MAY_KNOW = {
-    "market", "numpy", "numba", "collections", "dataclasses", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "itertools",
+    "market", "numpy", "numba", "bisect", "collections", "contextlib", "dataclasses", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "itertools",
     "math", "types", "typing", "warnings",
 }  # fmt: skip
 """No I/O, no clock, no randomness: what would give them is not on the list."""

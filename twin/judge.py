@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.chain.port import BatchReceipt
+from market.tariffs import SupplyTariff
 from twin.answers import no_answers
 from twin.attributed import (
     KINDS,
@@ -24,7 +25,7 @@ from twin.fault_report import fault_check, fault_columns, findings_of
 from twin.gate.kinds import SHORT_TIME
 from twin.kpis import kpis
 from twin.lasting_rows import lasting_rows
-from twin.lasting_shares import attribute_lasting, lasting_violations
+from twin.lasting_shares import LastingShares, attribute_lasting, lasting_violations
 from twin.market_tables import market_kpis, market_records, market_tables, whole_bills
 from twin.measured import calibration_check, weigh
 from twin.mechanism_report import bill_columns, comparison_record
@@ -34,6 +35,7 @@ from twin.plant import WITH, WITHOUT
 from twin.pool_report import pool_columns, pool_records
 from twin.prepare import PreparedRun
 from twin.sentence import sentence
+from twin.shadow_bills import Pair
 from twin.verdict import (
     Check,
     Evidence,
@@ -85,9 +87,7 @@ def judge(
     )
     checks = weigh(checks, organs.bench, run.people, recorder, organs.plant_engine)
     checks += chain_checks(batches, chain_agrees is not None) + oracle_check(organs.disputes)
-    start_s = int(s.start.timestamp())
-    meant = lasting_violations(recorder.lasting, run.feeder.bus_names, s.step_s, s.interval_s, start_s)
-    lasting = attribute_lasting(meant, organs.plant_engine)
+    lasting = _lasting(run, organs)
     checks = lasting.named(checks, run.people.names)
     outcome = overall(checks)
     verdict = {
@@ -111,16 +111,31 @@ def judge(
         "shares": _joined(
             share_rows(done, run.people.names, s.step_s, s.interval_s), lasting.rows(run.people.names)
         ),
+        "faults": fault_columns(findings),
     }
-    totals = recorder.totals
-    tables["bills"] = bill_columns(organs.comparison, s.market.mechanism, totals, run.people.names)
-    tables["answers"] = {} if answers is None else answers.columns(s.start, s.step_s)
-    tables["faults"] = fault_columns(findings)
-    tables |= oracle_tables(organs.disputes, run.people.names)
-    tables["pools"] = pool_columns(organs.study)
-    tables |= market_tables(organs.market, run.people.names, pairs, s.market.mechanism)
-    tables["bill_lines"] = organs.bills.columns(tariff, run.people.names)
-    return Judgement(numbers, verdict, tables)
+    return Judgement(numbers, verdict, tables | _of_organs(run, organs, tariff, pairs))
+
+
+def _of_organs(
+    run: PreparedRun, organs: Organs, tariff: SupplyTariff, pairs: dict[str, Pair]
+) -> dict[str, dict[str, list[Any]]]:
+    """Tables of what the organs kept until the end."""
+    s, names, answers = run.scenario, run.people.names, organs.plant.answers
+    return {
+        "bills": bill_columns(organs.comparison, s.market.mechanism, organs.recorder.totals, names),
+        "answers": {} if answers is None else answers.columns(s.start, s.step_s),
+        "pools": pool_columns(organs.study),
+        "bill_lines": organs.bills.columns(tariff, names),
+        **oracle_tables(organs.disputes, names),
+        **market_tables(organs.market, names, pairs, s.market.mechanism),
+    }
+
+
+def _lasting(run: PreparedRun, organs: Organs) -> LastingShares:
+    s, recorder = run.scenario, organs.recorder
+    start_s = int(s.start.timestamp())
+    meant = lasting_violations(recorder.lasting, run.feeder.bus_names, s.step_s, s.interval_s, start_s)
+    return attribute_lasting(meant, organs.plant_engine)
 
 
 def _joined(one: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[str, list[Any]]:

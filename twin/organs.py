@@ -10,6 +10,7 @@ from adapters.chain.port import SettlementChain
 from adapters.export.run_folder import RunFolder
 from adapters.grid.engine import Engine
 from adapters.grid.factory import make_engine
+from adapters.grid.feeder import IntArray
 from market.pool_study import PoolStudy
 from rigs.bench import OpenBench
 from rigs.device import Quality, Sample
@@ -127,9 +128,7 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
     bills = BillBook(people.n, s.interval_s, s.market.bill.losses)
     samples: dict[str, dict[str, Any]] = {}
     bus_of = np.array([point.bus for point in real.points], dtype=np.int64)
-    bearable = None
-    if s.coordination.mode == "price":
-        bearable = bearable_micro(s.seed, people.names, micro(s.coordination.charge_bearable_eur_per_kwh))
+    bearable = _bearable(run)
     start_s = int(s.start.timestamp())
     ledger = Ledger(people.n, market.mechanism, bills, market.pools)
     settlement = Settlement(people, chain, f"{s.name}/{run.name}", s.settlement.batch_s, start_s)
@@ -159,6 +158,14 @@ def build(run: PreparedRun, folder: RunFolder, chain: SettlementChain, bench: Op
         purse=None if s.settlement.balances is None else Purse(s.settlement.balances, people.n),
         foreseen=foreseen,
     )
+
+
+def _bearable(run: PreparedRun) -> IntArray | None:
+    """What a charge everybody bears, where charges coordinate."""
+    s = run.scenario
+    if s.coordination.mode != "price":
+        return None
+    return bearable_micro(s.seed, run.people.names, micro(s.coordination.charge_bearable_eur_per_kwh))
 
 
 def _counting(samples: dict[str, dict[str, Any]]) -> Callable[[int, str, Sample], None]:

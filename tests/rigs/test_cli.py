@@ -126,3 +126,27 @@ def test_shipped_benches_are_correct_in_themselves(name) -> None:
     path = BENCHES / name
     bench = load_bench(path, nameplate_roles(path))
     assert all(d.mode != "armed" for d in bench.devices.values() if d.driver == "modbus")
+
+
+def test_a_heat_pump_is_emulated_for_others_and_serves_no_role(tmp_path, capsys) -> None:
+    path = tmp_path / "warm.yaml"
+    path.write_text(
+        "bench: warm\ndevices:\n  hp: {driver: emulated, nameplate: {kind: heat_pump, p_max_w: 3000}}\n"
+    )
+    assert main(["check", str(path)]) == 1
+    assert "tells no power, so it serves no role" in capsys.readouterr().out
+    code = "import sys; from rigs.cli import main; sys.exit(main(sys.argv[1:]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "emulate", str(path)], stdout=subprocess.PIPE, text=True
+    ) as told:
+        assert told.stdout is not None
+        try:
+            found = re.match(
+                r"hp: heat_pump of 3000 W at tcp (127\.0\.0\.1:\d+), unit 1", told.stdout.readline()
+            )
+            assert found
+            assert main(["scan", found[1], "--map", "stiebel_isg"]) == 0
+        finally:
+            told.send_signal(signal.SIGTERM)
+    assert re.search(r"5000\s+SgReadyState\s+2", capsys.readouterr().out)
+    assert told.returncode == 0

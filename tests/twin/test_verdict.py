@@ -81,7 +81,8 @@ def evidence(make_people, steps, chain_agrees=None, kpis=None, bench=None, compa
                 loading = np.array(value, float)
         nothing = np.zeros(2)
         state = GridState(np.array(v), loading, np.zeros((2, N)), nothing, nothing, nothing, converged)
-        recorder.step(SimpleNamespace(devices=SimpleNamespace(step=k, flows=flows, base=flows), state=state))
+        devices = SimpleNamespace(step=k, flows=flows, base=flows)
+        recorder.step(SimpleNamespace(devices=devices, state=state, engine=None))
     numbers = {
         "wire_samples_count": 0,
         "bad_samples_count": 0,

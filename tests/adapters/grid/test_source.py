@@ -34,7 +34,7 @@ def solved_as_it_came(net: Any) -> dict[str, float]:
         pandapower.networks.case33bw,
         pandapower.networks.create_cigre_network_mv,
         pandapower.networks.create_cigre_network_lv,
-        pandapower.networks.mv_oberrhein,
+        pytest.param(pandapower.networks.mv_oberrhein, marks=pytest.mark.slow),
         pandapower.networks.example_multivoltage,
         pandapower.networks.create_kerber_landnetz_freileitung_1,
     ],
