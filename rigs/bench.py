@@ -59,8 +59,7 @@ class OpenBench:
         self.features = tuple(bench.features)
         self.roles = tuple(bench.devices)
         self.log = RigJournal(time.monotonic, lambda: datetime.now(UTC).isoformat(), record)
-        self._file, self._specs = bench, specs
-        self._arm, self._state, self._folder = arm, state, folder
+        self._file, self._specs, self._arm, self._state, self._folder = bench, specs, arm, state, folder
         self._lines, self._locks = Lines(bench), list[RigLock]()
         self._live: dict[str, LiveDevice] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,8 +73,7 @@ class OpenBench:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
         self._guard = Guard(self._note, self._loop)
-        self._time_s = 0.0
-        self._closed = False
+        self._time_s, self._closed = 0.0, False
         self._switch_s = sys.getswitchinterval()
         self._meters = meter_check(bench, specs)
 
@@ -101,8 +99,8 @@ class OpenBench:
         memory, process = GateMemory(today), None
         if section.driver == "emulated":
             wires = self.source.wires(role) if self.source is not None else -1
-            # all start before the first is waited for
-            process = EmulatorProcess(emulator_config(spec, section, self._folder, wires))
+            config = emulator_config(spec, section, self._folder, wires)
+            process = EmulatorProcess(config)  # all start before the first is waited for
         else:
             memory = GateMemory(today, self._state / "roles" / f"{self.name}.{role}.json")
         self._wired[role] = WireDevice(
@@ -114,8 +112,7 @@ class OpenBench:
     def step(
         self, time_s: float, step_s: float, commands: dict[str, Command], ambient: dict[str, Ambient]
     ) -> dict[str, Sample]:
-        """Write all, advance all, read all; see ``rigs.device.Bench``. Without a command a role is told
-        safe."""
+        """Write all, advance all, read all; see ``rigs.device.Bench``. A role without a command is told safe."""
         if self._closed:
             raise RigError(f"bench {self.name} is closed")
         self._time_s = time_s + step_s
@@ -209,7 +206,7 @@ class OpenBench:
 
     @property
     def journal(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the last entries of the log, oldest first."""
+        """The last entries of the log, oldest first."""
         return list(self.log.entries)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -224,11 +221,12 @@ class OpenBench:
         results = await asyncio.gather(*(d.open() for d in self._wired.values()), return_exceptions=True)
         raise_together(self._wired, results)
         for role, device in self._wired.items():
-            if not device.lockstep:
-                if self._interlock is not None and device.gate is not None:
-                    device.gate.interlock = self._interlock.trouble
-                self._live[role] = LiveDevice(device, stalled=self._guard.stalled)
-                self._tasks.append(asyncio.create_task(self._live[role].run()))
+            if device.lockstep:
+                continue  # it is asked in its step
+            if self._interlock is not None and device.gate is not None:
+                device.gate.interlock = self._interlock.trouble
+            self._live[role] = LiveDevice(device, stalled=self._guard.stalled)
+            self._tasks.append(asyncio.create_task(self._live[role].run()))
         if self._interlock is not None and self._live:
             self._tasks.append(asyncio.create_task(self._interlock.watch(self._wired, self._now_s)))
         await asyncio.gather(*(live.polled.wait() for live in self._live.values()))

@@ -110,7 +110,13 @@ class _Session:
         """What measures, and how well, in words."""
         by_class = self.measuring.meter.accuracy_class
         share = self.measuring.error_share
-        known = f"class {by_class:g}" if by_class is not None else f"{share:.0%} assumed" if share else "taken as exact"
+        known = (
+            f"class {by_class:g}"
+            if by_class is not None
+            else f"{share:.0%} assumed"
+            if share
+            else "taken as exact"
+        )
         return f"{self.analyser or 'its own meter'}, {known}"
 
 

@@ -104,8 +104,8 @@ def dispatch(
     """Turn set points at the connection point into device powers, for actual load and sun. The only such rule.
 
     Returns what flows, and what would with nothing accepted. The battery follows the actual house (so it also takes up
-    forecast errors), then adds what was traded; the car draws its firm part and what was accepted; PV is curtailed where
-    export would exceed the firm limit plus what was accepted. All arrays (n,).
+    forecast errors), then adds what was traded; the car draws its firm part and what was accepted; PV is curtailed
+    where export would exceed the firm limit plus what was accepted. All arrays (n,).
     """
     both = _dispatch_rows(
         people.ratings, state.soc, state.ev_plugged, state.ev_need_wh, load_w, pv_w, points.ev_base_w,

@@ -138,7 +138,9 @@ class Settlement:
         self._unsummed: list[Entry] = []
         self.batches: list[SettlementBatch] = []
         self.keeps_entries = False
-        self.keep: Callable[[bytes, Entries], None] = lambda digest, entries: None  # takes them, batch by batch
+        self.keep: Callable[[bytes, Entries], None] = lambda digest, entries: (
+            None
+        )  # takes them, batch by batch
         self.readings_root_of: Callable[[int, int], bytes] | None = None
 
     @property

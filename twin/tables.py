@@ -248,9 +248,15 @@ ANSWERS = pa.schema(
         ("time", pa.string()),  # start of the step
         ("inverter_q_var", pa.float64()),  # of all inverters that answer, into the grid; null without any
         ("curtailed_w", pa.float64()),  # active power that they took off
-        ("residual_pu", pa.float64()),  # of the fixed point, of rated apparent power; beyond 1e-4 it is not solved
+        (
+            "residual_pu",
+            pa.float64(),
+        ),  # of the fixed point, of rated apparent power; beyond 1e-4 it is not solved
         ("solved", pa.bool_()),
-        ("tap_positions", pa.list_(pa.int64())),  # of the case's transformers with a tap; empty: none is controlled
+        (
+            "tap_positions",
+            pa.list_(pa.int64()),
+        ),  # of the case's transformers with a tap; empty: none is controlled
         ("tap_moves", pa.int64()),
     ]
 )

@@ -115,7 +115,10 @@ POOL_SLOTS = pa.schema(
         ("sold_wh", pa.int64()),  # by orders, to pool and book, before the gate
         ("bought_wh", pa.int64()),
         ("ahead_wh", pa.int64()),  # sales and purchases before the slot's own interval
-        ("elapsed_wh", pa.int64()),  # left the pool unsold while the slot ran (rounds): stays in devices, or residual
+        (
+            "elapsed_wh",
+            pa.int64(),
+        ),  # left the pool unsold while the slot ran (rounds): stays in devices, or residual
         ("kept_wh", pa.int64()),  # committed energy that nobody bought: stays in its devices
         ("residual_wh", pa.int64()),  # sold, but not bought by a neighbour: to the grid at feed-in
         ("result_micro", pa.int64()),  # what the pool gained after the gate: its providers' or the fund's

@@ -7,7 +7,11 @@ def project(folder, source="x = 1\n"):
     cache = folder / "market" / "__pycache__"
     cache.mkdir(parents=True, exist_ok=True)
     (folder / "market" / "arithmetic.py").write_text(source)
-    for name in ("amm_kernels.buy-1.py311.nbi", "amm_kernels.buy-1.py311.1.nbc", "arithmetic.cpython-311.pyc"):
+    for name in (
+        "amm_kernels.buy-1.py311.nbi",
+        "amm_kernels.buy-1.py311.1.nbc",
+        "arithmetic.cpython-311.pyc",
+    ):
         (cache / name).write_bytes(b"compiled")
     return cache
 

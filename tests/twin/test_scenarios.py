@@ -4,14 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from twin.cli import main
 from twin.results import RunResult
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(path.name for path in FOLDER.glob("*.yaml"))
-STORIES = {"winter_evening.yaml", "evening_rush_ungated.yaml", "evening_rush_gated.yaml", "inverters_and_taps.yaml"}
+STORIES = {
+    "winter_evening.yaml",
+    "evening_rush_ungated.yaml",
+    "evening_rush_gated.yaml",
+    "inverters_and_taps.yaml",
+}
 """Those that have a test of their own; of inverters and taps: ``test_inverters_scenario``."""
 ABOUT_THE_CHAIN = {name for name in FILES if "chain" in (FOLDER / name).read_text()}
 NO_CHAIN = ("--set", "settlement.chain=none")

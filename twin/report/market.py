@@ -73,7 +73,8 @@ def _slots(run: RunResult) -> Context | None:
     sums = {
         name: words.energy(sum(table[name].to_pylist()))
         for name in (
-            "provided_wh", "withdrawn_wh", "dissipated_wh", "kept_wh", "ahead_wh", "sold_wh", "bought_wh", "residual_wh",
+            "provided_wh", "withdrawn_wh", "dissipated_wh", "kept_wh", "ahead_wh", "sold_wh", "bought_wh",
+            "residual_wh",
         )
     }  # fmt: skip
     return {"count": words.number(table.num_rows), **sums}

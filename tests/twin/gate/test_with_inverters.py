@@ -143,7 +143,7 @@ def test_what_is_frozen_gives_the_same_states_in_a_plain_engine(sweep):
     base = np.full(5, -500.0)
     both = np.array([2, END])
     known = foreseeing(engine, PRESETS["ieee_1547_b"], base, both)
-    p, q = np.stack((base, base + [0, 0, 9e3, 0, 3e4])), np.zeros((2, 5))
+    p, q = np.stack((base, base + np.array([0, 0, 9e3, 0, 3e4]))), np.zeros((2, 5))
     believed = known.solve(p, q)
     plain, p_then, q_then = known.frozen(p, q)
     known.foresee(base, np.array([5e3, 5e3]), np.zeros(2))
