@@ -9,6 +9,7 @@ from twin.charge_tally import NO_CHARGES
 from twin.devices import Devices
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
+from twin.robust_price import NO_PRICE
 from twin.scenario.coordination_section import CoordinationSection
 
 BAND_AND_LOADING = ("voltage_min", "voltage_max", "line_loading", "transformer_loading")
@@ -30,6 +31,7 @@ def kpis(
         "energy_not_served_wh": round(garage.short_wh, 3),
         **_grid(recorder),
         **gate_study(run.scenario.coordination, recorder),
+        **(NO_PRICE if recorder.robust is None else recorder.robust.kpis()),
         **_money(recorder),
         **(NO_CHARGES if recorder.charges is None else recorder.charges.kpis()),
         "batches_count": len(receipts),

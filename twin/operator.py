@@ -15,6 +15,7 @@ from twin.gate.envelope import Envelope, envelope
 from twin.gate.gate import GateDecision, GateProblem, TradeGate
 from twin.gate.limits import Limits
 from twin.network_charges import NetworkCharges
+from twin.robust_price import RobustPrice, WithRobustPrice
 from twin.scenario.coordination_section import CoordinationSection
 from twin.trading import Accepted, Session, accepted_set_points
 from twin.violations import Snapshot
@@ -32,7 +33,10 @@ class Decided:
     charges: NetworkCharges | None = None  # published for the next interval
     welfare_micro: float | None = None  # of what was accepted, with the supplier's trades
     central_welfare_micro: float | None = None  # of the best schedule within the limits on the same orders
-    believed: Snapshot | None = None  # what was averted, where the operator's engine is told something anew each time
+    robust_price: RobustPrice | None = None  # None unless the gate is a robust one
+    believed: Snapshot | None = (
+        None  # what was averted, where the operator's engine is told something anew each time
+    )
 
 
 class Operator(Protocol):
@@ -64,6 +68,10 @@ class GateKeeper:
         self._interval_s = interval_s
         self._believing = engine if isinstance(engine, Believing) else None
         self._point_of = np.arange(len(engine.feeder.points))
+
+    def plain(self) -> TradeGate:
+        """The same gate, made for deliveries that all happen."""
+        return replace(self._gate, robust=0)
 
     def decide(self, session: Session) -> Decided:
         """Pass the session through the trade gate."""
@@ -189,7 +197,8 @@ def make_operator(
         else:
             operator = NodalPricer(engine, limits, section, interval_s, bearable_micro)
     else:
-        operator = GateKeeper(engine, limits, section, interval_s)
+        keeper = GateKeeper(engine, limits, section, interval_s)
+        operator = WithRobustPrice(keeper, keeper.plain()) if section.robust else keeper
     return WithReference(operator, engine, limits, section, interval_s) if section.reference else operator
 
 

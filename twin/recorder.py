@@ -17,6 +17,7 @@ from twin.ledger import Entry
 from twin.operator import Decided, traded_p_w
 from twin.participants import Participants
 from twin.plant import WITH, WITHOUT, PlantStep
+from twin.robust_price import RobustTally
 from twin.scenario.schema import Scenario
 from twin.totals import Totals
 from twin.violations import NOTHING, EpisodeLog, Sighting, Snapshot, caused_by_trades
@@ -63,6 +64,8 @@ class Recorder:
         self.totals = Totals()
         self.last_interval = -1
         self.charges = ChargeTally(people.names) if scenario.coordination.mode == "price" else None
+        coordination = scenario.coordination
+        self.robust = RobustTally() if coordination.mode == "gate" and coordination.robust else None
         self.watch = Watch(limits, feeder.branch_kind)
         self.further = FurtherLimits(scenario.limits, feeder)
         self.lasting = Lasting.of(scenario, feeder, profile_step_s)
@@ -216,6 +219,8 @@ class Recorder:
         compared = self._comparison.take_rows() if self._comparison is not None else {}
         if compared:
             self._folder.append("mechanisms", compared)
+        if self.robust is not None:
+            self.robust.add(each.decided.robust_price for each in block.recorded)
         charged = self.charges.columns(block.recorded) if self.charges is not None else {}
         if charged:
             self._folder.append("charges", charged)

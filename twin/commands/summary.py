@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from twin.check_names import check_words
+from twin.report import words
 from twin.results import RunResult
 from twin.scenario.words import listed
 
@@ -29,6 +30,7 @@ def summary(result: RunResult) -> list[str]:
             "; the feeder's own, without trades" if result.verdict == "pass" and margin["margin"] < 0 else ""
         )
         lines.append(f"  smallest margin: {amount} ({name}{where}{when}{own})")
+    lines += [f"  {line}" for line in _robust(result)]
     skipped = [check_words(str(item["name"])) for item in record.get("not_assessed", ())]
     if skipped:
         lines.append(f"  not assessed: {listed(skipped)}")
@@ -50,6 +52,17 @@ def _variants(result: RunResult) -> Iterator[str]:
         verdicts = {name: result.variant(name).verdict for name in names}
         rest = [f"{name}: {verdict}" for name, verdict in verdicts.items() if name != names[0]]
         yield f"judged: {names[0]}; to compare: {listed(rest)}"
+
+
+def _robust(result: RunResult) -> Iterator[str]:
+    price = result.kpis.get("robust_price_micro")
+    if price is None:
+        return
+    currency = str(
+        result.manifest.get("currency") or result.manifest.get("scenario", {}).get("currency") or "EUR"
+    )
+    cost, cut = words.money(price, currency), words.energy(result.kpis.get("robust_cut_wh"))
+    yield f"price of standing failed deliveries: {cost} of trade value, {cut}".replace(words.NBSP, " ")
 
 
 def _broken(checks: list[dict[str, Any]]) -> Iterator[str]:

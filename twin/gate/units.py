@@ -11,7 +11,7 @@ from adapters.grid.feeder import FloatArray, IntArray
 from market.orders import BUY, POOL, SELL, Fills
 from twin.gate.errors import GateInputError
 
-VALUE_FLOOR_MICRO_PER_KWH = 1000.0
+VALUE_FLOOR_MICRO_PER_KWH = 1000
 """Least weight of a traded kWh: an order at the margin has no surplus, yet is not to be cut without need."""
 
 WattHours = npt.NDArray[np.int64]
@@ -127,10 +127,16 @@ def make_units(fills: Fills, point_of: IntArray, n_points: int, interval_s: int)
     place = point_of[who]
     effect = np.zeros((n_points, n))
     np.add.at(effect, place, own)
-    surplus_of = np.maximum((fills["price_micro_per_kwh"] - fills["limit_micro_per_kwh"]) * side, 0)
     weight = np.zeros(n)
-    np.add.at(weight, row_unit, np.maximum(surplus_of, VALUE_FLOOR_MICRO_PER_KWH))
+    np.add.at(weight, row_unit, value_micro_per_kwh(fills))
     return Units(row_unit, energy, effect, own, place, sign, weight)
+
+
+def value_micro_per_kwh(fills: Fills) -> IntArray:
+    """What one kWh of each fill is worth, (m,): the surplus of limit over price, and never below the floor."""
+    side = fills["side"].astype(np.int64)
+    surplus: IntArray = (fills["price_micro_per_kwh"] - fills["limit_micro_per_kwh"]) * side
+    return np.maximum(surplus, VALUE_FLOOR_MICRO_PER_KWH)
 
 
 def power_of(

@@ -16,6 +16,7 @@ def operator_context(runs: dict[str, RunResult], titles: Context, currency: str)
     for name, run in runs.items():
         sentences = [
             *_gate(run.kpis),
+            *_robust(run, currency),
             *_charges(run.kpis, currency),
             *_answers(run.kpis),
             *_model(run),
@@ -45,13 +46,34 @@ def _gate(kpis: Context) -> list[str]:
     ]
 
 
+def _robust(run: RunResult, currency: str) -> list[str]:
+    """What it cost that trades stand failing deliveries."""
+    price, changed = run.kpis.get("robust_price_micro"), run.kpis.get("robust_cut_intervals_count")
+    if not words.is_number(price):
+        return []
+    k = (run.manifest.get("scenario", {}).get("coordination") or {}).get("robust")
+    stands = f"any {words.number(k)} deliveries fail" if k != 1 else "any one delivery fails"
+    if not changed:
+        return [
+            f"Accepted trades keep the limits also if {stands}. That cost nothing: the gate would have let pass no "
+            "more without it."
+        ]
+    return [
+        f"Accepted trades keep the limits also if {stands}. That cost {words.money(price, currency)} of trade value "
+        f"and {words.energy(run.kpis.get('robust_cut_wh'))}: what the same gate without it would have let pass more "
+        f"of the same orders, in {words.number(changed)} of {words.number(run.kpis.get('intervals_count'))} intervals."
+    ]
+
+
 def _answers(kpis: Context) -> list[str]:
     """What inverters and taps did."""
     found = []
     absorbed, injected = kpis.get("inverter_absorbed_varh"), kpis.get("inverter_injected_varh")
     if words.is_number(absorbed):
         less, lost = kpis.get("volt_watt_curtailed_wh"), kpis.get("inverter_unsolved_steps_count")
-        took = f", and took {words.energy(less)} of active energy off where the voltage was high" if less else ""
+        took = (
+            f", and took {words.energy(less)} of active energy off where the voltage was high" if less else ""
+        )
         found.append(
             f"Inverters drew {_reactive(absorbed)} and gave {_reactive(injected)} of reactive energy by "
             f"themselves{took}. "

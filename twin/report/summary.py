@@ -23,7 +23,11 @@ FORECASTS = {
 }
 
 
-_ONLY_IF_ANY = ("pv_curtailed_wh", "coordination_efficiency_percent")
+_ONLY_IF_ANY = (
+    "pv_curtailed_wh",
+    "coordination_efficiency_percent",
+    "robust_cut_wh",
+)
 
 
 def check_name(name: Any) -> str:
@@ -217,6 +221,7 @@ def _quantities(currency: str) -> list[Quantity]:
         _row("Averted by the gate", "averted_count", words.number),
         _row("Traded locally", "local_traded_wh", words.energy),
         _row("Cut by the gate", "cut_wh", words.energy),
+        _row("of it, to stand failing deliveries", "robust_cut_wh", words.energy),
         _row("Energy not served", "energy_not_served_wh", words.energy),
         _count("Cars that left short", "ev_short_count", "ev_sessions_count", " of ", words.number),
         _row("PV curtailed", "pv_curtailed_wh", words.energy),
