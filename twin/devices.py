@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
@@ -177,7 +178,7 @@ class Devices:
                 self._booked_wh[role] = self._booked_wh.get(role, 0.0) + self._energy_wh(column[row])
                 continue
             column[row] = sample.p_gen_w
-            q_var[row] += np.nan_to_num(sample.q_gen_var)  # NaN: it does not say
+            q_var[row] += sample.q_gen_var if isfinite(sample.q_gen_var) else 0.0  # NaN: it does not say
             if kind == "battery":
                 soc[row] = sample.soc
             assumed_wh = self._energy_wh(column[row])
