@@ -9,6 +9,7 @@ from adapters.grid.feeder import Feeder, FloatArray
 from twin.blocks import Block, Recorded
 from twin.charge_tally import ChargeTally
 from twin.comparison import Comparison
+from twin.envelope_table import envelope_columns
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, Watch
 from twin.further import FurtherLimits
 from twin.gate.limits import Limits
@@ -66,6 +67,7 @@ class Recorder:
         self.charges = ChargeTally(people.names) if scenario.coordination.mode == "price" else None
         coordination = scenario.coordination
         self.robust = RobustTally() if coordination.mode == "gate" and coordination.robust else None
+        self._publishes = coordination.mode == "envelope"
         self.watch = Watch(limits, feeder.branch_kind)
         self.further = FurtherLimits(scenario.limits, feeder)
         self.lasting = Lasting.of(scenario, feeder, profile_step_s)
@@ -221,6 +223,8 @@ class Recorder:
             self._folder.append("mechanisms", compared)
         if self.robust is not None:
             self.robust.add(each.decided.robust_price for each in block.recorded)
+        if self._publishes:
+            self._folder.append("envelopes", envelope_columns(block.recorded, self._feeder, self._scenario.at))
         charged = self.charges.columns(block.recorded) if self.charges is not None else {}
         if charged:
             self._folder.append("charges", charged)

@@ -1,4 +1,4 @@
-"""The market's tables of a run folder: mechanisms, bills, charges, pools, admissions."""
+"""The market's tables of a run folder: mechanisms, bills, charges, envelopes, pools, admissions."""
 
 import pyarrow as pa
 
@@ -164,6 +164,19 @@ CHARGES = pa.schema(
     ]
 )
 
+ENVELOPES = pa.schema(
+    [
+        ("interval", pa.int64()),  # it holds in this one, and was published in the one before; the last: after the run
+        ("time", pa.string()),  # ISO 8601 with offset, start of the interval
+        ("participant", pa.string()),
+        ("bus", pa.string()),
+        ("export_w", pa.int64()),  # most that it may put in beyond its baseline, whatever others do
+        ("import_w", pa.int64()),  # and draw beyond it
+        ("binding_export", pa.string()),  # limit that stopped the export caps of all; null: nothing did
+        ("binding_import", pa.string()),
+    ]
+)
+
 MARKET_TABLES = {
     "mechanisms": MECHANISMS,
     "bills": BILLS,
@@ -174,4 +187,5 @@ MARKET_TABLES = {
     "pool_accounts": POOL_ACCOUNTS,
     "admissions": ADMISSIONS,
     "charges": CHARGES,
+    "envelopes": ENVELOPES,
 }

@@ -22,6 +22,7 @@ ALL = (
     Command("run", "run a scenario and judge it", "twin.commands.run"),
     Command("check", "validate a scenario and all it refers to; run nothing", "twin.commands.check"),
     Command("report", "write report.html of a finished run anew", "twin.commands.report"),
+    Command("export", "write a table of a run as CSV", "twin.commands.export"),
     Command("new", "write a commented first scenario that runs", "twin.commands.new"),
     Command("schema", "print the JSON Schema of scenario files, for editors", "twin.commands.schema"),
     Command("feeder", "show what a feeder holds and whether the engines agree on it", "twin.commands.feeder"),

@@ -1,14 +1,12 @@
 """Dynamic operating envelopes: how far each connection point may depart from its baseline, whatever others do."""
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from adapters.grid.engine import Engine
-from adapters.grid.feeder import Feeder, FloatArray
+from adapters.grid.feeder import FloatArray
 from market.orders import BUY, SELL, SUPPLIER, empty_fills
 from twin.gate.cutting import cut
 from twin.gate.limits import Limits
@@ -37,16 +35,6 @@ class Envelope:
     binding_import: str | None
     solves: int
     solved: bool = True
-
-    def write_csv(self, path: Path, feeder: Feeder, time: str) -> None:
-        """Append the envelope of one interval: time, connection point, export_w, import_w."""
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            out = csv.writer(file)
-            if new:
-                out.writerow(("time", "connection_point", "export_w", "import_w"))
-            for point, export, draw in zip(feeder.points, self.export_w, self.import_w, strict=True):
-                out.writerow((time, point.name, int(export), int(draw)))
 
 
 def envelope(

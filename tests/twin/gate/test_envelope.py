@@ -1,7 +1,5 @@
 """Whatever points do within their envelopes, no limit breaks; and the envelopes are not smaller than needed."""
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -103,15 +101,3 @@ def test_where_the_worst_corner_is_a_mixed_one_it_is_found(sweep, band, allocati
     power = np.where(corners, found.export_w, -found.import_w).astype(float)
     assert limits.within(engine.solve(power, power)).all()
     assert found.export_w.sum() > 20e3
-
-
-def test_it_is_written_as_csv_one_row_per_point_and_interval(sweep, band, tmp_path):
-    engine = sweep(rated_a=80.0)
-    found = make(engine, band(engine.feeder, 0.95, 1.04), "equal")
-    path = tmp_path / "envelopes.csv"
-    for time in ("2016-01-18T12:00:00+01:00", "2016-01-18T12:15:00+01:00"):
-        found.write_csv(path, engine.feeder, time)
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 10 and rows[7]["connection_point"] == "house 2"
-    assert int(rows[7]["export_w"]) == found.export_w[2]
