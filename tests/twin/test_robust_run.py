@@ -42,5 +42,5 @@ def test_up_to_the_first_cut_it_is_what_a_run_without_it_cuts_less(run_street, r
 def test_report_and_summary_say_so(robust):
     report = (robust.folder / "report.html").read_text(encoding="utf-8")
     assert "keep the limits also if any one delivery fails. That cost" in report
-    assert "of it, to stand failing deliveries" in report
+    assert "Of it, to stand failing deliveries" in report
     assert any(line.startswith("  price of standing failed deliveries: ") for line in summary(robust))

@@ -74,9 +74,9 @@ def _answers(kpis: Context) -> list[str]:
         took = (
             f", and took {words.energy(less)} of active energy off where the voltage was high" if less else ""
         )
+        drew, gave = words.reactive_energy(absorbed), words.reactive_energy(injected)
         found.append(
-            f"Inverters drew {_reactive(absorbed)} and gave {_reactive(injected)} of reactive energy by "
-            f"themselves{took}. "
+            f"Inverters drew {drew} and gave {gave} of reactive energy by themselves{took}. "
             + (
                 f"In {words.number(lost)} steps no fixed point with the power flow was found: these are without value."
                 if lost
@@ -90,10 +90,6 @@ def _answers(kpis: Context) -> list[str]:
         further = f"; in {words.number(end)} steps the voltage stayed outside of its band" if end else ""
         found.append(f"Taps moved by {words.number(moves)} positions in all{further}.")
     return found
-
-
-def _reactive(value: Any) -> str:
-    return words.energy(value).replace("Wh", "varh")
 
 
 def _model(run: RunResult) -> list[str]:

@@ -26,8 +26,15 @@ FORECASTS = {
 _ONLY_IF_ANY = (
     "pv_curtailed_wh",
     "coordination_efficiency_percent",
-    "robust_cut_wh",
 )
+_NOT_EVERYWHERE = (
+    "robust_cut_wh",
+    "inverter_absorbed_varh",
+    "inverter_injected_varh",
+    "volt_watt_curtailed_wh",
+    "tap_moves_count",
+)
+"""Null where the gate stands no failures, no inverter answers, no tap is controlled; elsewhere zero says something."""
 
 
 def check_name(name: Any) -> str:
@@ -166,14 +173,17 @@ def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
     for label, key, shown, limit_key, sign in _quantities(currency):
         if key in _ONLY_IF_ANY and not any(run.kpis.get(key) for run in runs.values()):
             continue
+        if key in _NOT_EVERYWHERE and not any(words.is_number(run.kpis.get(key)) for run in runs.values()):
+            continue
         cells = []
         for name, run in runs.items():
             # a short-time rating is what holds at a moment, and these are values of moments
             short = limits[name].get(limit_key.replace("_loading", "_short_time_loading"))
             value, limit = run.kpis.get(key), short or limits[name].get(limit_key)
             beyond = words.is_number(limit) and words.is_number(value) and not sign * value <= sign * limit
-            text = shown(run.kpis) if words.is_number(value) else words.NOT_RECORDED
-            cells.append({"text": text, "beyond": beyond, "missing": text == words.NOT_RECORDED})
+            absent = "–" if key in _NOT_EVERYWHERE else words.NOT_RECORDED
+            text = shown(run.kpis) if words.is_number(value) else absent
+            cells.append({"text": text, "beyond": beyond, "missing": text == absent})
         rows.append({"label": label, "key": key, "cells": cells})
     return rows
 
@@ -221,10 +231,15 @@ def _quantities(currency: str) -> list[Quantity]:
         _row("Averted by the gate", "averted_count", words.number),
         _row("Traded locally", "local_traded_wh", words.energy),
         _row("Cut by the gate", "cut_wh", words.energy),
-        _row("of it, to stand failing deliveries", "robust_cut_wh", words.energy),
+        _row("Of it, to stand failing deliveries", "robust_cut_wh", words.energy),
+        _row("Welfare, of the best schedule within the limits", "coordination_efficiency_percent", _percent),
         _row("Energy not served", "energy_not_served_wh", words.energy),
         _count("Cars that left short", "ev_short_count", "ev_sessions_count", " of ", words.number),
         _row("PV curtailed", "pv_curtailed_wh", words.energy),
+        _row("By volt-watt, roof and battery", "volt_watt_curtailed_wh", words.energy),
+        _row("Reactive energy drawn by inverters", "inverter_absorbed_varh", words.reactive_energy),
+        _row("Reactive energy given by inverters", "inverter_injected_varh", words.reactive_energy),
+        _row("Tap steps moved", "tap_moves_count", words.number),
         _row("Stored at the end, more", "battery_stored_change_wh", words.energy),
         _row("Self-sufficiency", "self_sufficiency_percent", _percent),
         _row("Bills, mean", "bill_mean_micro", cash),

@@ -35,6 +35,11 @@ def energy(wh: Any) -> str:
     return f"{number(wh / 1e6, 2 if size < 1e8 else 1)}{NBSP}MWh"
 
 
+def reactive_energy(varh: Any) -> str:
+    """varh, kvarh or Mvarh."""
+    return energy(varh).replace("Wh", "varh")
+
+
 def power(w: Any) -> str:
     """W or kW."""
     if not is_number(w):

@@ -232,6 +232,28 @@ def test_a_value_of_a_moment_is_held_against_the_short_time_rating():
     assert (beyond["line_loading_max_percent"], beyond["transformer_loading_max_percent"]) == (False, True)
 
 
+def test_what_not_every_variant_has_is_a_row_where_one_has_it():
+    """Inverters, taps and robustness: a dash where there are none, a zero where they did nothing."""
+    keys = {"inverter_absorbed_varh", "volt_watt_curtailed_wh", "tap_moves_count", "robust_cut_wh"}
+
+    def rows(*kpis):
+        runs = {str(i): SimpleNamespace(manifest={}, kpis=each) for i, each in enumerate(kpis)}
+        return {
+            r["key"]: [c["text"] for c in r["cells"]] for r in variant_rows(runs, "EUR") if r["key"] in keys
+        }
+
+    assert rows(dict.fromkeys(keys), {}) == {}
+    answers = {"inverter_absorbed_varh": 52_667.1, "volt_watt_curtailed_wh": 0.0, "tap_moves_count": None}
+    assert rows(dict.fromkeys(keys), answers) == {
+        "inverter_absorbed_varh": ["–", "52.7\u00a0kvarh"],
+        "volt_watt_curtailed_wh": ["–", "0\u00a0Wh"],
+    }
+    assert rows({"tap_moves_count": 2, "robust_cut_wh": 0}) == {
+        "tap_moves_count": ["2"],
+        "robust_cut_wh": ["0\u00a0Wh"],
+    }
+
+
 def test_who_hardly_mattered_is_not_named():
     shares = [("a", 1.0), ("b", 0.0101), ("c", 0.0099), ("d", 0.0), ("e", -0.02), ("f", -0.009), ("g", None)]
     people = [{"participant": name, "share": share, "unit": "percent"} for name, share in shares]
