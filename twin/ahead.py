@@ -67,7 +67,7 @@ class Planner:
             (
                 -(-int(leave.at_h * 3600) // self._interval_s),
                 rows[leave.provider],
-                int(leave.percent * 10_000),
+                int(leave.withdrawn_percent * 10_000),
             )
             for leave in section.leaving
         ]

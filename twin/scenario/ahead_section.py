@@ -10,7 +10,7 @@ class LeaveSection(Section):
 
     provider: str = Field(description="Connection point whose battery provides.")
     at_h: float = Field(ge=0, le=1e6, description="When, in hours after the start.")
-    percent: Percent = Field(
+    withdrawn_percent: Percent = Field(
         100, gt=0, description="Part of what it still has in each pool, and of what follows."
     )
 

@@ -45,6 +45,7 @@ def folder(tmp_path):
         made.append("pool_slots", {
             "interval": [interval], "provided_wh": [provided], "dissipated_wh": [20], "sold_wh": [5_000],
             "bought_wh": [6_000], "ahead_wh": [700], "kept_wh": [30], "residual_wh": [1_500],
+            "withdrawn_wh": [40],
         })  # fmt: skip
     record = {"whole_bills": BILLS, "pool_accounts": ACCOUNTS, "agreements": AGREEMENTS, "refused": REFUSED}
     made.write_json("verdict.json", {"verdict": "pass", "checks": [], **record})
