@@ -6,7 +6,9 @@ import io
 import numpy as np
 import pytest
 
+from twin.check_names import check_words
 from twin.cli import main
+from twin.report.operator import operator_context
 
 INTERVALS, INTERVAL_H = 5, 0.25
 
@@ -37,7 +39,9 @@ def test_a_row_per_connection_point_and_interval_from_the_second_on(capped):
 def test_its_caps_are_those_that_bound_the_orders(capped):
     """Flexible trades of a participant stay within its caps, and some are held up by them to the last Wh."""
     fills = capped.table("trades").to_pandas().query("flexible")
-    trades = fills.drop_duplicates(["interval", "order_id"])  # an order may be filled by neighbours and supplier
+    trades = fills.drop_duplicates(
+        ["interval", "order_id"]
+    )  # an order may be filled by neighbours and supplier
     caps = capped.table("envelopes").to_pandas().set_index(["interval", "participant"])
     bound = 0
     for side, cap in (("buy", "import_w"), ("sell", "export_w")):
@@ -47,6 +51,16 @@ def test_its_caps_are_those_that_bound_the_orders(capped):
         assert (asked <= most).all()
         bound += int((asked == most).sum())
     assert bound > 5, "else the caps told nothing"
+
+
+def test_the_report_says_how_wide_it_was_and_what_bound_it(capped):
+    (told,) = operator_context({"one": capped}, {}, "EUR")
+    (text,) = [t for t in told["sentences"] if t.startswith("Envelopes were published")]
+    table = capped.table("envelopes").to_pandas()
+    most = f"{table['import_w'].max() / 1000:.1f}\u00a0kW more than its baseline"
+    assert f"for {INTERVALS} intervals" in text and f"to {most}" in text
+    kind, _, where = table["binding_import"].mode()[0].partition(" at ")
+    assert f"mostly bound by {check_words(kind)} at {where}" in text
 
 
 def test_it_goes_out_as_csv(capped, capsys):

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+
+from twin.check_names import check_words
 from twin.report import words
 from twin.results import RunResult
 
@@ -17,6 +20,7 @@ def operator_context(runs: dict[str, RunResult], titles: Context, currency: str)
         sentences = [
             *_gate(run.kpis),
             *_robust(run, currency),
+            *_envelopes(run),
             *_charges(run.kpis, currency),
             *_answers(run.kpis),
             *_model(run),
@@ -65,6 +69,27 @@ def _robust(run: RunResult, currency: str) -> list[str]:
     ]
 
 
+def _envelopes(run: RunResult) -> list[str]:
+    """What was published: how far connection points might depart from their baseline, and what bound them."""
+    if (run.manifest.get("scenario", {}).get("coordination") or {}).get("mode") != "envelope":
+        return []
+    columns = ["interval", "import_w", "export_w", "binding_import", "binding_export"]
+    table = run.table("envelopes", columns).to_pandas()
+    if table.empty:
+        return []
+    told = []
+    for what, side in (("draw", "import"), ("put in", "export")):
+        least, mean, most = (words.power(f(table[f"{side}_w"])) for f in (min, np.mean, max))
+        limits = table.drop_duplicates("interval")[f"binding_{side}"].dropna()
+        kind, _, where = str(limits.mode()[0]).partition(" at ") if len(limits) else ("", "", "")
+        bound = f", mostly bound by {check_words(kind)} at {where}" if kind else ", and nothing bound it"
+        told.append(f"{what} {least} to {most} more than its baseline (mean {mean}){bound}")
+    return [
+        f"Envelopes were published for {words.number(table['interval'].nunique())} intervals: a connection point might "
+        f"{', and '.join(told)}. envelopes.parquet has all of them; twin export writes them as CSV."
+    ]
+
+
 def _answers(kpis: Context) -> list[str]:
     """What inverters and taps did."""
     found = []
@@ -105,6 +130,10 @@ def _model(run: RunResult) -> list[str]:
     return [" ".join(f"{text[0].upper()}{text[1:]}" for text in told)]
 
 
+def _times(count: Any) -> str:
+    return "once" if count == 1 else f"{words.number(count)} times"
+
+
 def _charges(kpis: Context, currency: str) -> list[str]:
     received = kpis.get("network_charges_micro")
     if not words.is_number(received):
@@ -123,6 +152,6 @@ def _charges(kpis: Context, currency: str) -> list[str]:
         f"Congestion was charged for in {words.number(charged)} intervals, at most "
         f"{words.price(kpis.get('congestion_charge_max_micro_per_kwh'), currency)}. The charges "
         f"{'settled' if settled else 'did not settle'}: from one interval to the next they changed by "
-        f"{words.quantity(swing, '%')} of their size (0 %: constant; 100 %: on and off), and fell again after "
-        f"a rise {words.number(turns)} times.",
+        f"{words.quantity(swing, '%')} of their size (0{words.NBSP}%: constant; 100{words.NBSP}%: on and off), and "
+        f"{f'fell again after a rise {_times(turns)}' if turns else 'never fell again after a rise'}.",
     ]

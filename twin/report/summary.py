@@ -43,6 +43,11 @@ def check_name(name: Any) -> str:
     return text if str(name).startswith("expect.") else text[:1].upper() + text[1:]
 
 
+def _in_words(name: Any) -> Any:
+    known = str(name).rpartition(".")[2] in CHECK_WORDS
+    return check_words(str(name)) if known else name
+
+
 def mark(verdict: Any) -> Context:
     """CSS class, sign and word of a verdict. A word that is not known is never green."""
     css, sign, word = MARKS.get(str(verdict), ("unknown", "?", str(verdict)))
@@ -59,11 +64,7 @@ def first_screen(run: RunResult) -> Context:
         "judge": record.get("judge"),
         "checks": [_check(check, currency) for check in run.checks],
         "not_assessed": [
-            {
-                **item,
-                "name": check_words(item["name"]) if item.get("name") in CHECK_WORDS else item.get("name"),
-            }
-            for item in record.get("not_assessed") or []
+            {**item, "name": _in_words(item.get("name"))} for item in record.get("not_assessed") or []
         ],
         "margin": _margin(record.get("smallest_margin"), currency),
         "bus": _extreme(record.get("worst_bus"), "v_pu", "pu"),
@@ -248,6 +249,12 @@ def _quantities(currency: str) -> list[Quantity]:
     ]
 
 
+def _agreement(engines: Context, kpis: Context) -> str:
+    """The engines that were compared, by name: which they are depends on the feeder."""
+    told = (engines.get("agreement") or {}).get("sentences") or []
+    return str(told[0]) if told else f"{words.small(kpis.get('engine_difference_pu'), 'pu')} apart"
+
+
 def quality(run: RunResult) -> Context:
     """Engine agreement and data quality of the judged variant."""
     kpis, manifest = run.kpis, run.manifest
@@ -258,10 +265,9 @@ def quality(run: RunResult) -> Context:
     return {
         "gate_engine": engines.get("gate") or words.NOT_RECORDED,
         "plant_engine": engines.get("plant") or words.NOT_RECORDED,
-        "agreement": words.small(kpis.get("engine_difference_pu"), "pu"),
-        "sentences": (engines.get("agreement") or {}).get("sentences") or [],
+        "agreement": _agreement(engines, kpis),
         "notes": engines.get("notes") or [],
-        "t_model": words.small(t_model, "pu"),
+        "t_model": words.small(t_model, "pu") if words.is_number(t_model) and t_model != 0 else None,
         "t_model_warned": words.is_number(t_model) and not t_model <= 1e-4,
         "forecast": FORECASTS.get(
             str(manifest.get("forecast")), str(manifest.get("forecast") or words.NOT_RECORDED)

@@ -15,7 +15,7 @@ from twin.report import violations, words
 from twin.report.feeder import feeder_payload
 from twin.report.pack import pack, unpack
 from twin.report.people import people_of
-from twin.report.summary import _extreme, _quantities, check_name, variant_rows
+from twin.report.summary import _extreme, _quantities, check_name, first_screen, quality, variant_rows
 from twin.results import RunResult
 from twin.tables import TABLES
 
@@ -252,6 +252,16 @@ def test_what_not_every_variant_has_is_a_row_where_one_has_it():
         "tap_moves_count": ["2"],
         "robust_cut_wh": ["0\u00a0Wh"],
     }
+
+
+def test_engines_are_named_as_they_were_compared_and_checks_in_words():
+    told = "power-grid-model cannot model an OpenDSS file: opendss stands alone."
+    manifest = {"engines": {"agreement": {"sentences": [told]}}}
+    shown = quality(SimpleNamespace(manifest=manifest, kpis={"t_model_difference_pu": 0.0}))
+    assert (shown["agreement"], shown["t_model"]) == (told, None)
+    record = {"not_assessed": [{"name": "trades.line_loading", "reason": "no rating"}, {"name": "a b"}]}
+    screen = first_screen(SimpleNamespace(manifest={}, verdict_record=record, verdict="pass", checks=[]))
+    assert [item["name"] for item in screen["not_assessed"]] == ["line loading, with trades", "a b"]
 
 
 def test_who_hardly_mattered_is_not_named():
