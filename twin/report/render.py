@@ -20,7 +20,14 @@ from twin.report.mechanisms import mechanisms_context, mechanisms_payload
 from twin.report.operator import operator_context
 from twin.report.oracles import oracles_context
 from twin.report.people import people_context, people_of
-from twin.report.series import power_payload, series_payload, slots_of, states_payload, use_percent
+from twin.report.series import (
+    at_a_moment,
+    power_payload,
+    series_payload,
+    slots_of,
+    states_payload,
+    use_percent,
+)
 from twin.report.settlement import settlement_context
 from twin.report.summary import currency_of, first_screen, mark, quality, variant_rows
 from twin.report.violations import violations_context
@@ -145,7 +152,7 @@ def _payload(run: RunResult, runs: dict[str, RunResult], titles: dict[str, Any])
     n_branch = len(feeder["branches"]) if feeder else 0
     n_points = int((run.manifest.get("feeder") or {}).get("n_points") or n_bus)
     max_slots = STATE_VALUES // max(1, len(runs) * (n_bus + n_branch + n_points))
-    limits = run.manifest.get("scenario", {}).get("limits") or {}
+    limits = at_a_moment(run.manifest.get("scenario", {}).get("limits") or {})
     variants: list[Context] = []
     times: list[str] = []
     for name, one in runs.items():

@@ -43,6 +43,15 @@ def column(table: Any, name: str) -> FloatArray:
     return values
 
 
+def at_a_moment(limits: dict[str, Any]) -> dict[str, Any]:
+    """The limits with short-time ratings in the place of continuous ones: what holds for values of moments."""
+    short = {
+        f"{kind}_loading_percent": limits.get(f"{kind}_short_time_loading_percent")
+        for kind in ("line", "transformer")
+    }
+    return {**limits, **{key: value for key, value in short.items() if value}}
+
+
 def use_percent(table: Any, limits: dict[str, Any]) -> FloatArray:
     """Per interval, how much of its tightest limit the plant uses: 100 is at the limit, NaN is not known.
 

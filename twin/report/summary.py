@@ -5,6 +5,7 @@ from typing import Any
 
 from twin.check_names import CHECK_WORDS, check_words
 from twin.report import words
+from twin.report.series import at_a_moment
 from twin.results import RunResult
 
 Context = dict[str, Any]
@@ -169,7 +170,9 @@ def _worth_naming(people: list[Context]) -> list[Context]:
 
 def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
     """The table of variants: a row per quantity, a cell per variant; what is beyond its limit is marked."""
-    limits = {name: run.manifest.get("scenario", {}).get("limits") or {} for name, run in runs.items()}
+    limits = {
+        name: at_a_moment(run.manifest.get("scenario", {}).get("limits") or {}) for name, run in runs.items()
+    }
     rows = []
     for label, key, shown, limit_key, sign in _quantities(currency):
         if key in _ONLY_IF_ANY and not any(run.kpis.get(key) for run in runs.values()):
@@ -178,9 +181,7 @@ def variant_rows(runs: dict[str, RunResult], currency: str) -> list[Context]:
             continue
         cells = []
         for name, run in runs.items():
-            # a short-time rating is what holds at a moment, and these are values of moments
-            short = limits[name].get(limit_key.replace("_loading", "_short_time_loading"))
-            value, limit = run.kpis.get(key), short or limits[name].get(limit_key)
+            value, limit = run.kpis.get(key), limits[name].get(limit_key)
             beyond = words.is_number(limit) and words.is_number(value) and not sign * value <= sign * limit
             absent = "–" if key in _NOT_EVERYWHERE else words.NOT_RECORDED
             text = shown(run.kpis) if words.is_number(value) else absent

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from twin.report import violations, words
 from twin.report.feeder import feeder_payload
 from twin.report.pack import pack, unpack
 from twin.report.people import people_of
+from twin.report.series import at_a_moment, use_percent
 from twin.report.summary import _extreme, _quantities, check_name, first_screen, quality, variant_rows
 from twin.results import RunResult
 from twin.tables import TABLES
@@ -230,6 +232,10 @@ def test_a_value_of_a_moment_is_held_against_the_short_time_rating():
     run = SimpleNamespace(manifest={"scenario": {"limits": limits}}, kpis=kpis)
     beyond = {row["key"]: row["cells"][0]["beyond"] for row in variant_rows({"one": run}, "EUR")}
     assert (beyond["line_loading_max_percent"], beyond["transformer_loading_max_percent"]) == (False, True)
+    drawn = at_a_moment(limits)  # strip, map and charts as well
+    assert (drawn["line_loading_percent"], drawn["transformer_loading_percent"]) == (150, 100)
+    table = pa.table({"line_loading_max_percent": [120.0]})
+    assert use_percent(table, drawn).tolist() == pytest.approx([80.0])
 
 
 def test_what_not_every_variant_has_is_a_row_where_one_has_it():

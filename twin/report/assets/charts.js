@@ -141,6 +141,10 @@ const charts = (() => {
 
   function loading(chosen, id, name, base, limit) {
     const { data, series } = compared(chosen, name, base, twin.percent);
+    const box = document.getElementById(id);
+    const empty = !data.some((values) => values.some((v) => v !== null && Number.isFinite(v))); // nothing has a rating
+    box.hidden = box.previousElementSibling.hidden = empty;
+    if (empty) return;
     const range = (u, a, b) => [0, Math.max(b ?? 0, Number.isFinite(limit) ? limit * 1.12 : 0)];
     plot(id, [times(chosen), ...data], series, { unit: "%", limits: Number.isFinite(limit) ? [[limit, `limit ${limit} %`]] : [], range });
   }
