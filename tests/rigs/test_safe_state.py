@@ -23,11 +23,12 @@ SUN_W, LIMIT_W = 8000.0, 2400.0
 _PATIENCE_S = 40.0
 
 HARNESS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from rigs.device import Command, RoleSpec
 from rigs.open_bench import open_bench
 path, state, ending = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background inherits it ignored
 roles = [RoleSpec("house_2.pv", "pv_inverter", 8000.0)]
 with open_bench(path, roles, arm={"house_2.pv": 60.0}, state=state) as bench:
     print(bench._guard.supervisor.process.pid, flush=True)
