@@ -224,7 +224,9 @@ class Recorder:
         if self.robust is not None:
             self.robust.add(each.decided.robust_price for each in block.recorded)
         if self._publishes:
-            self._folder.append("envelopes", envelope_columns(block.recorded, self._feeder, self._scenario.at))
+            self._folder.append(
+                "envelopes", envelope_columns(block.recorded, self._feeder, self._scenario.at)
+            )
         charged = self.charges.columns(block.recorded) if self.charges is not None else {}
         if charged:
             self._folder.append("charges", charged)

@@ -166,7 +166,10 @@ CHARGES = pa.schema(
 
 ENVELOPES = pa.schema(
     [
-        ("interval", pa.int64()),  # it holds in this one, and was published in the one before; the last: after the run
+        (
+            "interval",
+            pa.int64(),
+        ),  # it holds in this one, and was published in the one before; the last: after the run
         ("time", pa.string()),  # ISO 8601 with offset, start of the interval
         ("participant", pa.string()),
         ("bus", pa.string()),

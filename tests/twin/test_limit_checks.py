@@ -55,7 +55,9 @@ def recorded(make_people, states, **keys):
         zero = np.zeros(2)
         state = GridState(volts, full, full, np.array(import_w, float), zero, zero, np.isfinite(volts[:, 2]))
         recorder.step(
-            SimpleNamespace(devices=SimpleNamespace(step=step, flows=flows, base=flows), state=state, engine=None)
+            SimpleNamespace(
+                devices=SimpleNamespace(step=step, flows=flows, base=flows), state=state, engine=None
+            )
         )
     return Evidence(SimpleNamespace(scenario=s, feeder=STREET), recorder, {}, None)
 
