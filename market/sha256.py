@@ -1,7 +1,7 @@
 """SHA-256 of many messages of one length at once (FIPS 180-4), compiled: what a batch of readings is hashed with.
 
 ``hashlib`` costs half a microsecond a call, whatever its hardware does; a day's readings of a street are 17,000 calls.
-Here 32 messages go through the rounds side by side, which compilers turn into vector instructions: two thirds of the
+Here 32 messages go through the rounds side by side, which compilers turn into vector instructions: a third of the
 time. ``hashlib`` stays for everything single, and is what the tests hold this against.
 """
 
