@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from adapters.chain.errors import (
     ChainError,
     ChainInputError,
     ChainUnavailableError,
-    NodeRefusedError,
     RevertedError,
 )
 from adapters.chain.keys import KeyRing
@@ -27,8 +25,6 @@ from adapters.chain.typed import account_id, market_key
 
 AT_ONCE = 25
 """Transactions that are on their way at a time."""
-REMIND_S = 5.0
-"""After so long without an end a development node is asked to mine."""
 SETUP = 0
 """Owner of the outbox rows that belong to no batch."""
 ROLES = ("PROPOSER_ROLE", "REGISTRAR_ROLE", "DISPUTER_ROLE", "ARBITER_ROLE", "PAUSER_ROLE")
@@ -76,17 +72,10 @@ class Deployment:
 
 
 def wait_idle(outbox: Outbox, timeout_s: float = 120.0, poll_s: float = 0.0) -> None:
-    """Pump until every transaction is settled. Raises ChainUnavailableError after ``timeout_s``.
-
-    A development node is reminded: under load anvil 1.7 was seen, rarely, to mine nothing more of what it had accepted.
-    """
-    give_up, remind = time.monotonic() + timeout_s, time.monotonic() + REMIND_S
+    """Pump until every transaction is settled. Raises ChainUnavailableError after ``timeout_s``."""
+    give_up = time.monotonic() + timeout_s
     outbox.pump()
     while not outbox.is_idle():
-        if time.monotonic() > remind:
-            remind += REMIND_S
-            with suppress(NodeRefusedError):  # a production node mines when it does
-                outbox.node.request("evm_mine")
         if time.monotonic() > give_up:
             raise ChainUnavailableError(
                 f"the node mined nothing for {timeout_s:g} s: is it running and mining?"

@@ -30,6 +30,15 @@ class Log:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """Who sent a mined transaction, in lower case, and with which nonce."""
+
+    hash: str
+    sender: str
+    nonce: int
+
+
+@dataclass(frozen=True)
 class Receipt:
     """A mined transaction as the node gives it."""
 
@@ -111,6 +120,12 @@ class Node:
         if not isinstance(raw, dict):
             raise ChainUnavailableError(f"the node does not have block {number}")
         return raw
+
+    def transactions(self, number: int) -> list[Sent]:
+        """Transactions of a block; none where the node does not have it (yet)."""
+        raw = self.request("eth_getBlockByNumber", hex(number), True)
+        found = raw["transactions"] if isinstance(raw, dict) else []
+        return [Sent(tx["hash"], tx["from"].lower(), int(tx["nonce"], 16)) for tx in found]
 
     def height(self) -> int:
         """Number of the newest block."""

@@ -31,6 +31,10 @@ CREATE INDEX IF NOT EXISTS txs_owner ON txs (owner, kind);
 CREATE INDEX IF NOT EXISTS txs_status ON txs (status);
 CREATE INDEX IF NOT EXISTS batches_status ON batches (status);
 """
+LOOK_BACK, LOOK_AT_ONCE = 64, 100
+"""Blocks before a signature, and at a time, that are searched for whoever used its nonce."""
+POST = ("owner", "kind", "to_address", "data")
+"""What two versions of one post have in common."""
 OPEN = ("signed", "mined")
 """States of a row that is not settled yet; the others are 'confirmed', 'failed' and 'replaced'."""
 
@@ -60,6 +64,7 @@ class Outbox:
     ) -> None:
         self.node, self.signer, self.crash = node, signer, crash
         self.confirmations, self.stuck_blocks = confirmations, stuck_blocks
+        self._looked: dict[int, int] = {}
         self.chain_id = node.chain_id()
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.db.row_factory = sqlite3.Row
@@ -209,7 +214,7 @@ class Outbox:
         try:
             self.node.send_raw(row["raw"])
         except NodeRefusedError as error:
-            self._refused(row, str(error).lower())
+            self._refused(row, str(error).lower(), height)
         self.crash("sent, not noted")
 
     def _bump(self, row: Any, height: int) -> Any:
@@ -222,29 +227,44 @@ class Outbox:
             self._insert(post, row["nonce"], fee, raw, digest, height)
         return self.db.execute("SELECT * FROM txs WHERE hash = ?", (digest,)).fetchone()
 
-    def _refused(self, row: Any, text: str) -> None:
+    def _refused(self, row: Any, text: str, height: int) -> None:
         if "nonce too low" in text or "nonce is too low" in text:
-            if self.node.receipt(row["hash"]) is None and not self._twin_mined(row):
-                self._resign(row["nonce"])
+            taker = self._taker(row, height)
+            if taker is not None:
+                self._sign_anew(row, taker)
             return
         # Known, underpriced against its own twin, or queued: it is on its way, and is sent again next time.
         if any(word in text for word in ("already known", "already imported", "underpriced", "known")):
             return
         raise NodeRefusedError(f"{row['kind']} of batch {row['owner']}: {text}")
 
-    def _twin_mined(self, row: Any) -> bool:
-        twins = self.db.execute("SELECT hash FROM txs WHERE nonce = ?", (row["nonce"],))
-        return any(self.node.receipt(digest) is not None for (digest,) in twins)
+    def _taker(self, row: Any, height: int) -> str | None:
+        """Hash of the confirmed transaction that used a row's nonce; None where it is an open row's or in no block.
 
-    def _resign(self, nonce: int) -> None:
-        """Somebody else used the nonce: sign this row and those after it with fresh ones, in order."""
-        rows = [row for row in self._open_rows() if row["nonce"] >= nonce and row["status"] == "signed"]
-        latest = {row["nonce"]: row for row in rows}
-        posts = [
-            Post(r["owner"], r["kind"], r["to_address"], r["data"], r["gas"])
-            for _, r in sorted(latest.items())
-        ]
-        self._store(tuple(posts), tuple(row["id"] for row in rows))
+        A refusal alone proves nothing: nodes count a nonce before they show the receipt, which may be this very row's.
+        """
+        ours = "SELECT min(signed_at_block) FROM txs WHERE nonce = ?"
+        (signed,) = self.db.execute(ours, (row["nonce"],)).fetchone()
+        first = max(0, signed - LOOK_BACK)
+        start = self._looked.get(row["nonce"], first)
+        end = min(start + LOOK_AT_ONCE, height - self.confirmations + 1)
+        done = end > height - self.confirmations
+        self._looked[row["nonce"]] = first if done else end  # from the start again: blocks may be reorganised
+        for number in range(start, end):
+            for tx in self.node.transactions(number):
+                if tx.nonce == row["nonce"] and tx.sender == self.signer.address.lower():
+                    return None if tx.hash in {r["hash"] for r in self._open_rows()} else tx.hash
+        return None
+
+    def _sign_anew(self, row: Any, taker: str) -> None:
+        """Give a post another nonce. Those behind it keep theirs: they are valid, and may be mined at any moment."""
+        versions = [r for r in self._open_rows() if r["nonce"] == row["nonce"]]
+        found = self.db.execute("SELECT * FROM txs WHERE hash = ?", (taker,)).fetchone()
+        if found is not None and all(found[key] == row[key] for key in POST):
+            self._set(found["id"], status="signed")  # given up once, and brought back by a reorganisation
+            return
+        post = Post(row["owner"], row["kind"], row["to_address"], row["data"], row["gas"])
+        self._store((post,), tuple(r["id"] for r in versions))
 
     def _set(self, row_id: int, **fields: Any) -> None:
         names = ", ".join(f"{name} = ?" for name in fields)

@@ -57,7 +57,7 @@ class RpcNode:
             "eth_sendRawTransaction": lambda raw: _hex(evm.send_raw(_raw(raw))),
             "eth_getTransactionReceipt": self._receipt,
             "eth_getTransactionByHash": self._transaction,
-            "eth_getBlockByNumber": lambda at, full=False: self._block(self._at(at)),
+            "eth_getBlockByNumber": lambda at, full=False: self._block(self._at(at), full),
             "eth_getBlockByHash": self._block_by_hash,
             "eth_getLogs": self._logs,
             "evm_mine": self._mine,
@@ -182,7 +182,7 @@ class RpcNode:
             "transactionIndex": _hex(entry.index) if entry else None,
         }
 
-    def _block(self, block: EvmBlock | None) -> dict[str, Any] | None:
+    def _block(self, block: EvmBlock | None, full: bool = False) -> dict[str, Any] | None:
         if block is None:
             return None
         return {
@@ -194,7 +194,10 @@ class RpcNode:
             "gasUsed": _hex(block.header.gas_used),
             "baseFeePerGas": _hex(block.header.base_fee_per_gas),
             "stateRoot": _hex(block.header.state_root),
-            "transactions": [_hex(entry.hash) for entry in block.transactions],
+            "transactions": [
+                self._transaction(_hex(entry.hash)) if full else _hex(entry.hash)
+                for entry in block.transactions
+            ],
         }
 
     def _block_by_hash(self, digest: Any, full: bool = False) -> dict[str, Any] | None:

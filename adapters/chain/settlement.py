@@ -7,11 +7,12 @@ from typing import Any
 from adapters.chain import typed, wire
 from adapters.chain.accounts import Accounts
 from adapters.chain.contract import Contract
-from adapters.chain.errors import ChainInputError, ChainUnavailableError, RevertedError
+from adapters.chain.errors import ChainInputError, RevertedError
 from adapters.chain.keys import KeyRing
 from adapters.chain.node import Node
 from adapters.chain.outbox import Outbox, Post
 from adapters.chain.port import BatchReceipt, SettlementBatch
+from adapters.chain.receipts import receipt_of
 
 DOUBLES = ("BadPeriod", "AlreadySettled")
 """Refusals that mean the period is settled already: the next batch may go on."""
@@ -102,7 +103,9 @@ class Settlement:
             return True
         now_s = self.node.now_s()
         return any(
-            json.loads(row["header"])["deadline_s"] <= now_s and not self._waits_for_earlier(row["seq"])
+            json.loads(row["header"])["deadline_s"] <= now_s
+            and not row["reason"]  # the contract refuses to finalise it
+            and not self._waits_for_earlier(row["seq"])
             for row in self._batches("proposed")
         )
 
@@ -118,36 +121,7 @@ class Settlement:
 
     def receipt(self, seq: int) -> BatchReceipt:
         """What is known of a batch now."""
-        (row,) = self.outbox.db.execute("SELECT * FROM batches WHERE seq = ?", (seq,))
-        spent = {
-            kind: [r for r in self.outbox.rows(seq, kind) if r["gas_used"] is not None]
-            for kind in ("open", "mint", "deposit", "propose", "finalise")
-        }
-        gas = {kind: sum(r["gas_used"] for r in rows) for kind, rows in spent.items()}
-        done = [r for r in spent["propose"] if r["status"] in ("mined", "confirmed")]
-        status = {"finalising": "proposed", "proposing": "proposed"}.get(row["status"], row["status"])
-        return BatchReceipt(
-            digest=bytes.fromhex(row["digest"]),
-            transaction=done[-1]["hash"] if done else "",
-            block_number=done[-1]["block_number"] if done else 0,
-            gas=gas["propose"],
-            status=status,
-            reason=row["reason"],
-            batch_id=row["batch_id"],
-            gas_finalise=gas["finalise"],
-            gas_setup=gas["open"] + gas["mint"] + gas["deposit"],
-            recorded_s=self._time_of(done),
-            final_s=self._time_of([r for r in spent["finalise"] if r["status"] == "confirmed"]),
-            dropped=self.outbox.drops(seq),
-        )
-
-    def _time_of(self, rows: list[Any]) -> int:
-        if not rows:
-            return 0
-        try:
-            return int(self.node.block(rows[-1]["block_number"])["timestamp"], 16)
-        except ChainUnavailableError:
-            return 0
+        return receipt_of(self.outbox, self.node, seq)
 
     def nets_of(self, seqs: list[int]) -> dict[str, int]:
         """What every account gained by these batches: the contract's nets, less what all its other batches moved.
@@ -237,7 +211,12 @@ class Settlement:
             self.accounts.debited(self.batch_of(row))
         elif tried and all(r["status"] in ("failed", "replaced") for r in tried):
             why = self._why_failed(tried[-1])
-            if why.startswith(RACED) and len(tried) < MOST_RACES:
+            if self.contract.read("recordOf", bytes.fromhex(row["batch_id"][2:]))[0]:
+                self.refresh(
+                    row
+                )  # another transaction has brought it: an earlier one of ours, or somebody's copy
+                self.accounts.debited(self.batch_of(row))
+            elif why.startswith(RACED) and len(tried) < MOST_RACES:
                 self._note(row, status="new")
             else:
                 self._reject(row, why)
@@ -250,11 +229,30 @@ class Settlement:
         header = typed.header_of(batch, bytes.fromhex(kept["prev"]), kept["epoch"])
         positions = typed.pack(typed.positions_of(batch))
         data = self.contract.data("finalise", header.values(), positions)
+        refusal = self._refusal_to_finalise(row, data)
+        if refusal:
+            if refusal != row["reason"]:
+                self._note(row, reason=refusal)
+            return
         self.outbox.post(
             Post(row["seq"], "finalise", self.contract.address, data, 150_000 + 1_000 * len(positions)),
-            note="UPDATE batches SET status = 'finalising' WHERE seq = ?",
+            note="UPDATE batches SET status = 'finalising', reason = '' WHERE seq = ?",
             note_values=(row["seq"],),
         )
+
+    def _refusal_to_finalise(self, row: Any, data: bytes) -> str:
+        """Why the contract would refuse now (paused, or an earlier batch of another sender is open): it costs gas.
+
+        Not asked where an earlier batch is on its way to its end, which the node does not know yet.
+        """
+        tried = self.preflight or self._rows(row, "finalise")
+        if not tried or any(r["seq"] < row["seq"] for r in self._batches("finalising")):
+            return ""
+        try:
+            self.node.call(self.contract.address, data, self.keys.operator.address)
+        except RevertedError as error:
+            return self.contract.reason(error)
+        return ""
 
     def _advance_finalising(self, row: Any) -> None:
         tried = self._rows(row, "finalise")

@@ -285,18 +285,3 @@ def test_an_outbox_belongs_to_one_chain_and_sender(calm, tmp_path):
     other = Node(RpcNode(Evm(1, START_S, ())))
     with pytest.raises(ChainInputError, match="chain_id 413117, this is 1"):
         Outbox(path, other, calm.keys.operator)
-
-
-def test_two_that_wait_are_both_signed_anew_where_a_stranger_took_their_nonces(calm):
-    outbox, me = calm.settlement.outbox, calm.keys.operator.address
-    outbox.post(Post(0, "probe", me, b"", 21_000), Post(1, "probe", me, b"", 21_000))
-    for _ in range(2):
-        calm.steal_nonce()
-        calm.evm.mine()
-    outbox.pump()  # signs the first anew, and with it the second, which is then no longer the one that waited
-    for _ in range(2 * CONFIRMATIONS):
-        outbox.pump()
-        calm.evm.mine()
-    outbox.pump()
-    assert outbox.is_idle()
-    assert [outbox.rows(owner, "probe")[-1]["status"] for owner in (0, 1)] == ["confirmed", "confirmed"]
