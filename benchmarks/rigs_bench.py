@@ -37,6 +37,7 @@ asyncio.run(main())
 """
 OURS = """
 import asyncio
+from rigs.emulator.loop import run
 from rigs.emulator.server import Connections, serve_tcp
 class Store:
     data = bytes(400)
@@ -46,7 +47,8 @@ async def main():
     _, port = await serve_tcp({1: Store()}, "127.0.0.1", 0, Connections())
     print(port, flush=True)
     await asyncio.sleep(60)
-asyncio.run(main())
+    return 0
+run(main())
 """
 
 

@@ -15,6 +15,7 @@ from rigs.emulator.control import ControlProtocol, Handlers
 from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.faulty import Faults, FaultyProtocol
 from rigs.emulator.lockstep import Clockwork, LockstepProtocol
+from rigs.emulator.loop import run
 from rigs.emulator.server import Connections, Units, serve_tcp
 
 _WALL_TICK_S = 0.02
@@ -167,7 +168,7 @@ def main() -> int:
         config = json.loads(arguments.config.read_text())
     else:
         parser.error("give --control-fd or --config")
-    return asyncio.run(serve(EmulatorConfig(**config), arguments.control_fd))
+    return run(serve(EmulatorConfig(**config), arguments.control_fd))
 
 
 def _first_line(fd: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ faults.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from rigs.emulator.device import EmulatedDevice
 from rigs.emulator.faulty import Faults
@@ -98,8 +98,9 @@ class ControlProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(
+            asyncio.WriteTransport, transport
+        )  # uvloop's is one by its methods, not by its class
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the process that nobody holds the other end any more."""

@@ -104,6 +104,13 @@ class Faults:
             image.put(model_id, "W_SF", true + jump)
 
 
+def drip(send: Callable[[bytes], None], data: bytes) -> None:
+    """Send two bytes now, and the others a millisecond later in the same way."""
+    send(data[:2])
+    if len(data) > 2:
+        asyncio.get_running_loop().call_later(0.001, drip, send, data[2:])
+
+
 class FaultyProtocol(ModbusTcpProtocol):
     """The server's connection with a spoiler between answer and wire."""
 
@@ -126,8 +133,7 @@ class FaultyProtocol(ModbusTcpProtocol):
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
             transport.abort()
         elif kind == "split":
-            for i in range(len(data)):
-                loop.call_later(0.0005 * i, super()._send, data[i : i + 1])
+            drip(super()._send, data)
         elif kind == "merged":
             super()._send(self._last + data)
         elif kind == "wrong_unit":

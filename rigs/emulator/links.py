@@ -3,10 +3,11 @@
 import asyncio
 import os
 import ssl
+import time
 import tty
 
 from adapters.modbus.tls import TlsFiles, role_of
-from rigs.emulator.faulty import Faults, FaultyProtocol
+from rigs.emulator.faulty import Faults, FaultyProtocol, drip
 from rigs.emulator.server import ILLEGAL_FUNCTION, Connections, Units, answer
 
 READERS = frozenset(
@@ -79,7 +80,7 @@ class RtuServer:
         os.close(self._slave)
 
     def _readable(self) -> None:
-        now_s = self._loop.time()
+        now_s = time.monotonic()  # the loop keeps milliseconds
         if now_s - self._heard_s > _QUIET_S:  # a pause ends a frame, whole or not
             self._buffer.clear()
         self._heard_s = now_s
@@ -110,8 +111,7 @@ class RtuServer:
         if kind == "late":
             self._loop.call_later(value, self._write, frame)
         elif kind == "split":
-            for i in range(len(frame)):
-                self._loop.call_later(0.0005 * i, self._write, frame[i : i + 1])
+            drip(self._write, frame)
         else:
             self._write(self._last + frame if kind == "merged" else frame)
         if not kind:

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import cast
 
 NO_ERROR, UNDEFINED, BAD_TYPE, MISSING, OUT_OF_RANGE = 0, -113, -104, -109, -222
 _TEXTS = {
@@ -125,8 +126,9 @@ class ScpiProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(
+            asyncio.WriteTransport, transport
+        )  # uvloop's is one by its methods, not by its class
 
     def data_received(self, data: bytes) -> None:
         """Serve every whole line; a line without an end closes the connection."""

@@ -8,7 +8,7 @@ TCP/IP V1.0b.
 import asyncio
 import struct
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE, GATEWAY_NO_TARGET = 1, 2, 3, 4, 11
 _MBAP = struct.Struct(">HHHB")
@@ -88,9 +88,10 @@ class ModbusTcpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close an older one where the device serves one at a time."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._connections.opened(transport)
+        self._transport = cast(
+            asyncio.Transport, transport
+        )  # uvloop's is one by its methods, not by its class
+        self._connections.opened(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

@@ -174,14 +174,14 @@ def test_reconnecting_keeps_exactly_one_connection() -> None:
 def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
     async def late(peer: Peer, frame: bytes, writer: asyncio.StreamWriter) -> None:
         if len(peer.requests) == 1:
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.7)
         honest(peer, frame, writer)
 
     async def work() -> None:
         async with Peer(late) as peer:
-            port = TcpPort("127.0.0.1", peer.port, LinkTiming(timeout_s=0.15))
+            port = TcpPort("127.0.0.1", peer.port, LinkTiming(timeout_s=0.6))
             await port.connect()
-            with pytest.raises(RequestTimeoutError, match=r"0\.15 s"):
+            with pytest.raises(RequestTimeoutError, match=r"0\.6 s"):
                 await port.read(1, 111, 1)
             assert await port.read(1, 222, 1) == (222).to_bytes(2, "big")
             assert await port.read(1, 333, 1) == (333).to_bytes(2, "big")
@@ -199,7 +199,7 @@ def test_a_mute_device_times_out_once_and_the_link_stays() -> None:
 
     async def work() -> None:
         async with Peer(maybe) as peer:
-            port = TcpPort("127.0.0.1", peer.port, LinkTiming(timeout_s=0.05))
+            port = TcpPort("127.0.0.1", peer.port, LinkTiming(timeout_s=0.2))
             await port.connect()
             for _ in range(6):  # pymodbus would close the link after a few
                 with pytest.raises(RequestTimeoutError):
