@@ -55,7 +55,7 @@ class OpenDssEngine:
             GridInputError: OpenDSS refuses the circuit, or a tap position that the feeder does not have.
         """
         from adapters.grid.opendss_branches import dss_branch_map
-        from adapters.grid.opendss_source import DssCase, open_case
+        from adapters.grid.opendss_case import DssCase, open_case
 
         self.feeder = feeder
         self._model_error = model_error

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from adapters.grid.engine import AS_PLANNED, ModelError
 from adapters.grid.errors import FeederNotSolvableError, GridInputError
 from adapters.grid.feeder import ConnectionPoint, Feeder, FloatArray, IntArray
 from adapters.grid.opendss_branches import (
@@ -16,16 +15,8 @@ from adapters.grid.opendss_branches import (
     branch_rows,
     terminal_rows,
 )
-from adapters.grid.opendss_core import (
-    MAX_ITERATIONS,
-    TOLERANCE_PU,
-    V_MIN_PU,
-    BranchReader,
-    new_context,
-    node_voltages,
-    run,
-    solve,
-)
+from adapters.grid.opendss_case import DssCase, scale_loads, settle
+from adapters.grid.opendss_core import V_MIN_PU, BranchReader, new_context, node_voltages, run, solve
 from adapters.grid.opendss_files import check_includes, where_defined
 from adapters.grid.topology import tree_layout
 
@@ -39,21 +30,6 @@ POINT_PHASES: dict[tuple[bool, str], PhaseText] = {
 }
 
 
-@dataclass(frozen=True)
-class DssCase:
-    """What an engine needs besides the file.
-
-    ``node_rows`` (n_bus,) are places in ``Circuit.AllNodeNames``, ``base_v`` (n_bus,) phase-to-neutral bases,
-    ``load_rows`` (n_points,) rows of ``Loads``; ``taps`` the per-unit taps of every transformer winding.
-    """
-
-    path: Path
-    node_rows: IntArray
-    base_v: FloatArray
-    load_rows: IntArray
-    taps: tuple[tuple[str, tuple[float, ...]], ...]
-
-
 def load_dss_feeder(path: Path, source: str) -> Feeder:
     """Compile an OpenDSS file and describe what it holds.
 
@@ -65,13 +41,12 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
             has no voltage bases; the text names file and line where OpenDSS does.
         FeederNotSolvableError: its own state does not converge.
     """
-    context, files = _compiled(path)
-    notes: list[str] = []
+    context, files, notes = _compiled(path)
     rows = _node_rows(context, path.name, notes)
     taps = _taps(context, notes)
     branches = list(branch_rows(context, BranchReader(context), {n: i for i, n in enumerate(rows.names)}))
     points, load_rows = _points(context, rows.names, notes, files)
-    case = DssCase(path.resolve(), rows.node_rows, rows.base_v, load_rows, taps)
+    case = DssCase(path.resolve(), rows.node_rows, rows.base_v, load_rows, taps, _capacitors(context))
     _note_rest(context, branches, notes)
     pairs = [(b.from_row, b.to_row) for b in branches]
     return Feeder(
@@ -97,8 +72,8 @@ def load_dss_feeder(path: Path, source: str) -> Feeder:
     )
 
 
-def _compiled(path: Path) -> tuple[Any, set[Path]]:
-    """A context with the file compiled and solved at the loads it states, and all files that it consists of."""
+def _compiled(path: Path) -> tuple[Any, set[Path], list[str]]:
+    """A context with the file solved at the loads it states, all files that it consists of, and what was changed."""
     if not path.is_file():
         raise GridInputError(f"grid file {path} does not exist.")
     root = path.resolve().parent
@@ -109,65 +84,12 @@ def _compiled(path: Path) -> tuple[Any, set[Path]]:
     if not int(context.Basic.NumCircuits()):
         raise GridInputError(f"{path.name} makes no circuit: it needs a line 'New Circuit.NAME ...'.")
     _check_phases(context, files)
-    _tighten(context)
+    scale, notes = settle(context)
+    if scale != 1.0:
+        scale_loads(context, scale)
     if not solve(context):
         raise FeederNotSolvableError(f"{path.name}: OpenDSS does not converge at the loads of the file.")
-    return context, files
-
-
-def open_case(case: DssCase, error: ModelError = AS_PLANNED) -> Any:
-    """A context of its own with the case compiled, its taps as recorded, controls off, the model error applied."""
-    context = new_context()
-    run(context, [f'compile "{case.path}"'], case.path.name)
-    _tighten(context)
-    run(context, ["set controlmode=off"], case.path.name)
-    for name, taps in case.taps:
-        context.Transformers.Name(name)
-        for winding, tap in enumerate(taps, start=1):
-            context.Transformers.Wdg(winding)
-            context.Transformers.Tap(tap)
-    _apply(context, error)
-    return context
-
-
-def _apply(context: Any, error: ModelError) -> None:
-    if error.line_impedance_factor != 1.0:
-        for name in context.Lines.AllNames():
-            context.Lines.Name(name)
-            for matrix in (context.Lines.RMatrix, context.Lines.XMatrix):
-                _scale_matrix(matrix, error.line_impedance_factor)
-    if error.source_voltage_pu is not None:
-        context.Vsources.First()
-        context.Vsources.PU(error.source_voltage_pu)
-    if error.tap_pos is not None:
-        names = context.RegControls.AllNames()
-        if not names or str(names[0]).lower() == "none":
-            raise GridInputError("tap_pos is given, but no transformer of the feeder has a tap control.")
-        for name in names:
-            context.RegControls.Name(name)
-            context.Transformers.Name(context.RegControls.Transformer())
-            half = int(context.Transformers.NumTaps()) // 2
-            if not -half <= error.tap_pos <= half:
-                raise GridInputError(
-                    f"tap_pos {error.tap_pos} is outside the range {-half}..{half} of {name}."
-                )
-            context.RegControls.TapNumber(error.tap_pos)
-
-
-def _scale_matrix(matrix: Any, factor: float) -> None:
-    """Multiply an impedance matrix; OpenDSS reads and writes it in different units of length."""
-    old = np.array(matrix(), dtype=np.float64).ravel()
-    matrix(old.tolist())
-    read_back = np.array(matrix(), dtype=np.float64).ravel()
-    used = np.abs(old) > 0
-    conversion = float((read_back[used] / old[used]).mean()) if used.any() else 1.0
-    matrix((old * factor / conversion).tolist())
-
-
-def _tighten(context: Any) -> None:
-    run(context, [f"set tolerance={TOLERANCE_PU} maxiterations={MAX_ITERATIONS} mode=snapshot"], "settings")
-    if str(next(iter(context.Loads.AllNames()), "none")).lower() != "none":
-        run(context, [f"batchedit load..* vminpu={V_MIN_PU} vlowpu=0 vmaxpu=9"], "settings")
+    return context, files, notes
 
 
 @dataclass(frozen=True)
@@ -231,6 +153,16 @@ def _taps(context: Any, notes: list[str]) -> tuple[tuple[str, tuple[float, ...]]
         if any(abs(tap - 1) > 1e-9 for tap in taps):
             text = ", ".join(f"{tap:.5g}" for tap in taps)
             notes.append(f"Transformer {name}: taps frozen at {text} pu, where the file's own controls end.")
+    return tuple(found)
+
+
+def _capacitors(context: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """States of all capacitors' steps, where the file's own controls end."""
+    found = []
+    for name in context.Capacitors.AllNames():
+        if str(name).lower() != "none":
+            context.Capacitors.Name(name)
+            found.append((str(name), tuple(int(state) for state in context.Capacitors.States())))
     return tuple(found)
 
 
@@ -303,10 +235,41 @@ def _note_rest(context: Any, branches: list[DssBranch], notes: list[str]) -> Non
             f"{len(unrated)} line(s) state no rating (OpenDSS's default of {DEFAULT_RATING_A:g} A) or are "
             f"switches, their loading is unknown: {', '.join(unrated[:6])}."
         )
-    for what, interface in (("Generators", context.Generators), ("PVSystems", context.PVsystems)):
-        found = [str(n) for n in interface.AllNames() if str(n).lower() != "none"]
-        if found:
-            notes.append(f"{what} run as the file states, not as connection points: {', '.join(found[:8])}.")
+    notes.extend(_as_the_file_states(context))
+
+
+KNOWN = (
+    "line",
+    "transformer",
+    "load",
+    "capacitor",
+    "regcontrol",
+    "energymeter",
+    "monitor",
+    "swtcontrol",
+    "fuse",
+)
+"""Classes of elements that are modelled, or that change no state of a moment."""
+
+
+def _as_the_file_states(context: Any) -> list[str]:
+    """A sentence about all elements that nobody trades with: sources, generators, faults, controls."""
+    names = [str(name) for name in context.Circuit.AllElementNames()]
+    main = next(name for name in names if name.lower().startswith("vsource."))
+    rest: dict[str, list[str]] = {}
+    for name in names:
+        kind = name.partition(".")[0]
+        context.Circuit.SetActiveElement(name)
+        if kind.lower() not in KNOWN and name != main and context.CktElement.Enabled():
+            rest.setdefault(kind, []).append(name.partition(".")[2])
+    said = []
+    for kind, own in sorted(rest.items()):
+        told = f"{kind} {', '.join(own[:8])}{_more(own, 8)}"
+        if kind.lower().endswith(("control", "controller", "relay", "recloser")):
+            said.append(f"{told}: acts when the file is loaded, not while trades run.")
+        else:
+            said.append(f"{told}: as the file states, neither a connection point nor monitored.")
+    return said
 
 
 def _slack_row(context: Any, names: tuple[str, ...]) -> int:
