@@ -20,7 +20,7 @@ import numpy.typing as npt
 from market.amm import DissipativePool
 from market.amm_order import PASSES, return_unsold, run_amounts, run_orders, run_pieces
 from market.errors import OrderError
-from market.fills import fills_priced
+from market.fills import fills_priced, joined
 from market.mechanism import Clearing, Tariff
 from market.money import residue_micro
 from market.orders import SELL, Fills, Orders, empty_orders
@@ -99,7 +99,7 @@ class AmmMarket:
         for slot in np.unique(orders["interval"]).tolist():
             mine = orders[orders["interval"] == slot]
             mine = mine[np.lexsort((mine["id"], mine["time"]))]
-            self._waiting[slot] = np.concatenate((self._waiting.get(slot, empty_orders()), mine))
+            self._waiting[slot] = joined((self._waiting.get(slot, empty_orders()), mine))
         book = self._waiting.pop(interval, empty_orders())
         self._waiting = {slot: book for slot, book in self._waiting.items() if slot > interval}
         sequence, money, rounds = self._execute(book, tariff, pool)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from market.bilateral import OpenOrders
 from market.bill_sharing import BillSharing
 from market.errors import ContractError
+from market.fills import joined
 from market.mechanism import Clearing, Mechanism, Payment, Tariff
 from market.money import buyer_pays_up_micro, residue_micro
 from market.orders import BUY, POOL, SELL, Fills, Orders
@@ -88,7 +89,7 @@ class BeforeMarket:
             index = (tariff.feed_in_micro_per_kwh + tariff.retail_micro_per_kwh) // 2
         payments = serve_agreements(book, self._bilateral, interval, index)
         serve_preferences(book, self._bilateral.preferences, self._bilateral.distance)
-        rest = np.concatenate((book.residual(), orders[~now]))
+        rest = joined((book.residual(), orders[~now]))
         clearing = self._market.clear(rest, tariff, interval)
         price = clearing.price_micro_per_kwh
         # energy that is shared for nothing has no price; one that was cleared at 0 has
@@ -96,7 +97,7 @@ class BeforeMarket:
             self._index = price
         fills = book.fills()
         bilateral_wh = int(fills["energy_wh"][fills["side"] == SELL].sum())
-        everything = np.concatenate((fills, clearing.fills))
+        everything = joined((fills, clearing.fills))
         return replace(
             clearing,
             fills=everything,

@@ -7,7 +7,7 @@ import numpy as np
 
 from market.ahead import Position
 from market.errors import OrderError
-from market.fills import fills_at, fills_priced
+from market.fills import fills_at, fills_priced, joined
 from market.mechanism import Clearing, Tariff
 from market.money import residue_micro
 from market.order_book import OrderBook, Trade
@@ -27,7 +27,7 @@ class _Slot:
     def submit(self, orders: Orders) -> None:
         """Match orders in order of (time, id), after everything that came in earlier calls."""
         arriving = orders[np.lexsort((orders["id"], orders["time"]))]
-        self.orders = np.concatenate((self.orders, arriving))
+        self.orders = joined((self.orders, arriving))
         queued = arriving.copy()
         queued["time"] = np.arange(self.arrivals, self.arrivals + queued.size)
         self.arrivals += queued.size

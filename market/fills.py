@@ -1,22 +1,25 @@
 """From accepted energy per order to rows of fills."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from market.orders import FILL_DTYPE, POOL, Fills, Orders
+from market.orders import FILL_DTYPE, ORDER_DTYPE, POOL, Fills, Orders
 
-_RAW = np.dtype((np.void, FILL_DTYPE.itemsize))
+_RAW = {dtype: np.dtype((np.void, dtype.itemsize)) for dtype in (ORDER_DTYPE, FILL_DTYPE)}
 
 
-def joined(parts: Sequence[Fills]) -> Fills:
-    """Return the fills of all parts, one after the other.
+def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return the fills (or the orders) of all parts, one after the other.
 
     As raw bytes: numpy works out the common type of structured arrays in Python, field by field and part by part.
     """
-    return np.concatenate([np.ascontiguousarray(part).view(_RAW) for part in parts]).view(FILL_DTYPE)
+    dtype = parts[0].dtype
+    raw = _RAW[dtype]
+    return np.concatenate([np.ascontiguousarray(part).view(raw) for part in parts]).view(dtype)
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from market.book_kernels import match
 from market.errors import OrderError
+from market.fills import joined
 from market.orders import BUY, SELL, Orders, empty_orders
 from market.validate import MAX_PRICE, order_problems
 
@@ -46,10 +47,11 @@ class OrderBook:
 
     def depth(self, side: int) -> list[tuple[int, int]]:
         """Return (price in micro per kWh, open Wh) per price level of one side, best first."""
-        rows = self._orders["side"] == side
         levels: dict[int, int] = {}
-        for price, energy in zip(self._orders["price_micro_per_kwh"][rows], self._open[rows], strict=True):
-            levels[int(price)] = levels.get(int(price), 0) + int(energy)
+        columns = (self._orders["side"], self._orders["price_micro_per_kwh"], self._open)
+        for its_side, price, energy in zip(*(column.tolist() for column in columns), strict=True):
+            if its_side == side:
+                levels[price] = levels.get(price, 0) + energy
         return sorted(levels.items(), reverse=side == BUY)
 
     def submit(self, orders: Orders, market: bool = False) -> list[Trade]:
@@ -68,7 +70,7 @@ class OrderBook:
         arriving = orders.copy()
         if market:
             arriving["price_micro_per_kwh"] = np.where(arriving["side"] == SELL, -MAX_PRICE, MAX_PRICE)
-        book = np.concatenate((self._orders, arriving))
+        book = joined((self._orders, arriving))
         open_wh = np.concatenate((self._open, arriving["energy_wh"]))
         rests = np.ones(book.size, dtype=np.bool_)
         rests[self._orders.size :] = not market
@@ -107,5 +109,6 @@ class OrderBook:
             f"order {ids[i]}: arrives at {time[i + 1]}, after one of {time[i]}; must come in order of (time, id)"
             for i in np.flatnonzero(late)
         ]
-        taken = ids[np.isin(ids, self._orders["id"])] if self._orders.size else ids[:0]
+        resting = set(self._orders["id"].tolist())
+        taken = [order_id for order_id in ids.tolist() if order_id in resting] if resting else []
         return problems + [f"order {order_id}: the id rests in the book already" for order_id in taken]

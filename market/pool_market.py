@@ -24,7 +24,7 @@ import numpy.typing as npt
 from market.ahead import Position
 from market.dynamic_price import MEMBERS, inventory_price
 from market.errors import OrderError, PoolRefusalError
-from market.fills import fills_priced
+from market.fills import fills_priced, joined
 from market.liquidity import Arbitrageur
 from market.mechanism import Clearing, Payment, Tariff
 from market.money import fills_money_micro, residue_micro
@@ -253,7 +253,7 @@ class PoolAndBook:
         result = residue_micro(mine) - owed - done.arbitrage_micro
         details = self._details(slot, int(delivered.sum()))
         # what providers gain is theirs; the pool's account keeps what is the fund's
-        return Clearing(np.concatenate((mine, from_stock)), mean, bought, 0 if shares else result, details)
+        return Clearing(joined((mine, from_stock)), mean, bought, 0 if shares else result, details)
 
     def _details(self, slot: PoolSlot, delivered_wh: int) -> dict[str, int]:
         ahead = sum(piece.energy_wh for piece in slot.pieces[: slot.first_running])

@@ -10,6 +10,7 @@ from market.ageing import retention
 from market.amm import DissipativePool
 from market.claims import Claim
 from market.errors import RangeError
+from market.fills import joined
 from market.liquidity import Arbitrageur
 from market.mechanism import Tariff
 from market.order_book import OrderBook, Trade
@@ -265,7 +266,7 @@ class PoolSlot:
         arriving = orders[np.lexsort((orders["id"], orders["time"]))].copy()
         for offset, order_id in enumerate(arriving["id"].tolist()):
             self._row_of[order_id] = self.orders.size + offset
-        self.orders = np.concatenate((self.orders, arriving))
+        self.orders = joined((self.orders, arriving))
         arriving["time"] = np.arange(self._arrivals, self._arrivals + arriving.size)
         self._arrivals += arriving.size
         return arriving
