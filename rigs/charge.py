@@ -14,6 +14,7 @@ from adapters.scpi.ac_source import AcSource
 from adapters.scpi.errors import ScpiError
 from adapters.scpi.link import ScpiLink
 from rigs.bench_sections import DeviceSection
+from rigs.control_points import AnyDevice
 from rigs.links import new_port
 from rigs.wire import WireDevice
 
@@ -121,15 +122,15 @@ async def charge_of(role: str, wire: WireDevice, folder: Path) -> Charge | None:
         folder=str(folder.resolve()),
         unit=unit,
         single_writes=wire.single_writes,
-        identity=await _identity(wire, gate.actuator.model_id),
+        identity=await identity_registers(wire.device, gate.actuator.model_id),
         writes=tuple(await gate.writer.registers(gate.actuator.model_id, points)),
         readback=tuple(await gate.writer.read_back_as(gate.actuator.model_id, points)),
     )
 
 
-async def _identity(wire: WireDevice, model_id: int) -> tuple[Registers, ...]:
+async def identity_registers(device: AnyDevice, model_id: int) -> tuple[Registers, ...]:
     """Return the registers that tell this device from any other, and the model that is written from any other."""
-    device, found = wire.device, []
+    found: list[Registers] = []
     if isinstance(device, MapDevice):
         where: list[tuple[Table, int, int]] = [
             (p.table, p.address, p.codec.size) for n, p in device.map.points.items() if n == "Serial"

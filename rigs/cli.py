@@ -86,7 +86,23 @@ def _scan_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _conformance_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="also run what writes (values are restored)")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="also run what writes; needs --arm and --serial (values are put back)",
+    )
+    parser.add_argument(
+        "--arm", type=float, metavar="SECONDS", help="let --write write for so long, never longer"
+    )
+    parser.add_argument(
+        "--serial", help="serial number of the device that --write may write to, as scan shows it"
+    )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="new file for the log of an armed run (default: in the state folder)",
+    )
 
 
 def _endpoint_arguments(parser: argparse.ArgumentParser) -> None:
@@ -167,10 +183,16 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _conformance(arguments: argparse.Namespace) -> int:
     from rigs.conformance import conformance
+    from rigs.trial import default_log, read_arming
 
-    results = conformance(_where(arguments, arguments.unit), may_write=arguments.write)
+    where = _where(arguments, arguments.unit)
+    arming = read_arming(arguments.write, arguments.arm, arguments.serial)
+    log = (arguments.log or default_log()) if arming is not None else None
+    results = conformance(where, arming, log=log)
     for result in results:
         _say(f"{result.name}  {result.verdict:14s}  {result.title}: {result.detail}")
+    if log is not None:
+        _say(f"every write is in {log}")
     return _FAIL if any(r.verdict == "fail" for r in results) else _OK
 
 

@@ -1,7 +1,7 @@
 """The part of the conformance list about functions: stored curves (CRV) and reversion timers (REV).
 
 Stored controls of model 711 are tried as curves are. All of it writes: what is in force is copied and adopted, which
-changes nothing, and what was found is put back.
+changes nothing, and what was found is put back, stored sets as well.
 """
 
 import asyncio
@@ -71,7 +71,16 @@ async def _copy(s: Subject, m: _Stored, values: dict[str, float], number: int) -
     for name, value in values.items():
         goal = f"{m.sets}[{number - 1}].{name}"
         if s.device.layout(m.model_id).point(goal).writable:
-            await s.device.write(m.model_id, goal, value)
+            await s.write(m.model_id, goal, value)
+
+
+async def _put_set_back(s: Subject, m: _Stored, number: int) -> None:
+    """Store in a set what it held before all tests."""
+    prefix = f"{m.sets}[{number - 1}]."
+    await s.put_back(
+        m.model_id,
+        *(n for n, p in s.device.layout(m.model_id).points.items() if n.startswith(prefix) and p.writable),
+    )
 
 
 async def _crv_1(s: Subject) -> str:
@@ -83,7 +92,7 @@ async def _crv_1(s: Subject) -> str:
         )
         name, value = next(iter((await _in_force(s, m)).items()))
         try:
-            await s.device.write(m.model_id, f"{m.sets}[0].{name}", value)
+            await s.write(m.model_id, f"{m.sets}[0].{name}", value)
         except DeviceRefusedError:
             continue
         raise ModbusError(f"model {m.model_id}: set 1, in force, was written in place")
@@ -95,10 +104,12 @@ async def _crv_2(s: Subject) -> str:
     for m in models:
         last, before = await _last(s, m), await _in_force(s, m)
         await _copy(s, m, before, last)  # what is in force: adopting it changes nothing
-        await s.device.write(m.model_id, m.request, last)
+        await s.write(m.model_id, m.request, last)
         done = await _number(s, m.model_id, m.result)
         require(done == _COMPLETED, f"model {m.model_id}: {m.result} is {done:g} after set {last}")
-        require(await _in_force(s, m) == before, f"model {m.model_id}: set 1 is not what was adopted")
+        now = await _in_force(s, m)
+        await _put_set_back(s, m, last)
+        require(now == before, f"model {m.model_id}: set 1 is not what was adopted")
     return f"stored sets are adopted: {_names(models)}"
 
 
@@ -108,14 +119,16 @@ async def _crv_3(s: Subject) -> str:
         last, before = await _last(s, m), await _in_force(s, m)
         bad = (m.unsound, 0.0) if m.unsound else ("ActPt", await _number(s, m.model_id, "NPt") + 1)
         try:
-            await s.device.write(m.model_id, f"{m.sets}[{last - 1}].{bad[0]}", bad[1])
-            await s.device.write(m.model_id, m.request, last)
+            await s.write(m.model_id, f"{m.sets}[{last - 1}].{bad[0]}", bad[1])
+            await s.write(m.model_id, m.request, last)
             result = await _number(s, m.model_id, m.result)
         except DeviceRefusedError:
             result = _FAILED
-        finally:
-            await _copy(s, m, before, last)
         now = await _in_force(s, m)
+        if now != before:  # it has taken over what it should have refused: back to what was in force
+            await _copy(s, m, before, last)
+            await s.write(m.model_id, m.request, last)
+        await _put_set_back(s, m, last)
         require(
             result == _FAILED and now == before,
             f"model {m.model_id}: {m.result} is {result:g} for an unsound set, "
@@ -131,24 +144,16 @@ def _names(models: list[_Stored]) -> str:
 _REVERSION = ("WSetMod", "WSet", "WSetRvrt", "WSetEnaRvrt", "WSetRvrtTms", "WSetEna")
 
 
-async def _timer(s: Subject, seconds: float) -> dict[str, float]:
-    """Enable the set point at 0 W with a reversion time; returns what was there."""
+async def _timer(s: Subject, seconds: float) -> None:
+    """Enable the set point at 0 W with a reversion time."""
     s.must_write()
     if not s.device.has(704):
         raise NotApplicable("no model 704")
     found = await s.device.read(704, *_REVERSION)
-    before = {n: v for n, v in found.items() if isinstance(v, float)}
     values = (1, 0, 0, 0, seconds, 1)
     for name, value in zip(_REVERSION, values, strict=True):
-        if name in before:
-            await s.device.write(704, name, value)
-    return before
-
-
-async def _restore(s: Subject, before: dict[str, float]) -> None:
-    for name in ("WSetEna", *_REVERSION[:-1]):  # off first, if it was off
-        if name in before:
-            await s.device.write(704, name, before[name])
+        if isinstance(found[name], float):
+            await s.write(704, name, value)
 
 
 async def _until_off(s: Subject, within_s: float) -> float:
@@ -162,39 +167,39 @@ async def _until_off(s: Subject, within_s: float) -> float:
 
 
 async def _rev_1(s: Subject) -> str:
-    before = await _timer(s, 1)
+    await _timer(s, 1)
     try:
         require(await _number(s, 704, "WSetRvrtTms") == 1, "the reversion time was not taken")
         after_s = await _until_off(s, 1 + _PATIENCE_S)
     finally:
-        await _restore(s, before)
+        await s.put_back(704, *_REVERSION)
     require(after_s < 1 + 3, f"fell back only after {after_s:.1f} s instead of 1 s")
     return "runs out: the reversion values are in force"
 
 
 async def _rev_2(s: Subject) -> str:
-    before = await _timer(s, 60)
+    await _timer(s, 60)
     try:
-        await s.device.write(704, "WSetRvrtTms", 600)
+        await s.write(704, "WSetRvrtTms", 600)
         left_s = await _number(s, 704, "WSetRvrtRem")
         require(60 < left_s <= 600, f"{left_s:g} s are left after the time was set to 600 s")
-        await s.device.write(704, "WSetRvrtTms", 1)
+        await s.write(704, "WSetRvrtTms", 1)
         await _until_off(s, 1 + _PATIENCE_S)
     finally:
-        await _restore(s, before)
+        await s.put_back(704, *_REVERSION)
     return "a new time holds from when it is written, longer or shorter"
 
 
 async def _rev_3(s: Subject) -> str:
-    before = await _timer(s, _CANCELLED_S)
+    await _timer(s, _CANCELLED_S)
     try:
-        await s.device.write(704, "WSetRvrtTms", 0)
+        await s.write(704, "WSetRvrtTms", 0)
         left_s = (await s.device.read(704, "WSetRvrtRem"))["WSetRvrtRem"]
         require(left_s in (None, 0.0), f"{left_s} s are left after the timer was cancelled")
         await asyncio.sleep(1.2 * _CANCELLED_S)
         require(await _number(s, 704, "WSetEna") == 1, "fell back although the timer was cancelled")
     finally:
-        await _restore(s, before)
+        await s.put_back(704, *_REVERSION)
     return "a time of 0 cancels it: what was set stays"
 
 

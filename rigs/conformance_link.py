@@ -8,10 +8,10 @@ import time
 from adapters.modbus.errors import ModbusError
 from adapters.modbus.rtu import exchange
 from rigs.conformance import NotApplicable, Subject, Test, require
+from rigs.trial_points import may_be_tried
 
 _WRITABLE = (123, 704, 705, 706, 711, 712)
-"""Models whose adjustable points are tried; 702 and 715 hold ratings and commands, 703 and 707 to 710 grid protection,
-which is never written."""
+"""Models whose adjustable points are tried, as far as ``rigs.trial_points`` lists them."""
 _NOT_TRIED = ("Adpt", "Crv[0].", "Ctl[0].")
 _QUIET_S, _ANSWER_S, _APART_S = 0.2, 3.0, 0.05
 
@@ -145,6 +145,8 @@ async def _mod_3(s: Subject) -> str:
             point = s.device.layout(model_id).point(name)
             if not point.writable or not isinstance(value, float) or name.startswith(_NOT_TRIED):
                 continue
+            if not may_be_tried(model_id, name):
+                continue
             await _rewrite(s, model_id, name, value)
             tried += 1
     if not tried:
@@ -155,7 +157,7 @@ async def _mod_3(s: Subject) -> str:
 
 async def _rewrite(s: Subject, model_id: int, name: str, value: float) -> None:
     """Write what a point holds, which changes nothing, and read it at once."""
-    await s.device.write(model_id, name, value)
+    await s.write(model_id, name, value)
     after = (await s.device.read(model_id, name))[name]
     require(after == value, f"{model_id}.{name} reads {after} after {value} was written")
 
@@ -168,9 +170,9 @@ async def _moved(s: Subject) -> None:
         before = (await s.device.read(model_id, name))[name]
         if not isinstance(before, float):
             continue
-        held = await s.device.write(model_id, name, before + 1 if before < 1 else before - 1)
+        held = await s.write(model_id, name, before + 1 if before < 1 else before - 1)
         after = (await s.device.read(model_id, name))[name]
-        await s.device.write(model_id, name, before)
+        await s.put_back(model_id, name)
         require(after == held, f"{model_id}.{name} reads {after} after {held} was written")
         return
     raise ModbusError("no set point in models 704 and 123")

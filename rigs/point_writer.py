@@ -1,7 +1,7 @@
 """The only code that sends a write: allowed points of one armed device, and their read-back."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.modbus.errors import ModbusError
@@ -24,14 +24,19 @@ class PreparedWrite:
     requests: tuple[bytes, bytes]
 
 
+def _by_list(model_id: int, name: str) -> bool:
+    return name in ALLOWED.get(model_id, ())
+
+
 class PointWriter:
     """Writes allowed points of one device and reads them back. Cannot be built for a role that is not
-    armed."""
+    armed. ``allowed`` tells by model and name what may be written: what orders of power need, by default.
+    """
 
-    def __init__(self, device: AnyDevice, mode: str) -> None:
+    def __init__(self, device: AnyDevice, mode: str, allowed: Callable[[int, str], bool] = _by_list) -> None:
         if mode != "armed":
             raise NotArmedError(f"{device.port.name}: mode {mode} cannot write; arm the device first")
-        self._device = device
+        self._device, self._allowed = device, allowed
         self.held: dict[tuple[int, str], float] = {}
         self._plans: dict[tuple[int, str], BlockPlan] = {}
 
@@ -41,7 +46,7 @@ class PointWriter:
         Raises:
             NotArmedError: a point that is not on the allow-list; nothing was written.
         """
-        _allow(model_id, points)
+        self._allow(model_id, points)
         for name, value in points.items():
             self.held.pop((model_id, name), None)  # unknown until the device has answered
             held = await self._device.write(model_id, name, value)
@@ -68,7 +73,7 @@ class PointWriter:
         Raises:
             NotArmedError: a point that is not on the allow-list; PointError: a value that does not fit.
         """
-        _allow(model_id, points)
+        self._allow(model_id, points)
         if len(points) != 1 or isinstance(self._device, MapDevice):
             return None
         ((name, value),) = points.items()
@@ -99,6 +104,12 @@ class PointWriter:
         wrong = _difference(name, found[name], prepared.held)
         return ("unknown", wrong) if wrong else ("sent", "")
 
+    def _allow(self, model_id: int, points: Points) -> None:
+        """Raise ``NotArmedError`` for points that are not on the allow-list."""
+        forbidden = [n for n in points if not self._allowed(model_id, n)]
+        if forbidden:
+            raise NotArmedError(f"model {model_id}: {', '.join(forbidden)} may not be written")
+
     def _read_back(self, points: Points) -> dict[str, str]:
         """Return where each point can be read; a map may say that another one shows it, or that none does."""
         if not isinstance(self._device, MapDevice):
@@ -127,15 +138,8 @@ class PointWriter:
 
     async def registers(self, model_id: int, points: Points) -> list[tuple[int, bytes]]:
         """Return address and registers of points without writing them: what the supervisor would send."""
-        _allow(model_id, points)
+        self._allow(model_id, points)
         return [(await self._device.encode(model_id, name, value))[:2] for name, value in points.items()]
-
-
-def _allow(model_id: int, points: Points) -> None:
-    """Raise ``NotArmedError`` for points that are not on the allow-list."""
-    forbidden = [n for n in points if n not in ALLOWED.get(model_id, ())]
-    if forbidden:
-        raise NotArmedError(f"model {model_id}: {', '.join(forbidden)} may not be written")
 
 
 def _difference(name: str, got: Value, expected: float) -> str:

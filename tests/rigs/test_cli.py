@@ -1,5 +1,6 @@
 """``twin rig`` from the outside: emulated devices served by one process, tried by the other commands."""
 
+import hashlib
 import re
 import signal
 import subprocess
@@ -68,14 +69,21 @@ def test_the_public_list_writes_nothing_without_leave(served, capsys) -> None:
     assert main(["conformance", f"127.0.0.1:{served['pv']}"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"TCP-3\s+pass", text)
-    assert re.search(r"MOD-3\s+not applicable\s+point write: writes; allow it with --write", text)
+    assert re.search(
+        r"MOD-3\s+not applicable\s+point write: writes; allow it with --write --arm SECONDS", text
+    )
 
 
 @pytest.mark.slow
-def test_our_own_devices_pass_the_public_list_on_their_own_clocks(served, capsys) -> None:
+def test_our_own_devices_pass_the_public_list_on_their_own_clocks(
+    served, capsys, tmp_path, monkeypatch
+) -> None:
     """A second proof of ``test_conformance``: in processes, and with real reversion times."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     for name, unfit in (("battery", 3), ("pv", 3), ("meter", 10)):
-        assert main(["conformance", f"127.0.0.1:{served[name]}", "--write"]) == 0
+        serial = hashlib.sha256(name.encode()).hexdigest()[:16]
+        words = ["--write", "--arm", "300", "--serial", serial]
+        assert main(["conformance", f"127.0.0.1:{served[name]}", *words]) == 0
         text = capsys.readouterr().out
         assert len(re.findall(r"^[A-Z]+-\d  pass", text, re.M)) == 17 - unfit, text
 

@@ -1,16 +1,11 @@
 """The public SunSpec list on our own devices, on broken ones, and on a serial line."""
 
-import asyncio
-import threading
-
 import pytest
 
 from rigs import conformance_functions, conformance_link
 from rigs.conformance import Where, conformance
-from rigs.emulator.__main__ import build
-from rigs.emulator.config import EmulatorConfig
-from rigs.emulator.links import RtuServer
-from rigs.emulator.server import Connections, ModbusTcpProtocol, serve_tcp
+from rigs.emulator.server import ModbusTcpProtocol
+from rigs.trial import Arming
 
 NAMES = [
     *("DEV-1", "DEV-2", "RTU-1", "RTU-2", "RTU-3", "TCP-1", "TCP-2", "TCP-3", "MOD-1", "MOD-2", "MOD-3"),
@@ -19,75 +14,18 @@ NAMES = [
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch):
+def hurried(monkeypatch, tmp_path):
     """Nothing here needs a real device's patience."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(conformance_link, "_ANSWER_S", 1.0)
     monkeypatch.setattr(conformance_functions, "_CANCELLED_S", 0.0)
 
 
-class Served:
-    """A battery in a thread. Its clock runs a quarter of a second with every look at model 704, so that timers run out
-    without anybody having to wait.
-    """
-
-    def __init__(self, protocol=ModbusTcpProtocol, serial: bool = False) -> None:
-        config = EmulatorConfig("b", "battery", 5000.0, 10000.0, 0.5, serial="1", model="m", clock="wall")
-        self.device = build(config)
-        image = self.device.image
-        self.read, first, last = image.read, image.address(704, "ID"), image.address(705, "ID")
-
-        def read(address: int, count: int) -> bytes:
-            if first <= address < last:
-                self.device.advance(0.25)
-            return self.read(address, count)
-
-        image.read = read
-        self.loop, self.connections = asyncio.new_event_loop(), Connections()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.line, self.server, self.port = None, None, 0
-        asyncio.run_coroutine_threadsafe(self._open(protocol, serial), self.loop).result()
-
-    async def _open(self, protocol, serial: bool) -> None:
-        units = {1: self.device.image}
-        if serial:
-            self.line = RtuServer(units)
-        else:
-            self.server, self.port = await serve_tcp(units, "127.0.0.1", 0, self.connections, protocol)
-
-    @property
-    def where(self) -> Where:
-        if self.line is not None:
-            return Where(device=self.line.path, baudrate=115200, parity="N")
-        return Where("127.0.0.1", self.port)
-
-    def close(self) -> None:
-        async def end() -> None:
-            (self.server or self.line).close()
-            self.connections.drop()
-            await asyncio.sleep(0)
-
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-
-@pytest.fixture
-def serve():
-    open_now = []
-
-    def start(**how) -> Served:
-        open_now.append(Served(**how))
-        return open_now[-1]
-
-    yield start
-    for served in open_now:
-        served.close()
+ARMED = Arming(600.0, "1", supervised=False)
 
 
 def verdicts(where: Where, may_write: bool = True) -> dict[str, str]:
-    return {r.name: r.verdict for r in conformance(where, may_write=may_write)}
+    return {r.name: r.verdict for r in conformance(where, ARMED if may_write else None)}
 
 
 def test_the_list_is_the_public_one_and_writes_nothing_unasked(serve) -> None:
@@ -194,7 +132,8 @@ def test_what_is_broken_fails_and_nothing_else(serve, monkeypatch, broken, fails
     monkeypatch.setattr(conformance_functions, "_CANCELLED_S", 5.0 if broken is never_cancels else 0.0)
     served = serve()
     broken(served)
-    assert {n for n, v in verdicts(served.where).items() if v == "fail"} == fails
+    armed = broken is not no_serial  # which leaves nothing to arm it by
+    assert {n for n, v in verdicts(served.where, armed).items() if v == "fail"} == fails
 
 
 def test_a_device_that_takes_segments_for_requests_fails(serve) -> None:
@@ -207,5 +146,5 @@ def test_a_device_that_takes_segments_for_requests_fails(serve) -> None:
 def test_the_report_says_why(serve) -> None:
     served = serve()
     adopts_anything(served)
-    (found,) = [r for r in conformance(served.where, may_write=True) if r.name == "CRV-3"]
+    (found,) = [r for r in conformance(served.where, ARMED) if r.name == "CRV-3"]
     assert "model 711: AdptCtlRslt is 1 for an unsound set, what is in force stayed" in found.detail
