@@ -17,13 +17,13 @@ from adapters.chain.contract import Contract
 from adapters.chain.deploy import AT_ONCE, SETUP, Deployment, create, wait_idle
 from adapters.chain.embedded import blocks_of, extend, replay
 from adapters.chain.errors import ChainError, ChainInputError, RevertedError
+from adapters.chain.holdings import STATUS
 from adapters.chain.keys import embedded_keys, keys_from_environment
 from adapters.chain.node import Node
 from adapters.chain.outbox import Outbox, Post
 from adapters.chain.provider import RpcNode
 from adapters.chain.readings import Evidence, Line, MeterReading, Tree, words_of
 from adapters.chain.rpc import reach
-from adapters.chain.settlement import STATUS
 from adapters.chain.storage import Flow, battery_of, plan, plant_of, point_of
 from adapters.chain.tables import read_json, read_table
 from adapters.chain.typed import account_id

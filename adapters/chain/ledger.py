@@ -10,6 +10,9 @@ from adapters.chain.node import Node
 from adapters.chain.port import BatchReceipt, SettlementBatch
 from adapters.chain.settlement import Settlement
 
+MOST_IDLE = 10
+"""Looks without a change after which a chain that settles at once is stuck: nothing comes from outside."""
+
 
 class LedgerChain:
     """Queues batches into a ``Settlement`` and pumps it. ``immediate`` chains settle within ``submit``.
@@ -35,7 +38,8 @@ class LedgerChain:
         self._patience_s, self.poll_s = patience_s, poll_s
         self.idle_s = None if immediate else poll_s
         self._submitted: list[int] = []
-        self.outages = 0
+        self.outages, self._away = 0, ""  # how often the node was, and why it is now
+        self.on_wait: Callable[[], None] = lambda: None  # told at every look of a wait, which may be long
         self._closed = False
 
     @property
@@ -48,8 +52,8 @@ class LedgerChain:
         if self._closed:
             raise ChainError("the chain is closed")
         check_batch(batch, self._market_id)
-        known = None if self._immediate else self.settlement.find(batch)
-        self._submitted.append(self.settlement.add(batch) if known is None else known)
+        known = None if self._immediate else self.settlement.batches.find(batch)
+        self._submitted.append(self.settlement.batches.add(batch) if known is None else known)
         if self._immediate:
             self._pump_until_recorded()
         else:
@@ -58,10 +62,13 @@ class LedgerChain:
     def pump(self) -> bool:
         """Do what can be done without waiting. Returns whether anything changed. Outlives an outage."""
         try:
-            return self.settlement.pump()
-        except ChainUnavailableError:
+            changed = self.settlement.pump()
+        except ChainUnavailableError as error:
             self.outages += 1
+            self._away = str(error)
             return False
+        self._away = ""
+        return changed
 
     def drain(self) -> list[BatchReceipt]:
         """Wait until every batch is recorded or refused, and final where time can be moved."""
@@ -79,7 +86,7 @@ class LedgerChain:
 
     def money_sum_micro(self) -> int:
         """Read the contract's own sum of all money."""
-        return self.settlement.money_sum_micro()
+        return self.settlement.holdings.money_sum_micro()
 
     def history(self) -> dict[str, Any]:
         """Where this chain can be read again: its id and our contracts on it."""
@@ -113,20 +120,36 @@ class LedgerChain:
             return False
 
     def _pump_until(self, done: Callable[[], bool]) -> None:
-        give_up = time.monotonic() + self._patience_s
+        """Pump until ``done``. Raises ChainUnavailableError where nothing has come further for the patience."""
+        give_up, best, idle = time.monotonic() + self._patience_s, (-1, 0, 0), 0
         while True:
             changed = self.pump()
             if self._is(done):
                 return
-            if changed:
-                give_up = time.monotonic() + self._patience_s
-            elif time.monotonic() > give_up:
-                raise ChainUnavailableError(
-                    f"nothing moved on the chain for {self._patience_s:g} s; {len(self.settlement.pending())} "
-                    "batches wait in the outbox and will be sent by the next run"
-                )
-            elif not self._immediate and not self._mined_one():
+            self.on_wait()
+            idle = 0 if changed else idle + 1
+            now = self._progress()
+            if now > best:
+                best, give_up = now, time.monotonic() + self._patience_s
+            elif time.monotonic() > give_up or (self._immediate and idle > MOST_IDLE):
+                raise ChainUnavailableError(self._stuck())
+            if not changed and not self._immediate and not self._mined_one():
                 time.sleep(self.poll_s)
+
+    def _progress(self) -> tuple[int, int, int]:
+        try:
+            return self.settlement.batches.progress()
+        except ChainUnavailableError:
+            return (-1, 0, 0)
+
+    def _stuck(self) -> str:
+        pending = len(self.settlement.pending())
+        why = self._away or self.settlement.batches.waits_because()
+        patience = "" if self._immediate else f" for {self._patience_s:g} s"
+        return (
+            f"nothing moved on the chain{patience}{f' ({why})' if why else ''}; {pending} batches wait in the outbox "
+            "and will be sent by the next run"
+        )
 
     def _mined_one(self) -> bool:
         """Make a block where time is ours: a development node makes none on top of what it has, for confirmations."""

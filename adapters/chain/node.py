@@ -76,9 +76,10 @@ class Node:
         """Chain id."""
         return int(self.request("eth_chainId"), 16)
 
-    def nonce(self, address: str) -> int:
-        """Transactions of an address in mined blocks."""
-        return int(self.request("eth_getTransactionCount", address, "latest"), 16)
+    def nonce(self, address: str, block: int | str = "latest") -> int:
+        """Transactions of an address in mined blocks, up to a block."""
+        at = hex(block) if isinstance(block, int) else block
+        return int(self.request("eth_getTransactionCount", address, at), 16)
 
     def balance_wei(self, address: str) -> int:
         """Balance of an address for gas."""
@@ -120,6 +121,11 @@ class Node:
         if not isinstance(raw, dict):
             raise ChainUnavailableError(f"the node does not have block {number}")
         return raw
+
+    def block_hash(self, number: int) -> str | None:
+        """Hash of a block; None where the node does not have it (yet)."""
+        raw = self.request("eth_getBlockByNumber", hex(number), False)
+        return str(raw["hash"]) if isinstance(raw, dict) else None
 
     def transactions(self, number: int) -> list[Sent]:
         """Transactions of a block; none where the node does not have it (yet)."""

@@ -4,14 +4,16 @@ Each is a row: signed, sent and sent again with the same bytes until it is mined
 ``confirmations`` blocks deep, and taken back to 'signed' where a reorganisation drops it. Nothing here waits.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.chain.errors import ChainInputError, NodeRefusedError
+from adapters.chain.errors import ChainInputError, NodeRefusedError, RevertedError
 from adapters.chain.keys import Signer
 from adapters.chain.node import Node, Receipt
+from adapters.chain.taker import LAG_BLOCKS, Taker, taker_of
 
 TIP_WEI = 10**9
 SCHEMA = """
@@ -31,8 +33,16 @@ CREATE INDEX IF NOT EXISTS txs_owner ON txs (owner, kind);
 CREATE INDEX IF NOT EXISTS txs_status ON txs (status);
 CREATE INDEX IF NOT EXISTS batches_status ON batches (status);
 """
-LOOK_BACK, LOOK_AT_ONCE = 64, 100
-"""Blocks before a signature, and at a time, that are searched for whoever used its nonce."""
+MOST_BUMPS = 16
+"""A stuck transaction is signed again so often, for up to 6.6 times the fee; then it is only sent again."""
+TOO_LOW = ("nonce too low", "nonce is too low", "oldnonce")
+CHEAP = ("less than block base fee", "fee cap less than", "feetoolow")
+ON_ITS_WAY = (
+    "already known", "alreadyknown", "already imported", "underpriced", "replacement",
+    "nonce too high", "nonce is too high", "noncegap",
+)  # fmt: skip
+"""What nodes call a nonce that is used, a fee below the block's, and what they have, or take a little later."""
+KNOWN = re.compile(r"\bknown\b")
 POST = ("owner", "kind", "to_address", "data")
 """What two versions of one post have in common."""
 OPEN = ("signed", "mined")
@@ -64,7 +74,6 @@ class Outbox:
     ) -> None:
         self.node, self.signer, self.crash = node, signer, crash
         self.confirmations, self.stuck_blocks = confirmations, stuck_blocks
-        self._looked: dict[int, int] = {}
         self.chain_id = node.chain_id()
         self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.db.row_factory = sqlite3.Row
@@ -91,7 +100,7 @@ class Outbox:
             receipt = self.node.receipt(row["hash"])
             if receipt is not None:
                 self._found(row, receipt, height)
-            elif row["status"] == "mined":  # a reorganisation dropped it
+            elif row["status"] == "mined" and self._reorganised(row, height):
                 self._dropped(row)
         for row in self._open_rows():
             if row["status"] == "signed":
@@ -132,13 +141,13 @@ class Outbox:
         pending = [row["nonce"] + 1 for row in self._open_rows() if row["id"] not in replaced]
         return int(max([self.node.nonce(self.signer.address), *pending]))
 
-    def _sign(self, post: Post, nonce: int, fee: int) -> tuple[bytes, str]:
+    def _sign(self, post: Post, nonce: int, fee: int, tip: int = TIP_WEI) -> tuple[bytes, str]:
         fields: dict[str, Any] = {
             "chainId": self.chain_id,
             "nonce": nonce,
             "gas": post.gas,
             "maxFeePerGas": fee,
-            "maxPriorityFeePerGas": min(TIP_WEI, fee),
+            "maxPriorityFeePerGas": min(tip, fee),
             "value": 0,
             "data": post.data,
         }
@@ -195,6 +204,12 @@ class Outbox:
                 )
         self.crash("noted")
 
+    def _reorganised(self, row: Any, height: int) -> bool:
+        """Whether another block is where a transaction was mined; a node that lags behind shows none, or no receipt."""
+        if height < row["block_number"]:
+            return False
+        return self.node.block_hash(row["block_number"]) not in (None, row["block_hash"])
+
     def _dropped(self, row: Any) -> None:
         with self.db:
             self.db.execute("BEGIN")
@@ -210,57 +225,61 @@ class Outbox:
         if any(r["status"] == "mined" for r in twins) or row["id"] != twins[-1]["id"]:
             return  # a twin is mined, or is the one that pays more
         if height - row["signed_at_block"] >= self.stuck_blocks:
-            row = self._bump(row, height)
+            row = self._bump(row, height, len(twins))
         try:
             self.node.send_raw(row["raw"])
         except NodeRefusedError as error:
-            self._refused(row, str(error).lower(), height)
+            self._refused(row, str(error).lower(), height, len(twins))
+        except RevertedError:  # some development nodes mine it, and answer with its failure
+            pass
         self.crash("sent, not noted")
 
-    def _bump(self, row: Any, height: int) -> Any:
-        """Sign the same transaction again with an eighth more fee (nodes ask for a tenth)."""
+    def _bump(self, row: Any, height: int, versions: int) -> Any:
+        """Sign the same transaction again with an eighth more fee and tip (nodes ask for a tenth more of both)."""
+        if versions > MOST_BUMPS:
+            return row
         fee = max(row["max_fee_wei"] * 9 // 8 + 1, 2 * int(self.node.block()["baseFeePerGas"], 16) + TIP_WEI)
+        tip = TIP_WEI * 9**versions // 8**versions + versions
         post = Post(row["owner"], row["kind"], row["to_address"], row["data"], row["gas"])
-        raw, digest = self._sign(post, row["nonce"], fee)
+        raw, digest = self._sign(post, row["nonce"], fee, tip)
         with self.db:
             self.db.execute("BEGIN")
             self._insert(post, row["nonce"], fee, raw, digest, height)
         return self.db.execute("SELECT * FROM txs WHERE hash = ?", (digest,)).fetchone()
 
-    def _refused(self, row: Any, text: str, height: int) -> None:
-        if "nonce too low" in text or "nonce is too low" in text:
-            taker = self._taker(row, height)
-            if taker is not None:
-                self._sign_anew(row, taker)
-            return
-        # Known, underpriced against its own twin, or queued: it is on its way, and is sent again next time.
-        if any(word in text for word in ("already known", "already imported", "underpriced", "known")):
-            return
-        raise NodeRefusedError(f"{row['kind']} of batch {row['owner']}: {text}")
+    def _refused(self, row: Any, text: str, height: int, versions: int) -> None:
+        if any(word in text for word in TOO_LOW):
+            taker = taker_of(
+                self.node, self.signer.address, row["nonce"], height - self.confirmations, height
+            )
+            if taker is not None and not self._is_ours(row, taker, height):
+                self._sign_anew(row, taker.hash)
+        elif any(word in text for word in CHEAP) and versions <= MOST_BUMPS:
+            self._bump(row, height, versions)  # blocks are dearer than when it was signed
+        elif not any(word in text for word in (*ON_ITS_WAY, *CHEAP)) and not KNOWN.search(text):
+            raise NodeRefusedError(f"{row['kind']} of batch {row['owner']}: {text}")
 
-    def _taker(self, row: Any, height: int) -> str | None:
-        """Hash of the confirmed transaction that used a row's nonce; None where it is an open row's or in no block.
+    def _is_ours(self, row: Any, taker: Taker, height: int) -> bool:
+        """Whether the taker is a version of this very row, whose receipt is still to come.
 
-        A refusal alone proves nothing: nodes count a nonce before they show the receipt, which may be this very row's.
+        Raises NodeRefusedError where it will not come: then nobody can say whether the transaction succeeded.
         """
-        ours = "SELECT min(signed_at_block) FROM txs WHERE nonce = ?"
-        (signed,) = self.db.execute(ours, (row["nonce"],)).fetchone()
-        first = max(0, signed - LOOK_BACK)
-        start = self._looked.get(row["nonce"], first)
-        end = min(start + LOOK_AT_ONCE, height - self.confirmations + 1)
-        done = end > height - self.confirmations
-        self._looked[row["nonce"]] = first if done else end  # from the start again: blocks may be reorganised
-        for number in range(start, end):
-            for tx in self.node.transactions(number):
-                if tx.nonce == row["nonce"] and tx.sender == self.signer.address.lower():
-                    return None if tx.hash in {r["hash"] for r in self._open_rows()} else tx.hash
-        return None
+        versions = [r["hash"] for r in self._open_rows() if r["nonce"] == row["nonce"]]
+        if taker.hash not in versions:
+            return False
+        if height - taker.block_number >= LAG_BLOCKS and self.node.receipt(taker.hash) is None:
+            raise NodeRefusedError(
+                f"{row['kind']} of batch {row['owner']}: block {taker.block_number} has the transaction {taker.hash}, "
+                "and the node no longer has its receipt: name a node that keeps old receipts"
+            )
+        return True
 
     def _sign_anew(self, row: Any, taker: str) -> None:
         """Give a post another nonce. Those behind it keep theirs: they are valid, and may be mined at any moment."""
         versions = [r for r in self._open_rows() if r["nonce"] == row["nonce"]]
         found = self.db.execute("SELECT * FROM txs WHERE hash = ?", (taker,)).fetchone()
-        if found is not None and all(found[key] == row[key] for key in POST):
+        same = found is not None and all(found[key] == row[key] for key in POST)
+        if same and found["status"] == "replaced":
             self._set(found["id"], status="signed")  # given up once, and brought back by a reorganisation
             return
         post = Post(row["owner"], row["kind"], row["to_address"], row["data"], row["gas"])

@@ -14,10 +14,10 @@ from adapters.chain.contract import Contract
 from adapters.chain.embedded import replay
 from adapters.chain.entries import wrong_entries
 from adapters.chain.errors import ChainInputError
+from adapters.chain.holdings import STATUS
 from adapters.chain.node import Node
 from adapters.chain.proven import Finding, devices_finding
 from adapters.chain.provider import RpcNode
-from adapters.chain.settlement import STATUS
 from adapters.chain.tables import read_json, read_table
 from market.netting import ENTRY_DTYPE, ROUNDING, SUPPLY, TRADE, net
 

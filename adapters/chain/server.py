@@ -3,11 +3,13 @@
 Ends when its input ends, so that it never outlives the simulation, however that dies.
 """
 
+import contextlib
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 from typing import IO, Any
 
 from adapters.chain import wire
@@ -33,7 +35,7 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> int:
             # A real chain is served between commands as well: blocks come when they come.
             line = lines.get(timeout=getattr(chain, "idle_s", None))
         except queue.Empty:
-            chain.pump()
+            _look(chain, answers)
             continue
         if line is None:
             break
@@ -41,6 +43,7 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> int:
             message = wire.load(line)
             if message["do"] == "open":
                 chain = _open(message)
+                chain.on_wait = Beat(answers)
             else:
                 answers.write(wire.dump(_answer(chain, message)))
         except ChainError as error:
@@ -50,6 +53,29 @@ def _serve(commands: IO[bytes], answers: IO[bytes]) -> int:
     if chain is not None:
         chain.close()
     return 0
+
+
+class Beat:
+    """Tells the parent, now and then, that a long wait is one: a batch takes minutes on a chain of its own."""
+
+    def __init__(self, answers: IO[bytes], every_s: float = 5.0) -> None:
+        self._answers, self._every_s, self._last = answers, every_s, time.monotonic()
+
+    def __call__(self) -> None:
+        """Tell it, unless that was just now. Raises BrokenPipeError where the parent is gone."""
+        if time.monotonic() - self._last >= self._every_s:
+            self._last = time.monotonic()
+            self._answers.write(wire.dump({"waits": True}))
+
+
+def _look(chain: Any, answers: IO[bytes]) -> None:
+    """Let a real chain go on between two commands; what it refuses is told once, and it is left alone then."""
+    try:
+        chain.pump()
+    except ChainError as error:
+        chain.idle_s = None
+        with contextlib.suppress(BrokenPipeError):
+            answers.write(wire.dump({"error": type(error).__name__, "text": str(error)}))
 
 
 def _lines(commands: IO[bytes]) -> "queue.SimpleQueue[bytes | None]":

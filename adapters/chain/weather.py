@@ -15,7 +15,8 @@ from adapters.chain.node import Transport
 from adapters.chain.options import Device, Outage, Weather
 from adapters.chain.port import BatchReceipt, SettlementBatch
 
-MOST_BLOCKS = 100_000
+MOST_BLOCKS = 20_000
+"""Moments between two batches: nearly three days of blocks of 12 s with something on its way all the time."""
 
 
 class _Wire:
@@ -64,7 +65,7 @@ class WeatheredChain(EmbeddedChain):
             raise ChainError("the chain is closed")
         check_batch(batch, self._market_id)
         self._live(batch.period_end_s)
-        self._submitted.append(self.settlement.add(batch))
+        self._submitted.append(self.settlement.batches.add(batch))
 
     def drain(self) -> list[BatchReceipt]:
         """Let time pass until nothing is on its way."""
@@ -82,6 +83,7 @@ class WeatheredChain(EmbeddedChain):
     def _live(self, until_s: int | None) -> None:
         """Let simulated time pass until a moment, or until nothing is left to do."""
         for _ in range(MOST_BLOCKS):
+            self.on_wait()
             if until_s is not None and self._now_s >= until_s:
                 return
             outage = self._outage()
@@ -96,7 +98,10 @@ class WeatheredChain(EmbeddedChain):
             self._now_s = min(moments)
             if self._now_s == step_s and self._outage() is None:
                 self._mine()
-        raise ChainUnavailableError(f"nothing was settled within {MOST_BLOCKS} blocks")
+        why = self.settlement.batches.waits_because()
+        raise ChainUnavailableError(
+            f"a batch is not settled after {MOST_BLOCKS} blocks{f' ({why})' if why else ''}"
+        )
 
     def _step_s(self) -> int | None:
         """When the next block is wanted: soon where something is on its way, else at a batch's deadline."""

@@ -38,7 +38,7 @@ def error_from_json(raw: dict[str, Any]) -> ChainError:
     """The error that the settlement process met, as the same class where it is one of ours."""
     kind = getattr(errors, str(raw.get("error")), None)
     if isinstance(kind, type) and issubclass(kind, ChainError):
-        return kind(raw["text"])
+        return kind(text=raw["text"]) if kind is errors.RevertedError else kind(raw["text"])
     return ChainError(f"{raw.get('error')}: {raw.get('text')}")
 
 

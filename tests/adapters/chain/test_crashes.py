@@ -125,8 +125,12 @@ class World:
         for _ in range(4000):
             if todo and self.rng.random() < 0.3:
                 batch = todo[0]
-                known = self.settlement.find(batch)
-                done = known if known is not None else self.attempt(lambda b=batch: self.settlement.add(b))
+                known = self.settlement.batches.find(batch)
+                done = (
+                    known
+                    if known is not None
+                    else self.attempt(lambda b=batch: self.settlement.batches.add(b))
+                )
                 if done is not None:
                     todo.pop(0)
             self.attempt(self.settlement.pump)
@@ -149,8 +153,8 @@ def check_ledger(world, batches):
     for batch in batches:
         for name, delta in zip(batch.accounts, batch.deltas_micro, strict=True):
             expected[name] += delta
-    assert world.settlement.nets_micro() == dict(expected)
-    assert world.settlement.money_sum_micro() == 0
+    assert world.settlement.holdings.nets_micro() == dict(expected)
+    assert world.settlement.holdings.money_sum_micro() == 0
     final = world.settlement.contract.history("BatchFinal")
     proposed = world.settlement.contract.history("BatchProposed")
     assert len({e["id"] for e in final}) == len(final) == len(batches)
@@ -208,7 +212,7 @@ def test_what_is_sent_again_is_the_same_bytes(calm, make_batch):
     sent = []
     plain = calm.node.send_raw
     calm.node.send_raw = lambda raw: sent.append(raw) or plain(raw)
-    calm.settlement.add(make_batch(0, n=5))
+    calm.settlement.batches.add(make_batch(0, n=5))
     calm.settlement.pump()  # signs the opening of accounts
     calm.settlement.pump()  # sends it
     calm.evm.pending.clear()
@@ -239,7 +243,7 @@ def test_a_stuck_transaction_is_replaced_with_the_same_nonce_and_a_tenth_more(ca
 
 
 def test_a_batch_is_not_final_before_its_confirmations(calm, make_batch):
-    calm.settlement.add(make_batch(0, n=5))
+    calm.settlement.batches.add(make_batch(0, n=5))
     while not calm.settlement.contract.history("BatchProposed"):
         calm.settlement.pump()
         calm.evm.mine()
@@ -255,8 +259,8 @@ def test_an_account_that_cannot_pay_stops_the_batch_where_there_is_no_play_money
     from dataclasses import replace
 
     calm.settlement.keys = replace(calm.keys, public=False)
-    calm.settlement.add(make_batch(0, n=5))
-    calm.settlement.add(make_batch(1, n=5))
+    calm.settlement.batches.add(make_batch(0, n=5))
+    calm.settlement.batches.add(make_batch(1, n=5))
     for _ in range(40):
         calm.settlement.pump()
         calm.evm.mine()

@@ -101,7 +101,7 @@ def test_those_behind_a_taken_nonce_keep_theirs(calm):
 
 def test_a_batch_that_another_transaction_brought_is_recorded_all_the_same(calm, make_batch):
     outbox = calm.settlement.outbox
-    calm.settlement.add(make_batch(0, n=5))
+    calm.settlement.batches.add(make_batch(0, n=5))
     while not outbox.rows(1, "propose"):
         calm.settlement.pump()
         calm.evm.mine()
@@ -117,16 +117,16 @@ def test_a_batch_that_another_transaction_brought_is_recorded_all_the_same(calm,
     calm.evm.pending.clear()
     calm.evm.send_raw(calm.keys.operator.sign_transaction(fields)[0])
     go_on(calm)
-    calm.settlement.add(make_batch(1, n=5))
+    calm.settlement.batches.add(make_batch(1, n=5))
     go_on(calm)
     assert [row["status"] for row in outbox.rows(1, "propose")] == ["replaced", "failed"]
     assert calm.statuses() == ["final", "final"]
-    assert calm.settlement.money_sum_micro() == 0
+    assert calm.settlement.holdings.money_sum_micro() == 0
 
 
 def test_a_refused_ending_is_tried_as_a_call_and_costs_no_gas(calm, make_batch):
     outbox, contract = calm.settlement.outbox, calm.settlement.contract
-    calm.settlement.add(make_batch(0, n=5))
+    calm.settlement.batches.add(make_batch(0, n=5))
     while calm.statuses() != ["proposed"]:
         calm.settlement.pump()
         calm.evm.mine()

@@ -277,7 +277,7 @@ def test_a_batch_that_was_overtaken_is_made_again(options, make_batch, tmp_path)
     late, send = make_batch(2, n=5), one.node.send_raw
     one.node.send_raw = lambda raw: ""  # signed and stored on top of the first, not sent
     one.submit(late)
-    while not one.settlement._batches("proposing"):
+    while not one.settlement.batches.having("proposing"):
         one.pump()
     other.submit(make_batch(1, n=5))
     assert [r.status for r in other.drain()] == ["final"]
