@@ -79,7 +79,12 @@ class OpenDssEngine:
 
     @cached_property
     def thevenin(self) -> Thevenin | None:
-        """The feeder as its connection points see it, measured in power-grid-model; None where that cannot."""
+        """The feeder as its connection points see it; None where it cannot be reduced."""
+        from adapters.grid.opendss_case import DssCase
+        from adapters.grid.opendss_thevenin import dss_thevenin
+
+        if isinstance(self.feeder.native, DssCase):
+            return dss_thevenin(self.feeder, self._model_error, self._map.at, self._map.percent_per_a)
         return borrowed(self.feeder, self._model_error)
 
     def solve(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> GridState:

@@ -9,7 +9,7 @@ from adapters.grid.engine import ModelError
 from adapters.grid.errors import GridError
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.pgm_core import ITERATIVE_CURRENT, CoreModel
-from adapters.grid.thevenin import Affine, ComplexArray, Thevenin
+from adapters.grid.thevenin import Affine, ComplexArray, Thevenin, phase_rows
 
 MOST_NODES = 400
 """Beyond, a dense model would be no faster than the sparse one."""
@@ -62,8 +62,10 @@ def thevenin(
         return None
     line_v = feeder.bus_vn_v / np.sqrt(3) * (3 if phases == 1 else 1)
     per_va = np.stack((per_a[0] / line_v[feeder.branch_from], per_a[1] / line_v[feeder.branch_to]))
-    source_v = v.constant[probe.source_rows]
-    return Thevenin(share, node, v, into_from, into_to, per_va, feeder.branch_from, source_v, source)
+    port, head = (Affine(v.constant[rows], v.slope[rows]) for rows in (node, probe.source_rows))
+    return Thevenin(
+        share, port, v, into_from, into_to, per_va, feeder.branch_from, head, source, phase_rows(feeder)
+    )
 
 
 def borrowed(feeder: Feeder, error: ModelError) -> Thevenin | None:

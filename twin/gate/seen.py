@@ -78,8 +78,12 @@ class SeenPath:
     def head(self, current: ComplexArray) -> ComplexArray:
         """Power that the source delivers, (k,)."""
         delivered = self.seen.source.constant + current @ self.seen.source.slope.T
-        power: ComplexArray = np.conj(delivered) @ self.seen.source_v
+        power: ComplexArray = (np.conj(delivered) * self._head_v(current)).sum(axis=1)
         return power
+
+    def _head_v(self, current: ComplexArray) -> ComplexArray:
+        at: ComplexArray = self.seen.head.constant + current @ self.seen.head.slope.T
+        return at
 
     def measured(self, current: ComplexArray) -> tuple[FloatArray, ComplexArray]:
         """Value (k,) and, for Re(weight @ d currents) its change, the weights (k, m)."""
@@ -102,19 +106,24 @@ class SeenPath:
         return (value - 100 if kind == "voltage_rise" else value), weight
 
     def _of_head(self, current: ComplexArray) -> tuple[FloatArray, ComplexArray]:
-        power, slope = self.head(current), self.seen.source.slope
-        # d P = Re(conj(v) d current), d Q = Re(j conj(v) d current): the source's voltage is fixed
-        per = np.conj(self.seen.source_v) @ slope
+        power, source, head = self.head(current), self.seen.source, self.seen.head
+        delivered = source.constant + current @ source.slope.T
+        # S = sum v conj(i): dP = Re(conj(v) di + conj(i) dv), dQ = Re(j conj(v) di - j conj(i) dv)
+        by_current, by_voltage = (
+            np.conj(self._head_v(current)) @ source.slope,
+            np.conj(delivered) @ head.slope,
+        )
+        per_p, per_q = by_current + by_voltage, 1j * (by_current - by_voltage)
         p_w, q_var = power.real[:, None], power.imag[:, None]
         if self.element.kind == "reverse_power":
-            return -power.real, np.broadcast_to(-per, current.shape)
+            return -power.real, -per_p
         if self.element.kind == "feeder_cap":
-            return np.abs(power.real), np.sign(p_w) * per
+            return np.abs(power.real), np.sign(p_w) * per_p
         size = np.abs(power)
-        return size, (p_w * per + q_var * 1j * per) / size[:, None]
+        return size, (p_w * per_p + q_var * per_q) / size[:, None]
 
     def _of_unbalance(self, current: ComplexArray, row: int) -> tuple[FloatArray, ComplexArray]:
-        rows = 3 * (row // 3) + np.arange(3)
+        rows = self.seen.together[row]
         v = np.stack([self.seen.v.at(current, int(each)) for each in rows])
         slope = self.seen.v.slope[rows]
         negative, by_negative = _magnitude(NEGATIVE @ v, NEGATIVE @ slope, 100.0)

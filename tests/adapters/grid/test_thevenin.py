@@ -50,7 +50,8 @@ def test_it_gives_what_the_reference_gives(feeder: Feeder) -> None:
     into = seen.into_from.constant + current @ seen.into_from.slope.T
     tolerance_w = (1e-7 if feeder.balanced else 1e-5) * np.abs(p).sum()
     assert (v[:, seen.branch_from] * np.conj(into)).real == pytest.approx(state.p_branch_w, abs=tolerance_w)
-    delivered = np.conj(seen.source.constant + current @ seen.source.slope.T) @ seen.source_v
+    head = seen.head.constant + current @ seen.head.slope.T
+    delivered = (np.conj(seen.source.constant + current @ seen.source.slope.T) * head).sum(axis=1)
     assert delivered.real == pytest.approx(state.p_slack_w, abs=tolerance_w)
     assert delivered.imag == pytest.approx(state.q_slack_var, abs=tolerance_w)
 
@@ -58,7 +59,7 @@ def test_it_gives_what_the_reference_gives(feeder: Feeder) -> None:
 def test_slopes_are_those_of_differences(feeder: Feeder) -> None:
     seen = make_engine(feeder, "power_grid_model").thevenin  # type: ignore[attr-defined]
     p, q = (each[0] for each in powers(feeder))
-    row, step, n = int(seen.node[-1]), 1.0, len(p)
+    row, step, n = feeder.points[-1].bus, 1.0, len(p)
     current, v = seen.injected(p[None], q[None])
     phasor = seen.v.at(current, row)[0]
     exact = seen.slopes(np.conj(phasor) / abs(phasor) * seen.v.slope[row], current[0], v[0])
