@@ -1,6 +1,6 @@
 """Keeps violations as they happen: consecutive steps of one element and kind become one record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +125,15 @@ class EpisodeLog:
     def all(self) -> Iterator[Episode]:
         """All episodes, the open ones included, in order of their first step."""
         yield from sorted((*self.closed, *self._open.values()), key=lambda e: (e.first_step, e.kind, e.row))
+
+
+def steps_of_any(episodes: Iterable[Episode]) -> int:
+    """In how many steps at least one of them lasted."""
+    steps, end = 0, -1
+    for episode in sorted(episodes, key=lambda e: e.first_step):
+        steps += max(0, episode.last_step - max(end, episode.first_step - 1))
+        end = max(end, episode.last_step)
+    return steps
 
 
 def caused_by_trades(excess_with: float, excess_without: float, kind: str) -> bool:

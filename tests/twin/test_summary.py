@@ -95,3 +95,13 @@ def test_variants_are_named_with_their_verdicts(tmp_path):
         result(tmp_path, {"verdict": "pass", "sentence": "Pass.", "checks": []}, variants=entries)
     )
     assert lines[1] == "  judged: gated; to compare: free: fail"
+
+
+def test_violations_without_shares_are_told_where_the_user_looks(tmp_path):
+    record = {"verdict": "fail", "sentence": "Fail.", "checks": [], "episodes_without_shares": 12}
+    assert any(
+        "12 violations that trades caused have no shares" in line
+        for line in summary(result(tmp_path, record))
+    )
+    record["episodes_without_shares"] = 0
+    assert not any("no shares" in line for line in summary(result(tmp_path, record)))

@@ -20,7 +20,7 @@ from twin.extremes import (
 )
 from twin.gate.limits import Limits
 from twin.scenario.limits_section import LimitsSection
-from twin.violations import EpisodeLog, Sighting, Snapshot, caused_by_trades
+from twin.violations import EpisodeLog, Sighting, Snapshot, caused_by_trades, steps_of_any
 
 KIND = ("line", "trafo", "line")
 
@@ -246,3 +246,24 @@ def test_the_worst_step_is_relative_to_what_holds_at_a_moment():
     steps = [step_of(line=100, trafo=50), step_of(line=0, trafo=60)]
     limits = LimitsSection(line_short_time_loading_percent=200, loading_average_s=900)
     assert (worst_step(steps, LimitsSection()), worst_step(steps, limits)) == (0, 1)
+
+
+def test_steps_with_any_violation_are_counted_once():
+    """However many elements are beyond a limit at the same time; against sets of steps."""
+    nothing = Snapshot(*(np.zeros(1),) * 4)
+    for seed in range(20):
+        seen = np.random.default_rng(seed).random((30, 4)) < 0.15
+        log = EpisodeLog()
+        for step, now in enumerate(seen):
+            log.see(
+                step,
+                [
+                    Sighting("voltage_max", int(row), str(row), 1.2, 1.1, 0.1, True)
+                    for row in np.flatnonzero(now)
+                ],
+                nothing,
+            )
+        episodes = list(log.all())
+        assert steps_of_any(episodes) == seen.any(axis=1).sum()
+        assert sum(episode.steps for episode in episodes) == seen.sum()
+    assert steps_of_any([]) == 0

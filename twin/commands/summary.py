@@ -31,6 +31,7 @@ def summary(result: RunResult) -> list[str]:
         )
         lines.append(f"  smallest margin: {amount} ({name}{where}{when}{own})")
     lines += [f"  {line}" for line in _robust(result)]
+    lines += [f"  {line}" for line in _unshared(record)]
     skipped = [check_words(str(item["name"])) for item in record.get("not_assessed", ())]
     if skipped:
         lines.append(f"  not assessed: {listed(skipped)}")
@@ -63,6 +64,17 @@ def _robust(result: RunResult) -> Iterator[str]:
     )
     cost, cut = words.money(price, currency), words.energy(result.kpis.get("robust_cut_wh"))
     yield f"price of standing failed deliveries: {cost} of trade value, {cut}".replace(words.NBSP, " ")
+
+
+def _unshared(record: Record) -> Iterator[str]:
+    count = record.get("episodes_without_shares") or 0
+    if count:
+        what = (
+            "1 violation that trades caused has"
+            if count == 1
+            else f"{count} violations that trades caused have"
+        )
+        yield f"{what} no shares: the worst were explained first (violations.parquet has all)"
 
 
 def _broken(checks: list[dict[str, Any]]) -> Iterator[str]:

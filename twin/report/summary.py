@@ -207,6 +207,16 @@ def _count(label: str, key: str, beside: str, join: str, show: Callable[[Any], s
     return (label, key, shown, "", 1)
 
 
+def _violations(kpis: Context) -> str:
+    """How many, during how much of the run, and that times the elements it was of: the one is not the other."""
+    text, lasted = words.number(kpis.get("violations_count")), kpis.get("violated_any_s")
+    if words.is_number(lasted) and lasted:
+        text += f", during {words.duration(lasted)}"
+        if kpis.get("violated_s") != lasted:
+            text += f" ({words.element_hours(kpis.get('violated_s'))})"
+    return text
+
+
 def _pu(value: Any) -> str:
     return words.quantity(value, "pu")
 
@@ -229,7 +239,7 @@ def _quantities(currency: str) -> list[Quantity]:
             _percent,
             "transformer_loading_percent",
         ),
-        _count("Violations", "violations_count", "violated_s", ", together ", words.duration),
+        ("Violations, and for how long", "violations_count", _violations, "", 1),
         _row("Averted by the gate", "averted_count", words.number),
         _row("Traded locally", "local_traded_wh", words.energy),
         _row("Cut by the gate", "cut_wh", words.energy),

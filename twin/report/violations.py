@@ -44,6 +44,7 @@ def violations_context(run: RunResult, times: list[str], currency: str) -> dict[
             _row(row, shares.get(_key(row, "worst_interval"), []), times, currency) for row in wanted[:SHOWN]
         ]
         context[status] = {"rows": shown, "total": len(wanted)}
+    context["unshared"] = run.verdict_record.get("episodes_without_shares") or 0
     return context
 
 

@@ -82,6 +82,14 @@ def duration(seconds: Any) -> str:
     return " ".join(parts)
 
 
+def element_hours(seconds: Any) -> str:
+    """Durations that were added up over elements: no time of a clock."""
+    if not is_number(seconds):
+        return NOT_RECORDED
+    hours = seconds / 3600
+    return f"{number(hours, 0 if hours >= 99.5 else 1 if hours >= 0.95 else 2)}{NBSP}element-hours"
+
+
 def moment(iso: Any, fallback: str = NOT_RECORDED) -> str:
     """An ISO time in its own zone: Mon 18 Jan 2016, 18:45."""
     try:

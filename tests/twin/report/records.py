@@ -29,6 +29,7 @@ def kpis_of(entry, load, pv, battery, ev, v, loading):
         "transformer_loading_max_percent": loading[:, 0].max(),
         "violations_count": 0 if entry["name"] == "gated" else 7,
         "violated_s": 0 if entry["name"] == "gated" else 6300,
+        "violated_any_s": 0 if entry["name"] == "gated" else 2700,
         "averted_count": 9 if entry["name"] == "gated" else 0,
         "local_traded_wh": round(float(battery.sum() / 4)),
         "cut_wh": 22_300 if entry["name"] == "gated" else 0,

@@ -1,5 +1,6 @@
 """The parts of the report: numbers in words, packed arrays, the drawing, violations, participants."""
 
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +41,9 @@ ROOT = Path(__file__).parents[3]
         (words.duration(0), "0 s"),
         (words.duration(6300), "1 h 45 min"),
         (words.duration(7 * 86400), "7 d"),
+        (words.element_hours(86 * 3600 + 1800), "86.5 element-hours"),
+        (words.element_hours(360), "0.10 element-hours"),
+        (words.element_hours(None), "not recorded"),
         (words.duration(86400), "24 h"),
         (words.quantity(0.93996, "pu", apart_from=0.94), "0.93996 pu"),
         (words.quantity(100.04, "percent", apart_from=100), "100.04 %"),
@@ -175,6 +179,11 @@ class TestViolations:
         listed = self.run(tmp_path, [("line_loading", 101.0 + i, 100.0) for i in range(60)])
         assert listed["total"] == 60 and len(listed["rows"]) == violations.SHOWN
 
+    def test_what_has_no_shares_is_counted(self, tmp_path):
+        self.run(tmp_path, [("line_loading", 104.0, 100.0)])
+        (tmp_path / "r" / "verdict.json").write_text(json.dumps({"episodes_without_shares": 7}))
+        assert violations.violations_context(RunResult(tmp_path / "r"), [], "EUR")["unshared"] == 7
+
     def test_relief_is_shown_beside_burden(self, tmp_path):
         shares = [(f"p{i}", float(i - 5)) for i in range(20)]  # -5 .. 14, sum 90
         people = self.run(tmp_path, [("line_loading", 150.0, 100.0)], shares)["rows"][0]["people"]
@@ -236,6 +245,25 @@ def test_a_value_of_a_moment_is_held_against_the_short_time_rating():
     assert (drawn["line_loading_percent"], drawn["transformer_loading_percent"]) == (150, 100)
     table = pa.table({"line_loading_max_percent": [120.0]})
     assert use_percent(table, drawn).tolist() == pytest.approx([80.0])
+
+
+@pytest.mark.parametrize(
+    ("kpis", "wanted"),
+    [
+        ((21, 3 * 3600, 86 * 3600), "21, during 3 h (86.0 element-hours)"),
+        ((1, 900, 900), "1, during 15 min"),
+        ((0, 0, 0), "0"),
+        ((2, None, None), "2"),
+    ],
+)
+def test_how_long_is_never_longer_than_the_run(kpis, wanted):
+    """86 hours within a run of 3 hours are hours of elements, and are called so."""
+    run = SimpleNamespace(
+        manifest={}, kpis=dict(zip(("violations_count", "violated_any_s", "violated_s"), kpis, strict=True))
+    )
+    rows = {row["key"]: row for row in variant_rows({"one": run}, "EUR")}
+    assert rows["violations_count"]["cells"][0]["text"].replace(words.NBSP, " ") == wanted
+    assert "together" not in rows["violations_count"]["label"]
 
 
 def test_what_not_every_variant_has_is_a_row_where_one_has_it():
