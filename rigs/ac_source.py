@@ -13,7 +13,7 @@ from rigs.charge import SourceCharge
 from rigs.emulator.config import EmulatorConfig
 from rigs.emulator.terminals import new_terminals
 from rigs.emulator_process import EmulatorProcess
-from rigs.errors import RigError
+from rigs.errors import DeviceMismatchError, RigError
 
 ROLE = "ac_source"
 
@@ -37,10 +37,10 @@ class BenchSource:
         self.identity = ""
 
     async def open(self) -> None:
-        """Connect, ask who it is, and put it at nominal voltage and frequency with its output on.
+        """Connect and ask who it is; sets nothing.
 
         Raises:
-            RigError: it does not answer, or refuses.
+            RigError: it does not answer, or is another instrument than the bench names.
         """
         section = self.section
         if section.driver == "emulated":
@@ -57,8 +57,23 @@ class BenchSource:
             await link.connect()
             self._source = AcSource(link)
             self.identity = await self._source.identity()
-            if not self.may_set:
-                return
+        except ScpiError as error:
+            raise RigError(f"{ROLE}: {error}") from error
+        if (named := section.identity) is not None and not named.says(self.identity):
+            raise DeviceMismatchError(
+                f"{ROLE}: {link.name} is {self.identity}, the bench names {named.maker} {named.model} {named.serial}; "
+                "nothing was set"
+            )
+
+    async def energise(self) -> None:
+        """Put it at nominal voltage and frequency with its output on, where it may be set; its time of arming begins.
+
+        Raises:
+            RigError: it refuses.
+        """
+        if not self.may_set or self._source is None:
+            return
+        try:
             self._armed_until_s = asyncio.get_running_loop().time() + (self._armed_for_s or math.inf)
             await self._source.set_frequency(self.section.f_nominal_hz)
             await self._source.set_voltage(self.section.v_nominal_v)

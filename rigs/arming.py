@@ -1,16 +1,23 @@
 """Arming of real devices: by a person, for a stated time, never by a file and never by a default."""
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from adapters.modbus.register_map import load_map
-from rigs.bench_file import BenchFile, DeviceSection, find_map
+from rigs.bench_file import BenchFile, DeviceSection, find_map, nameplate_range
 from rigs.control_points import ALLOWED
+from rigs.device import Command
+from rigs.shared_limits import Member, SharedLimits, Stored, soc_breach
+from rigs.wire import WireDevice
 from rigs.write_gate import WriteGate
 from rigs.yaml_source import read_yaml
 
 LONGEST_S = 8 * 3600
 SOURCE = "ac_source"
+NO_LIMIT_MODEL = 123  # falls back to 'no limit', whatever the safe value is
 
 
 def arming_problems(bench: BenchFile, arm: Mapping[str, float], folder: Path) -> list[str]:
@@ -20,6 +27,10 @@ def arming_problems(bench: BenchFile, arm: Mapping[str, float], folder: Path) ->
         if role == SOURCE:
             if bench.ac_source is None or bench.ac_source.driver != "scpi":
                 problems.append(f"--arm {role}: the bench has no real ac_source (driver scpi)")
+            elif bench.ac_source.identity is None:
+                problems.append(
+                    f"--arm {role}: arming needs ac_source.identity in the bench, so that no other instrument is set"
+                )
         elif (section := bench.devices.get(role)) is None:
             real = [name for name, device in bench.devices.items() if device.driver == "modbus"]
             problems.append(
@@ -73,6 +84,72 @@ def _device_problems(role: str, section: DeviceSection, folder: Path) -> list[st
     return problems
 
 
+@dataclass(frozen=True)
+class Orders:
+    """What all roles on a wire are told in a step, in W into the grid, and the gates they pass."""
+
+    orders_w: Mapping[str, float]
+    gates: Mapping[str, WriteGate]
+    capacities_wh: Mapping[str, float]  # of batteries
+    now_s: Callable[[str], float]
+
+    def consider(self, bench: BenchFile, shared: SharedLimits, *, live: bool) -> None:
+        """Latch all gates where the orders break the bench's limits together, hold them where shaping would.
+
+        ``live``: every device is written by a poll loop of its own, so ``shared`` sees to it when it is.
+        """
+        stored = {r: (g.soc, self.capacities_wh[r]) for r, g in self.gates.items() if r in self.capacities_wh}
+        if reason := aggregate_breach(bench, self.orders_w, stored):
+            for gate in self.gates.values():
+                gate.latch(reason)
+        elif not live:
+            held_together(bench, self.gates, self.orders_w, self.now_s)
+        shared.others_w = sum(p_w for role, p_w in self.orders_w.items() if role not in self.gates)
+
+
+def orders_of(
+    wires: Mapping[str, WireDevice], commands: Mapping[str, Command], now_s: Callable[[str], float]
+) -> Orders:
+    """Return the orders of a step; a role without a command is told safe."""
+    return Orders(
+        {r: commands.get(r, Command(d.section.safe.p_set_w)).p_set_w for r, d in wires.items()},
+        {r: d.gate for r, d in wires.items() if d.gate is not None},
+        {r: d.spec.capacity_wh for r, d in wires.items() if d.spec.kind == "battery"},
+        now_s,
+    )
+
+
+def share(bench: BenchFile, wires: Mapping[str, WireDevice]) -> SharedLimits:
+    """Return the limits that devices on wall-clock time share, known to the gates of all of them.
+
+    A limit that nobody has written yet lets its device do anything up to its rating; a set point in force is what is
+    measured.
+    """
+    limits = bench.aggregate
+    shared = SharedLimits(limits.p_gen_w, limits.soc) if limits is not None else SharedLimits()
+    for role, wire in wires.items():
+        if (gate := wire.gate) is None:
+            continue
+        most_w = nameplate_range(wire.spec)
+        falls_to_w = most_w if gate.actuator.model_id == NO_LIMIT_MODEL else (gate.rules.safe_w,) * 2
+        known = gate.actuator.signed and not math.isnan(gate.measured_w)
+        now_w = (gate.measured_w, gate.measured_w) if known else most_w
+        shared.join(role, Member(falls_to_w, _store(wire), partial(_latch, wire)), now_w)
+        gate.shared = shared
+    return shared
+
+
+def _store(wire: WireDevice) -> Callable[[], Stored] | None:
+    if wire.spec.kind != "battery":
+        return None
+    return lambda: (wire.gate.soc if wire.gate is not None else math.nan, wire.spec.capacity_wh)
+
+
+def _latch(wire: WireDevice, reason: str) -> None:
+    if wire.gate is not None and not wire.gate.memory.latch:
+        wire.gate.latch(reason)
+
+
 def held_together(
     bench: BenchFile,
     gates: Mapping[str, WriteGate],
@@ -115,13 +192,4 @@ def aggregate_breach(
         if not least_w <= sum_w <= most_w:
             return f"the sum of all set points, {sum_w} W, lies outside {least_w} .. {most_w} W"
     flow_w = sum(orders_w.get(role, 0.0) for role in stored)
-    if limits.soc is None or not stored or flow_w == 0:
-        return ""
-    soc = sum(share * wh for share, wh in stored.values()) / sum(wh for _, wh in stored.values())
-    if flow_w > 0 and not soc > limits.soc[0]:
-        return (
-            f"discharging all batteries together at a state of charge of {soc:.3g}, least is {limits.soc[0]}"
-        )
-    if flow_w < 0 and not soc < limits.soc[1]:
-        return f"charging all batteries together at a state of charge of {soc:.3g}, most is {limits.soc[1]}"
-    return ""
+    return soc_breach(limits.soc, flow_w, list(stored.values()))

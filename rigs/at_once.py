@@ -16,8 +16,8 @@ from rigs.emulator_process import EmulatorProcess
 from rigs.errors import EmulatorError, NotArmedError
 from rigs.gate_rules import Decision
 from rigs.measure import MapMeter, Reading, SunSpecMeter
-from rigs.point_writer import PreparedWrite
-from rigs.write_gate import Proposal, WriteGate
+from rigs.point_writer import PreparedWrite, Proposal
+from rigs.write_gate import WriteGate
 
 
 class AtOnce:

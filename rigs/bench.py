@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from adapters.modbus.errors import ModbusError
 from adapters.modbus.register_map import load_map
 from rigs.ac_source import ROLE, BenchSource
-from rigs.arming import aggregate_breach, held_together
+from rigs.arming import orders_of, share
 from rigs.bench_file import BenchFile, DeviceSection, find_map
 from rigs.charge import AnyCharge, charge_of
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
@@ -35,6 +35,7 @@ from rigs.links import emulator_config
 from rigs.live import LiveDevice, LiveTiming, cancel
 from rigs.memory import MemoryDevice
 from rigs.rig_lock import RigLock
+from rigs.shared_limits import SharedLimits
 from rigs.signals import sigterm_raises, uninterrupted
 from rigs.troubles import raise_together
 from rigs.wire import WireDevice
@@ -76,6 +77,7 @@ class OpenBench:
         self._time_s, self._closed = 0.0, False
         self._switch_s = sys.getswitchinterval()
         self._meters = meter_check(bench, specs)
+        self._shared = SharedLimits()
 
     def open(self) -> None:
         """Start and open everything; on trouble close what was opened and raise."""
@@ -213,13 +215,18 @@ class OpenBench:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open_all(self) -> None:
+        opens: dict[str, Coroutine[Any, Any, None]] = {role: d.open() for role, d in self._wired.items()}
         if self.source is not None:
-            await self.source.open()
+            opens[ROLE] = self.source.open()
         if self._interlock is not None:
             armed = [r for r, d in self._file.devices.items() if d.mode == "armed" or r in self._arm]
-            await self._interlock.open(armed)
-        results = await asyncio.gather(*(d.open() for d in self._wired.values()), return_exceptions=True)
-        raise_together(self._wired, results)
+            opens[INTERLOCK] = self._interlock.open(armed)
+        raise_together(opens, await asyncio.gather(*opens.values(), return_exceptions=True))
+        if self.source is not None:  # nothing is written before all are who they should be
+            await self.source.energise()
+        proofs = (device.prove() for device in self._wired.values())
+        raise_together(self._wired, await asyncio.gather(*proofs, return_exceptions=True))
+        self._shared = share(self._file, {r: d for r, d in self._wired.items() if not d.lockstep})
         for role, device in self._wired.items():
             if device.lockstep:
                 continue  # it is asked in its step
@@ -265,23 +272,10 @@ class OpenBench:
             await self._interlock.heed(self._wired, lambda role: time_s)
         if self.source is not None and self._file.coupling == "quasi_static":
             await self.source.follow({r: a.v_pu for r, a in ambient.items()}, background=bool(self._live))
-        orders_w = {
-            role: commands.get(role, Command(device.section.safe.p_set_w)).p_set_w
-            for role, device in self._wired.items()
-        }
-        gates = {role: device.gate for role, device in self._wired.items() if device.gate is not None}
-        stored = {
-            role: (gate.soc, self._specs[role].capacity_wh)
-            for role, gate in gates.items()
-            if self._specs[role].kind == "battery"
-        }
-        if reason := aggregate_breach(self._file, orders_w, stored):
-            for gate in gates.values():
-                gate.latch(reason)
-        else:
-            held_together(
-                self._file, gates, orders_w, lambda role: self._now_s(role) if role in self._live else time_s
-            )
+        orders = orders_of(
+            self._wired, commands, lambda role: self._now_s(role) if role in self._live else time_s
+        )
+        orders.consider(self._file, self._shared, live=len(self._live) == len(self._wired))
 
         def step(role: str, here: Ambient) -> Coroutine[Any, Any, Sample]:
             device = self._wired[role]

@@ -52,6 +52,10 @@ class IdentitySection(Section):
     model: str
     serial: str
 
+    def says(self, idn: str) -> bool:
+        """Tell whether an answer to ``*IDN?`` (maker, model, serial, firmware; IEEE 488.2) is of this instrument."""
+        return [part.strip() for part in idn.split(",")][:3] == [self.maker, self.model, self.serial]
+
 
 class NameplateSection(Section):
     """What the device can do. Needed where no scenario says it: 'twin rig emulate' and 'check' know only the
@@ -269,6 +273,9 @@ class AcSourceSection(Section):
     v_pu: tuple[float, float] = Field(
         (0.85, 1.15),
         description="Least and most voltage; beyond it nothing is sent and the bench is made safe.",
+    )
+    identity: IdentitySection | None = Field(
+        None, description="Who must answer *IDN?; arming needs it. Another instrument is never set."
     )
     feeds: list[str] = Field(default_factory=list, description="Roles at its terminals; none: all devices.")
 

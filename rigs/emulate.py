@@ -44,6 +44,7 @@ async def _serve(path: Path, say: Callable[[str], None]) -> None:
         await asyncio.gather(*(p.ready() for p in processes))
         if source is not None:
             await source.open()
+            await source.energise()
             say(f"ac_source: {source.identity} at scpi {':'.join(map(str, source.endpoint))}")
         for process in processes:
             told = process.config

@@ -43,3 +43,14 @@ def new_gate(
     )
     writer = PointWriter(device, mode) if mode == "armed" else None
     return WriteGate(rules, actuator, writer, memory, journal)
+
+
+def carry_over(before: WriteGate, gate: WriteGate) -> None:
+    """Let a gate go on where the one before a lost link was: it is the same device, so what was proven stays proven;
+    what it holds is unknown.
+    """
+    gate.proven, gate.rules = before.proven, before.rules
+    gate.doubt, gate.hold, gate.shared = before.doubt, before.hold, before.shared
+    gate.interlock, gate.turn = before.interlock, before.turn
+    gate.soc, gate.measured_w = before.soc, before.measured_w
+    gate.link_returned()

@@ -142,6 +142,17 @@ class PointWriter:
         return [(await self._device.encode(model_id, name, value))[:2] for name, value in points.items()]
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """An order that passed every check, shaped: what has to be sent now."""
+
+    writer: PointWriter
+    asked_w: float
+    value_w: float
+    time_s: float
+    shaped: str
+
+
 def _difference(name: str, got: Value, expected: float) -> str:
     """Return how a point reads otherwise than it was written, empty where it does not."""
     if isinstance(got, float) and math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):

@@ -45,7 +45,7 @@ async def _stop(path: Path, state: Path) -> dict[str, tuple[bool, str]]:
     for role, section in writable.items():
         device = WireDevice(
             specs[role], section, None, memories[role], lambda k, c: None, False, 60.0,
-            load_map(find_map(section.map, path.parent)) if section.map else None, folder=path.parent, proves=False,
+            load_map(find_map(section.map, path.parent)) if section.map else None, folder=path.parent,
         )  # fmt: skip
         try:
             await device.open()

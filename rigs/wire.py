@@ -18,7 +18,7 @@ from rigs.control_points import AnyDevice, find_actuator
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import DeviceMismatchError, NotArmedError, RigError
-from rigs.gate_maker import new_gate
+from rigs.gate_maker import carry_over, new_gate
 from rigs.gate_rules import GateMemory, Journal
 from rigs.identity import check_identity, check_serial
 from rigs.line import Line
@@ -53,14 +53,12 @@ class WireDevice:
         register_map: RegisterMap | None = None,
         recording: bool = False,
         folder: Path = _HERE,
-        proves: bool = True,
     ) -> None:
         self.spec, self.section, self.emulator = spec, section, emulator
         self._memory, self._journal = memory, journal
         self._armed_for_s = armed_for_s
         self._recording = recording
         self._folder = folder
-        self._proves = proves  # False only for making safe, which needs no proof
         self._quasi_static = quasi_static
         self._port: ModbusPort | None = None
         self._joined = False
@@ -81,7 +79,9 @@ class WireDevice:
         self.true_w: float | None = None  # what an emulated device says, beside its registers, really flowed
 
     async def open(self) -> None:
-        """Start what is to be started, connect, discover, check identity and nameplate, build the gate."""
+        """Start what is to be started, connect, discover, check identity and nameplate, build the gate. Writes
+        nothing.
+        """
         if self.emulator is not None:
             await self.emulator.ready()
         timeout_s = self.section.timing.timeout_s or (30.0 if self.lockstep else 1.0)
@@ -144,18 +144,21 @@ class WireDevice:
         if self._armed_for_s is not None:
             until_s = asyncio.get_running_loop().time() + self._armed_for_s
         self.gate = new_gate(self.spec, self.section, device, actuator, self._memory, self._journal, until_s)
-        if self.gate is None:
+        if self.gate is None or before is None:
             return
-        if (
-            before is not None
-        ):  # the same device again: what was proven stays proven, what it holds is unknown
-            self.gate.soc, self.gate.proven = before.soc, before.proven
-            self.gate.rules, self.gate.doubt, self.gate.hold = before.rules, before.doubt, before.hold
-            self.gate.interlock, self.gate.turn = before.interlock, before.turn
-            self.gate.link_returned()
-        elif self._proves:
+        carry_over(before, self.gate)
+        if self.gate.rules.ramp_w_per_s is not None:  # which begins at what the device does now
+            self._as_sample(await self._read_once(), "")
+
+    async def prove(self) -> None:
+        """Prove the reversion timer of an armed device, after ``open`` of all devices; the first that writes anything.
+
+        Raises:
+            NotArmedError: it did not run out.
+        """
+        if self.gate is not None:
             await self.gate.prove_reversion(self._wait)
-            self.gate.soc = (await self._read_once()).soc
+            self._as_sample(await self._read_once(), "")
 
     @property
     def device(self) -> AnyDevice:
@@ -268,21 +271,14 @@ class WireDevice:
         return self._as_sample(reading, note)
 
     def _as_sample(self, reading: Reading, note: str) -> Sample:
-        if self.gate is not None:
-            self.gate.soc = reading.soc
-        text = "; ".join(filter(None, (note, reading.trouble)))
         ratio = self.section.meter.ct_ratio * self.section.meter.vt_ratio
+        if self.gate is not None:
+            self.gate.soc, self.gate.measured_w = reading.soc, ratio * reading.p_gen_w
+        text = "; ".join(filter(None, (note, reading.trouble)))
         return Sample(
-            ratio * reading.p_gen_w,
-            ratio * reading.q_gen_var,
-            ratio * reading.export_wh,
-            ratio * reading.import_wh,
-            reading.soc,
-            Quality.BAD if text else Quality.GOOD,
-            0.0,
-            wire=True,
-            note=text,
-        )
+            ratio * reading.p_gen_w, ratio * reading.q_gen_var, ratio * reading.export_wh, ratio * reading.import_wh,
+            reading.soc, Quality.BAD if text else Quality.GOOD, 0.0, wire=True, note=text,
+        )  # fmt: skip
 
     async def _read_once(self) -> Reading:
         assert self._meter is not None

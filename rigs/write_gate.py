@@ -14,25 +14,17 @@ from adapters.modbus.errors import LinkDownError, ModbusError, RequestTimeoutErr
 from rigs.control_points import AnyActuator, Points
 from rigs.errors import LatchedError, NotArmedError
 from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
-from rigs.point_writer import PointWriter
+from rigs.point_writer import PointWriter, Proposal
+from rigs.shaping import Shaping
+from rigs.shared_limits import NO_ROOM, SharedLimits
 
 _PROOF_MARGIN_S = 1.0
+_AT_ONCE = "at once: "
 
 
 async def _closed() -> str:
     """The rig has no interlock."""
     return ""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """An order that passed every check, shaped: what has to be sent now."""
-
-    writer: PointWriter
-    asked_w: float
-    value_w: float
-    time_s: float
-    shaped: str
 
 
 @dataclass
@@ -45,6 +37,7 @@ class WriteGate:
     memory: GateMemory
     journal: Journal = lambda kind, content: None
     soc: float = math.nan  # as last read back
+    measured_w: float = math.nan  # as last read back: where a ramp begins that has nothing else to begin at
     proven: bool = False  # the reversion timer was seen to work in this run
     doubt: str = ""  # why the effect of what was sent is not believed, by an independent meter
     hold: str = ""  # why the set point must stay as it is for now, though orders are good
@@ -52,12 +45,14 @@ class WriteGate:
     interlock: Callable[[], Awaitable[str]] = (
         _closed  # returns why nothing may be written, asked before every order
     )
+    shared: SharedLimits = field(default_factory=SharedLimits)  # with other roles, on wall-clock time
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _sent_w: float = field(default=math.nan, repr=False)
     _sent_at_s: float = field(default=-math.inf, repr=False)
     _fresh_at_s: float = field(default=-math.inf, repr=False)
     _prepared: bool = field(default=False, repr=False)
     _returned: bool = field(default=False, repr=False)  # the link came back, nothing was written since
+    _shaping: Shaping = field(default_factory=Shaping, repr=False)
 
     async def order(self, p_w: float, time_s: float) -> Decision:
         """Order a power. Never raises for a limit: the decision says what happened, and a breach latches."""
@@ -70,38 +65,54 @@ class WriteGate:
                 return self._decide(time_s, p_w, math.nan, "rejected", trouble)
             return await self.send(found)
 
-    async def send(self, proposal: "Proposal") -> Decision:
+    async def send(self, proposal: Proposal) -> Decision:
         """Write what was proposed, read it back, and book what became of it."""
         return self.settle(proposal, *await self._send(proposal.writer, proposal.value_w))
 
-    def propose(self, p_w: float, time_s: float) -> "Decision | Proposal":
+    def propose(self, p_w: float, time_s: float) -> Decision | Proposal:
         """Return what was decided where nothing is to be sent, else what has to be sent, and then settled."""
         self.refused = self._refusal(p_w, time_s)
         if self.refused:
+            self._not_followed(time_s)
             return self._decide(time_s, p_w, math.nan, "rejected", self.refused)
         if self.doubt:
             self.refused = f"the effect is in doubt: {self.doubt}"
+            self._not_followed(time_s)
             return self._decide(time_s, p_w, self._sent_w, "held", self.refused)
         value_w, shaped = self.shape(p_w, time_s)
+        if math.isnan(value_w):
+            self.refused = shaped
+            return self._decide(time_s, p_w, self._sent_w, "held", shaped)
+        self._went_on(p_w, time_s, value_w, shaped)
         if self._prepared and value_w == self._sent_w and not self.due(time_s):
             return self._decide(time_s, p_w, value_w, "held", shaped or "unchanged")
         if self.writer is None:
             self._remember(value_w, time_s)
+            self.shared.settle(self.rules.role, value_w)
             return self._decide(time_s, p_w, value_w, "shadow", shaped)
-        requests = len(self.points(value_w))
-        if self.rules.daily_writes is not None:
-            if self.memory.written_today() + requests > self.rules.daily_writes:
-                self.refused = f"write budget of {self.rules.daily_writes} requests a day is used up"
-                return self._decide(time_s, p_w, self._sent_w, "held", self.refused)
-            self.memory.count_writes(requests)
+        if not self._spend(len(self.points(value_w))):
+            self._shaping.stands(self._sent_w, time_s)
+            self.refused = f"write budget of {self.rules.daily_writes} requests a day is used up"
+            return self._decide(time_s, p_w, self._sent_w, "held", self.refused)
+        self.shared.reserve(self.rules.role, value_w)  # nobody else has had a turn since it was seen to fit
         return Proposal(
             self.writer, p_w, value_w, time_s, shaped or ("written anew" if self._returned else "")
         )
 
-    def settle(self, proposal: "Proposal", outcome: Outcome, reason: str) -> Decision:
+    def _spend(self, requests: int) -> bool:
+        """Count requests against the write budget; False where they are too many, and then not counted."""
+        budget = self.rules.daily_writes
+        if budget is not None and self.memory.written_today() + requests > budget:
+            return False
+        if budget is not None:
+            self.memory.count_writes(requests)
+        return True
+
+    def settle(self, proposal: Proposal, outcome: Outcome, reason: str) -> Decision:
         """Book what became of a proposal."""
         if outcome == "sent":
             self._remember(proposal.value_w, proposal.time_s)
+            self.shared.settle(self.rules.role, proposal.value_w)
         elif outcome == "unknown":
             self.link_returned()
         return self._decide(
@@ -131,6 +142,7 @@ class WriteGate:
 
     async def _make_safe(self, writer: PointWriter, time_s: float) -> None:
         self._prepared = False
+        self.shared.reserve(self.rules.role, self.rules.safe_w)  # no room forbids it, but it counts
         points = self.safe_points()
         if self.rules.daily_writes is not None:
             self.memory.count_writes(len(points))  # no budget forbids it, but it wears as well
@@ -139,6 +151,8 @@ class WriteGate:
         if outcome != "sent":
             raise ModbusError(f"{self.rules.role}: not safe: {reason}")
         self._remember(self.rules.safe_w, time_s)
+        self._shaping.stands(self.rules.safe_w, time_s)
+        self.shared.settle(self.rules.role, self.rules.safe_w)
         self._prepared = False  # the next order brings its reversion with it again
 
     def safe_points(self) -> dict[str, float]:
@@ -163,13 +177,11 @@ class WriteGate:
         shown, before, fallen = self.actuator.proof_point()
         proof_s = self.actuator.proof_s
         points = self.actuator.proof(self.rules.safe_w, proof_s)
-        if self.rules.daily_writes is not None:
-            if self.memory.written_today() + len(points) > self.rules.daily_writes:
-                raise NotArmedError(
-                    f"{self.rules.role}: the write budget of {self.rules.daily_writes} requests a day leaves none for "
-                    "the proof of its reversion timer; arm it tomorrow, or raise daily_writes in the bench"
-                )
-            self.memory.count_writes(len(points))
+        if not self._spend(len(points)):
+            raise NotArmedError(
+                f"{self.rules.role}: the write budget of {self.rules.daily_writes} requests a day leaves none for the "
+                "proof of its reversion timer; arm it tomorrow, or raise daily_writes in the bench"
+            )
         await self.writer.write(model_id, points)
         armed = await self.writer.read(model_id, shown)
         await wait(proof_s + _PROOF_MARGIN_S)
@@ -201,6 +213,8 @@ class WriteGate:
         """Forget what the device was told: after a lost link everything is written anew."""
         self._prepared, self._returned = False, True
         self._sent_w = math.nan
+        self._shaping.stands(math.nan, math.nan)
+        self.shared.lose(self.rules.role)
         if self.writer is not None:
             self.writer.held.clear()
 
@@ -222,6 +236,9 @@ class WriteGate:
         if breach := self._breach(p_w):
             self.latch(breach)
             return breach
+        if breach := self.shared.drained(self.rules.role, p_w):
+            self.shared.latch_all(breach)
+            return breach
         if self.writer is not None and not self.proven and not self.rules.unproven_reason:
             return "the device's reversion timer was not proven in this run"
         return ""
@@ -239,21 +256,33 @@ class WriteGate:
         return ""
 
     def shape(self, p_w: float, time_s: float) -> tuple[float, str]:
-        """Return what an accepted order would become, and by which rule of shaping, empty where it stays itself."""
-        last_w, rules = self._sent_w, self.rules
-        if self.hold and not math.isnan(last_w):
-            return last_w, self.hold
-        if math.isnan(last_w) or p_w == last_w:
-            return p_w, ""
-        passed_s = time_s - self._sent_at_s
-        if passed_s < rules.min_interval_s:
-            return last_w, f"least interval of {rules.min_interval_s} s"
-        if abs(p_w - last_w) <= rules.deadband_w:
-            return last_w, f"deadband of {rules.deadband_w} W"
-        if rules.ramp_w_per_s is not None and abs(p_w - last_w) > rules.ramp_w_per_s * passed_s:
-            step_w = math.copysign(rules.ramp_w_per_s * passed_s, p_w - last_w)
-            return last_w + step_w, f"ramp of {rules.ramp_w_per_s} W/s"
-        return p_w, ""
+        """Return what an accepted order would become, and by which rule of shaping, empty where it stays itself; NaN
+        where nothing can be sent, and why.
+        """
+        last_w, hold = self._sent_w, self.hold
+        if hold and not math.isnan(last_w):
+            return last_w, hold
+        value_w, why = self._shaping.shaped(self.rules, p_w, time_s, last_w, self._sent_at_s, self.measured_w)
+        if why and not math.isnan(value_w) and (breach := self._breach(value_w)):
+            value_w, why = p_w, f"{_AT_ONCE}{breach}"  # no shaping may keep up what a limit forbids
+        if full := self.shared.no_room(self.rules.role, value_w):
+            return last_w, full
+        return value_w, why
+
+    def _went_on(self, p_w: float, time_s: float, value_w: float, why: str) -> None:
+        """Let the ramp go on; while a limit shared with others holds the set point back, it stays where it is."""
+        held_back = bool(why) and (why == self.hold or why.startswith(NO_ROOM))
+        at_w = (
+            p_w
+            if why.startswith(_AT_ONCE)
+            else self._shaping.on_the_way(self.rules, p_w, time_s, self.measured_w)
+        )
+        self._shaping.stands(value_w if held_back else at_w, time_s)
+
+    def _not_followed(self, time_s: float) -> None:
+        """Give a ramp no credit for this time, and count on the device's falling back by itself."""
+        self._shaping.stood_still(time_s)
+        self.shared.lose(self.rules.role)
 
     def would(self, p_w: float, time_s: float) -> float:
         """Return the set point that the device would have after an order."""

@@ -9,11 +9,11 @@ import pytest
 import sunspec2
 
 from rigs.ac_source import BenchSource
-from rigs.bench_sections import AcSourceSection, DeviceSection
+from rigs.bench_sections import AcSourceSection, DeviceSection, IdentitySection
 from rigs.charge import SourceCharge, as_plain, charge_of, from_plain
 from rigs.device import RoleSpec
 from rigs.emulator_process import EmulatorProcess
-from rigs.errors import RigError
+from rigs.errors import DeviceMismatchError, RigError
 from rigs.gate_rules import GateMemory
 from rigs.links import emulator_config
 from rigs.wire import WireDevice
@@ -106,18 +106,33 @@ def test_a_real_ac_source_is_only_looked_at_unless_a_person_arms_it() -> None:
         rig = BenchSource(AcSourceSection(driver="emulated"))
         try:
             await rig.open()
+            await rig.energise()
             await rig.apply(0.9)
             host, port = rig.endpoint
             real = AcSourceSection(driver="scpi", host=host, port=port)
             seen = BenchSource(real)
             await seen.open()
+            await seen.energise()
             await seen.follow({"a": 1.1}, background=False)
             with pytest.raises(RigError, match="not armed; arm it for a stated time"):
                 await seen.apply(1.0)
             await seen.end()
             assert (seen.charge(), await volts(rig)) == (None, pytest.approx(0.9 * 230, abs=0.1))
-            armed = BenchSource(real, armed_for_s=60.0)
+            maker, model, serial = seen.identity.split(",")[:3]
+            wrong = IdentitySection(maker=maker, model=model, serial="x")
+            other = BenchSource(real.model_copy(update={"identity": wrong}), armed_for_s=60.0)
+            with pytest.raises(
+                DeviceMismatchError, match=f"the bench names {maker} {model} x; nothing was set"
+            ):
+                await other.open()
+            await other.close()
+            named = IdentitySection(maker=maker, model=model, serial=serial)
+            armed = BenchSource(real.model_copy(update={"identity": named}), armed_for_s=60.0)
             await armed.open()
+            assert await volts(rig) == pytest.approx(0.9 * 230, abs=0.1), (
+                "nothing is set before all are who they should be"
+            )
+            await armed.energise()
             charge = from_plain(json.loads(json.dumps(as_plain(armed.charge()))))
             assert await volts(rig) == pytest.approx(230, abs=0.1)
             assert await armed.apply(1.1) == pytest.approx(1.1, abs=1e-3)

@@ -2,6 +2,7 @@
 received."""
 
 import asyncio
+import math
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -81,7 +82,7 @@ async def _run(work, config, mode, prove, memory, timeout_s, rules) -> None:
 
         if prove:
             await gate.prove_reversion(wait)
-        gate.soc = 0.5
+        gate.soc, gate.measured_w = 0.5, 0.0
         frames.clear()
         await work(Rig(gate, device, frames, port))
     finally:
@@ -219,10 +220,67 @@ def test_shaping_is_recorded_with_the_value_asked_and_the_value_sent() -> None:
         small = await rig.gate.order(1040, 20)
         assert (small.outcome, small.reason) == ("held", "deadband of 50.0 W")
         assert rig.frames == []
-        assert (await rig.gate.order(1200, 21)).sent_w == 1200
+        assert (await rig.gate.order(1200, 22)).sent_w == 1200
         assert rig.written() == [("WSet", 1200)]
 
     run(work, ramp_w_per_s=100.0, min_interval_s=5.0, deadband_w=50.0)
+
+
+def test_the_first_order_leaves_from_what_is_measured_and_a_quiet_hour_gives_no_credit() -> None:
+    async def work(rig: Rig) -> None:
+        rig.gate.measured_w = -800.0
+        first = await rig.gate.order(3000, 5000)
+        assert (first.asked_w, first.sent_w, first.reason) == (3000, -800, "ramp of 100.0 W/s")
+        assert ("WSet", -800) in rig.written()
+        assert [(await rig.gate.order(3000, 5000 + t)).sent_w for t in (1, 2, 5)] == [-700, -600, -300]
+        assert (await rig.gate.order(3000, 5100)).sent_w == 3000
+        for t in range(5101, 8701, 20):  # asked for an hour for what it has already
+            await rig.gate.order(3000, t)
+        rig.frames.clear()
+        assert (await rig.gate.order(-3000, 8701)).sent_w == 1000
+        assert rig.written() == [("WSet", 1000)], "20 s since it was looked at, not an hour"
+        rig.gate.link_returned()
+        rig.gate.measured_w = 40.0
+        assert (await rig.gate.order(-3000, 9000)).sent_w == 40, (
+            "a lost link as well: what it did meanwhile is read"
+        )
+        await rig.gate.make_safe(9001)
+        assert (await rig.gate.order(500, 9002)).sent_w == 100, "from the safe value"
+
+    run(work, ramp_w_per_s=100.0)
+
+
+def test_a_ramp_that_has_nothing_to_begin_at_sends_nothing_and_one_outside_the_limits_begins_at_them() -> (
+    None
+):
+    async def work(rig: Rig) -> None:
+        rig.gate.measured_w = math.nan
+        decision = await rig.gate.order(1000, 0)
+        assert (decision.outcome, decision.reason) == (
+            "held", "its present power is not known, so a ramp has nothing to begin at"
+        )  # fmt: skip
+        assert rig.gate.refused and rig.frames == []
+        rig.gate.measured_w = 4900.0
+        assert (await rig.gate.order(1000, 1)).sent_w == 4000
+        assert ("WSet", 4000) in rig.written()
+
+    run(work, ramp_w_per_s=100.0)
+
+
+def test_no_shaping_keeps_up_what_a_limit_forbids() -> None:
+    """Empty at 3 kW: the ramp would go on discharging on its way to 0."""
+
+    async def work(rig: Rig) -> None:
+        rig.gate.measured_w = 3000.0
+        assert (await rig.gate.order(3000, 0)).sent_w == 3000
+        rig.frames.clear()
+        rig.gate.soc = 0.2
+        decision = await rig.gate.order(0, 1)
+        assert decision.sent_w == 0
+        assert decision.reason == "at once: discharging at a state of charge of 0.2, least is 0.2"
+        assert rig.written() == [("WSet", 0)]
+
+    run(work, ramp_w_per_s=100.0, soc=(0.2, 0.8), deadband_w=5000.0)
 
 
 def test_an_unchanged_value_is_sent_again_when_half_of_the_timer_has_passed() -> None:
