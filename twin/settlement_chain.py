@@ -87,11 +87,12 @@ def check_nodes(prepared: "PreparedScenario", names: list[str]) -> None:
         options = rpc_options(run.scenario, run.home)
         if options is None:
             continue
-        from adapters.chain.preflight import preflight
-        from twin.settlement import SUPPLIER_ACCOUNT
+        from adapters.chain.preflight import Needs, preflight
+        from twin.settlement import ACCOUNTS, SUPPLIER_ACCOUNT
 
-        payers = (*run.people.names, SUPPLIER_ACCOUNT)
-        for key, text in preflight(market_of(run), options, payers):
+        people = run.people.names
+        needs = Needs((*people, *ACCOUNTS), (*people, SUPPLIER_ACCOUNT), devices(run))
+        for key, text in preflight(market_of(run), options, needs):
             where = f"settlement.rpc.{key}" if key else "settlement.rpc"
             problems.append(prepared.loaded.problem(where, text))
     if problems:

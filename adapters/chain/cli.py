@@ -8,7 +8,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 OK, DISAGREES, WRONG_INPUT, ABORTED = 0, 1, 2, 4
 
 
-def main(argv: list[str]) -> int:
-    """Run one subcommand. 0: done, 1: a proof failed, 2: wrong input, 4: the node is away."""
-    parser = _parser()
+Commands = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
+"""Adds commands of somebody who knows more than this package does."""
+
+
+def main(argv: list[str], more: Sequence[Commands] = ()) -> int:
+    """Run one subcommand, ``more`` ones besides. 0: done, 1: a proof failed, 2: wrong input, 4: the node is away."""
+    parser = _parser(more)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as stop:
@@ -42,7 +46,7 @@ def main(argv: list[str]) -> int:
         return ABORTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(more: Sequence[Commands]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="twin chain", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = _command(commands, "up", _up, "start a local node and keep it until Ctrl-C")
@@ -84,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", _verify, "which of our contracts is at an address")
     verify.add_argument("address")
     verify.add_argument("--url", required=True)
+    for add in more:
+        add(commands)
     return parser
 
 

@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from eth_hash.auto import keccak
 
+from adapters.chain.accounts import ZERO_ADDRESS
 from adapters.chain.contract import Contract
 from adapters.chain.deploy import Deployment
+from adapters.chain.enrol import registry_problems
 from adapters.chain.errors import ChainError, ChainInputError
 from adapters.chain.keys import KeyRing, embedded_keys, keys_from_environment
 from adapters.chain.node import Node
-from adapters.chain.options import RpcOptions
+from adapters.chain.options import Device, RpcOptions
 from adapters.chain.rpc import funds_problem, reach, shown
 from adapters.chain.typed import account_id, market_key
 
@@ -22,10 +25,19 @@ Problem = tuple[str, str]
 """The option that a problem belongs to (empty: none), and what is wrong and to be done."""
 
 
-def preflight(market_id: str, options: RpcOptions, payers: Sequence[str] = ()) -> list[Problem]:
+@dataclass(frozen=True)
+class Needs:
+    """What a run needs on chain: ``accounts``, of which the ``payers`` need a deposit, and metering ``devices``."""
+
+    accounts: Sequence[str] = ()
+    payers: Sequence[str] = ()
+    devices: Sequence[Device] = ()
+
+
+def preflight(market_id: str, options: RpcOptions, needs: Needs | None = None) -> list[Problem]:
     """Everything that stands against settling a market on a node; nothing is sent, no file is made.
 
-    ``payers`` are the accounts that will have to pay; where there is no play money, each needs a deposit.
+    Where there is play money (a development chain), accounts and devices are entered by the run itself.
     """
     found: list[Problem] = []
     keys = _try(found, "", lambda: embedded_keys() if options.development else keys_from_environment())
@@ -33,7 +45,7 @@ def preflight(market_id: str, options: RpcOptions, payers: Sequence[str] = ()) -
     bound = {} if keys is None else {"sender": keys.operator.address}
     if node is not None:
         try:
-            bound |= _node(found, node, keys, market_id, options, payers)
+            bound |= _node(found, node, keys, market_id, options, needs or Needs())
         except ChainError as error:
             found.append(("url", str(error)))
         finally:
@@ -56,7 +68,7 @@ def _node(
     keys: KeyRing | None,
     market_id: str,
     options: RpcOptions,
-    payers: Sequence[str],
+    needs: Needs,
 ) -> dict[str, str]:
     """Problems of a node that answers. Returns what an outbox for it is bound to."""
     chain_id = node.chain_id()
@@ -77,14 +89,16 @@ def _node(
     before = len(found)
     _try(found, "deployment", contract.check_code)
     if len(found) == before:
-        found += _contract(contract, keys, market_id, () if options.development else payers)
+        found += _contract(contract, keys, market_id)
+        if not options.development:
+            found += _accounts(contract, keys, needs)
+        if needs.devices:
+            found += [("deployment", text) for text in _registry(node, deployment, options, needs.devices)]
     return bound | {"contract": deployment.settlement.lower()}
 
 
-def _contract(
-    contract: Contract, keys: KeyRing | None, market_id: str, payers: Sequence[str]
-) -> Iterator[Problem]:
-    """Problems of a contract that is ours: its market, oracles, roles, and money of those who pay."""
+def _contract(contract: Contract, keys: KeyRing | None, market_id: str) -> Iterator[Problem]:
+    """Problems of a contract that is ours: its market, oracles, role, and whether it takes batches now."""
     if bytes(contract.read("market")) != market_key(market_id):
         yield (
             "deployment",
@@ -103,15 +117,48 @@ def _contract(
         role = bytes(keccak(b"PROPOSER_ROLE"))
         if not contract.read("hasRole", role, keys.operator.address):
             yield "", f"the operator {keys.operator.address} may not propose batches: it lacks PROPOSER_ROLE"
-    if payers:
-        states = contract.read("accountsOf", [account_id(name) for name in payers])
-        broke = [name for name, state in zip(payers, states, strict=True) if not state[1]]
-        if broke:
-            names = ", ".join(broke[:5]) + (", …" if len(broke) > 5 else "")
-            yield (
-                "",
-                f"{len(broke)} accounts have no money on the contract: twin chain deposit ({names})",
-            )
+    if contract.read("paused"):
+        yield "deployment", f"the contract at {contract.address} is paused: it takes no batches now"
+
+
+def _accounts(contract: Contract, keys: KeyRing | None, needs: Needs) -> Iterator[Problem]:
+    """Problems of accounts: of those who pay and have nothing, and of those that nobody may open."""
+    if not needs.accounts:
+        return
+    states = contract.read("accountsOf", [account_id(name) for name in needs.accounts])
+    pairs = list(zip(needs.accounts, states, strict=True))
+    broke = [name for name, state in pairs if name in needs.payers and not state[1]]
+    if broke:
+        yield "", f"{len(broke)} accounts have no money on the contract: twin chain deposit ({_some(broke)})"
+    closed = [name for name, state in pairs if name not in broke and state[0] == ZERO_ADDRESS]
+    role = bytes(keccak(b"REGISTRAR_ROLE"))
+    if closed and keys is not None and not contract.read("hasRole", role, keys.operator.address):
+        yield (
+            "",
+            f"{len(closed)} accounts are not open ({_some(closed)}) and the operator {keys.operator.address} may not "
+            "open them: it lacks REGISTRAR_ROLE",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _registry(
+    node: Node, deployment: Deployment, options: RpcOptions, devices: Sequence[Device]
+) -> Iterator[str]:
+    """Why what the devices sign could not be proven afterwards (`twin chain reconcile`)."""
+    if not deployment.registry:
+        if not options.development:
+            yield "the deployment has no registry for the devices' keys: twin chain deploy makes one"
+        return
+    registry = Contract(node, "AssetRegistry", deployment.registry)
+    try:
+        registry.check_code()
+    except ChainInputError as error:
+        yield str(error)
+        return
+    yield from registry_problems(registry, devices, options.development)
 
 
 def _outbox(path: Path, bound: dict[str, str]) -> Iterator[str]:

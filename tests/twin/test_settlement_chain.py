@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from eth_hash.auto import keccak
 
 from adapters.chain.cli import main as chain_cli
 from adapters.chain.contract import Contract
@@ -18,6 +19,7 @@ from adapters.chain.rpc import connect
 from adapters.chain.typed import account_id
 from adapters.grid import compare as compare_module
 from adapters.grid import source
+from twin.cli import main as twin_cli
 from twin.run import run
 from twin.scenario.load import load_scenario
 from twin.scenario.problems import ScenarioError
@@ -183,6 +185,80 @@ def test_an_operator_without_funds_or_role_is_told(lab, monkeypatch):
     monkeypatch.setenv("TWIN_CHAIN_KEYSTORE", str(lab.folder / "a.json"))
     text = lab.problems()
     assert "has no funds for gas on chain 413117" in text and "it lacks PROPOSER_ROLE" in text
+
+
+SIGNED = "settlement.oracles={}"
+
+
+def test_devices_are_registered_by_a_command_and_asked_for_before_the_run(lab, capsys):
+    deploy(lab)
+    lab.deposit(HOUSES)
+    text = lab.problems(SIGNED)
+    assert "13 of 13 metering devices are not in the registry at 0x" in text
+    assert "(load 0, load 1, load 2, load 3, load 4, …)" in text
+    assert "twin chain register-devices SCENARIO" in text
+    command = ["chain", "register-devices", str(lab.folder / "lab.yaml"), "--set", SIGNED]
+    assert twin_cli([*command, "--dry-run"]) == 0
+    assert "main: 13 of 13 would be registered: load 0" in capsys.readouterr().out
+    assert twin_cli(command) == 0
+    assert "main: 13 devices are in the registry, 0 of them were before" in capsys.readouterr().out
+    assert twin_cli(command) == 0
+    assert "13 devices are in the registry, 13 of them were before" in capsys.readouterr().out
+    other = [SIGNED, "seed=2"]  # other keys by the same names
+    assert "has other keys for load 0, load 1" in lab.problems(*other)
+    assert twin_cli([*command, "--seed", "2"]) == 2
+    assert "another scenario or seed uses it" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_registered_devices_sign_is_proven_from_the_chain(lab, capsys):
+    deploy(lab)
+    lab.deposit(HOUSES)
+    assert twin_cli(["chain", "register-devices", str(lab.folder / "lab.yaml"), "--set", SIGNED]) == 0
+    run(lab.loaded(SIGNED), lab.folder / "run")
+    assert chain_cli(["reconcile", str(lab.folder / "run"), "--url", lab.node.url]) == 0
+    assert "26 signatures" in capsys.readouterr().out
+
+
+def test_who_may_not_register_and_what_does_not_sign(lab, capsys, monkeypatch):
+    deploy(lab)
+    path = lab.folder / "deployment.json"
+    command = ["chain", "register-devices", str(lab.folder / "lab.yaml")]
+    assert twin_cli(command) == 2
+    assert "no device signs for a node here" in capsys.readouterr().err
+    transact(lab, "AssetRegistry", "registry", "REGISTRAR_ROLE")
+    assert twin_cli([*command, "--set", SIGNED]) == 2
+    assert "may not register devices: it lacks REGISTRAR_ROLE" in capsys.readouterr().err
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"registry": ""}))
+    assert twin_cli([*command, "--set", SIGNED]) == 2
+    assert "deployment.json names no registry" in capsys.readouterr().err
+    lab.deposit(HOUSES)
+    assert "the deployment has no registry for the devices' keys" in lab.problems(SIGNED)
+
+
+def test_a_paused_contract_and_accounts_that_nobody_may_open_are_told_before_the_run(lab):
+    deploy(lab)
+    lab.deposit(HOUSES)
+    transact(lab, "EnergySettlement", "settlement", "REGISTRAR_ROLE")
+    assert "2 accounts are not open (pool, network) and the operator 0x" in lab.problems()
+    transact(lab, "EnergySettlement", "settlement", "pause")
+    assert "is paused: it takes no batches now" in lab.problems()
+
+
+def transact(lab, name, key, what):
+    """The operator pauses a contract, or gives a role of its own back."""
+    node = connect(lab.node.url)
+    operator = load_keystore(lab.folder / "operator.json", PASSWORD)
+    contract = Contract(node, name, json.loads((lab.folder / "deployment.json").read_text())[key])
+    if what == "pause":
+        data = contract.data("pause")
+    else:
+        data = contract.data("revokeRole", keccak(what.encode()), operator.address)
+    outbox = Outbox(":memory:", node, operator)
+    outbox.post(Post(SETUP, "by hand", contract.address, data, 200_000))
+    wait_idle(outbox)
+    assert outbox.rows(SETUP, "by hand")[-1]["status"] == "confirmed"
+    node.close()
 
 
 def test_other_code_and_another_outbox(lab):

@@ -28,7 +28,7 @@ ALL = (
     Command("feeder", "show what a feeder holds and whether the engines agree on it", "twin.commands.feeder"),
     Command("hosting", "how much trading, PV or charging the feeder hosts", "twin.commands.hosting"),
     Command("rig", "work with benches of emulated and real devices", "rigs.cli", own_parser=True),
-    Command("chain", "work with the settlement chain", "adapters.chain.cli", own_parser=True),
+    Command("chain", "work with the settlement chain", "twin.commands.chain", own_parser=True),
 )
 
 
