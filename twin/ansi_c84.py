@@ -118,7 +118,8 @@ class AnsiC84:
             self._count(which, margin[A][which] < 0, margin[B][which] < 0)
         seen: list[Sighting] = []
         for kind, one in margin.items():
-            blamed = (one[WITH] < 0) & ~(one[WITH] >= np.minimum(one[WITHOUT], 0.0) - WORSE_PU)
+            kept = one[WITHOUT] >= 0
+            blamed = (one[WITH] < 0) & (kept | ~(one[WITH] >= one[WITHOUT] - WORSE_PU))
             self._note(kind, WITH, one[WITH], blamed, v[WITH], mean.start_s + self._shift_s)
             self._note(
                 kind, WITHOUT, one[WITHOUT], one[WITHOUT] < 0, v[WITHOUT], mean.start_s + self._shift_s

@@ -251,7 +251,7 @@ class En50160:
         for i in np.flatnonzero(broken[WITH]):
             count = counts[worst[WITH, i]]
             worst_s = int(count.worst_s[WITH, i])
-            caused = bool(margin[WITH, i] < margin[WITHOUT, i] - WORSE_PU)
+            caused = bool(margin[WITHOUT, i] >= 0 or margin[WITH, i] < margin[WITHOUT, i] - WORSE_PU)
             self.breaches.append(
                 Breach(kind, int(rows[i]), float(value[WITH, i]), float(limit[WITH, i]), int(outside[WITH, i]),
                        int(first_s[WITH, i]), worst_s, caused, clauses[i], count.worst_mean(int(i)))

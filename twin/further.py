@@ -64,11 +64,11 @@ Pair = tuple[Tally, Tally]
 def see_both(pair: Pair, step: int, values: FloatArray, elements: tuple[str, ...], kind: str) -> BoolArray:
     """Take one step's values (2, m) with and without trades; returns what trades broke, (m,).
 
-    Trades are to blame where the value is beyond the limit and further out than without them.
+    Trades are to blame where the value is beyond the limit, and it was kept or further in without them.
     """
     over = values > pair[WITH].limit
     worsened = ~(values[WITH] <= values[WITHOUT] + scaled(kind, WORSE_PU))
-    blamed: BoolArray = over[WITH] & worsened
+    blamed: BoolArray = over[WITH] & (worsened | ~over[WITHOUT])
     pair[WITH].see(step, values[WITH], blamed, elements)
     pair[WITHOUT].see(step, values[WITHOUT], over[WITHOUT], elements)
     return blamed

@@ -10,7 +10,7 @@ from adapters.grid.feeder import FloatArray
 from twin.gate.kinds import Kind, scaled, unit_of
 
 WORSE_PU = 1e-6
-"""A trade that worsens a violated limit by less than this (pu; a hundredfold in percent, a millionfold in W and VA)
+"""A trade that worsens a limit that is violated without it by less than this (pu; a hundredfold in percent, a millionfold in W and VA)
 did not cause it: the engines agree to 1e-8, so it is well above noise and far below anything a meter shows."""
 
 
@@ -137,8 +137,13 @@ def steps_of_any(episodes: Iterable[Episode]) -> int:
 
 
 def caused_by_trades(excess_with: float, excess_without: float, kind: str) -> bool:
-    """Whether trades made or worsened a violation: compared with the same plant without trades."""
-    return not excess_with <= max(excess_without, 0.0) + scaled(kind, WORSE_PU)
+    """Whether trades made or worsened a violation: compared with the same plant without trades.
+
+    A limit that was kept without them is theirs to keep, however little they exceed it by.
+    """
+    if excess_without <= 0:
+        return not excess_with <= 0
+    return not excess_with <= excess_without + scaled(kind, WORSE_PU)
 
 
 def finite_max(values: FloatArray) -> float:

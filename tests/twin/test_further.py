@@ -51,6 +51,20 @@ def test_a_limit_just_met_and_just_exceeded(key, limit, met, exceeded, element):
     assert trades.worst > limit and feeder.broken_steps == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "limit", "one"),
+    [
+        ("voltage_unbalance_percent", 2.0, {"unbalance": (np.nextafter(2.0, 3), 0.0)}),
+        ("feeder_cap_w", 5000.0, {"slack_w": (np.nextafter(-5000.0, -6e3), 9.0)}),
+        ("reverse_power_w", 5000.0, {"slack_w": (-5000.0 - 1e-9, -4999.9999)}),
+    ],
+)
+def test_the_next_number_beyond_a_limit_is_beyond_it(key, limit, one):
+    """However near the feeder is to it without trades: the limit was kept then."""
+    trades, feeder = looked(state(**one), **{key: limit})
+    assert (trades.broken_steps, feeder.broken_steps) == (1, 0) and trades.worst > limit
+
+
 def test_what_trades_do_not_worsen_is_the_feeders():
     trades, feeder = looked(state(unbalance=(2.5, 2.5)), voltage_unbalance_percent=2)
     assert (trades.broken_steps, feeder.broken_steps, feeder.worst) == (0, 1, 2.5)

@@ -207,6 +207,18 @@ def test_a_feeder_that_leaves_the_range_itself_is_not_blamed_on_trades():
     assert made.extremes[A][WITH].broken == 1 and made.extremes[A][WITHOUT].broken == 3
 
 
+def test_a_range_just_left_by_trades_is_theirs():
+    made = ansi([0.95 - 1e-9, 1.05 + 1e-9], [0.95, 1.05])
+    assert [e.by_trades_steps for e in made.log.all()] == [2]
+    assert made.extremes[A][WITH].broken == 2 and made.extremes[A][WITHOUT].broken == 0
+
+
+def test_an_outer_band_just_left_by_trades_is_theirs():
+    made = week([1.10 + 1e-9] + [1.0] * 1007, [1.10] + [1.0] * 1007)
+    (breach,) = (b for b in made.breaches if b.kind == EXTREME)
+    assert breach.by_trades and made.found[EXTREME][WITHOUT].broken == 0
+
+
 def test_steps_that_are_longer_than_ten_minutes_are_the_means():
     made = ansi([1.0, 0.94, 1.0], [1.0] * 3, step_s=900, start_s=START + 300)
     (episode,) = made.log.all()

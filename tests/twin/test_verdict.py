@@ -135,6 +135,19 @@ def test_a_limit_just_met_passes_with_no_margin(make_people):
         assert (checks[name].verdict, checks[name].margin) == ("pass", 0), name
 
 
+@pytest.mark.parametrize("beyond", [0.0, 1e-16, 1e-9, 9e-7])
+def test_a_limit_just_exceeded_by_trades_is_a_fail_of_theirs(make_people, beyond):
+    """The last representable number within passes; whatever is beyond it fails, as far below any tolerance it is."""
+    low, high = np.nextafter(0.95 - beyond, 0), np.nextafter(1.05 + beyond, 2)
+    hot = np.full((2, 3), 50.0)
+    hot[0] = np.nextafter(100.0 + beyond, 200)  # with trades
+    checks = checks_of(make_people, [((low, high, 1.0), (0.95, 1.05, 1.0), {"loading": hot})], judge="both")
+    for name in ("voltage_min", "voltage_max", "line_loading", "transformer_loading"):
+        mine, base = checks[f"trades.{name}"], checks[f"feeder.{name}"]
+        assert (mine.verdict, mine.first_interval) == ("fail", 0) and mine.count, name
+        assert mine.margin < 0 and (base.verdict, base.margin >= 0) == ("pass", True), name
+
+
 def test_named_is_what_trades_did_even_where_the_feeder_is_worse(make_people):
     """b1 lies at 0.90 without trades and is relieved; trades pull b3 to 0.94 from the fourth step on."""
     before, after = ((0.91, 1, 1), (0.90, 1, 1)), ((0.91, 1, 0.94), (0.90, 1, 1))

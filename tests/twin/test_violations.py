@@ -81,6 +81,12 @@ def test_causes():
     assert not caused_by_trades(0.008, 0.01, "voltage_min"), "relieved"
     assert not caused_by_trades(0.01 + 5e-7, 0.01, "voltage_min"), "the engines' last digits are no cause"
     assert not caused_by_trades(1 + 5e-5, 1, "line_loading") and caused_by_trades(1 + 2e-4, 1, "line_loading")
+    for excess in (5e-324, 1e-9, 9e-7):
+        assert caused_by_trades(excess, -0.02, "voltage_min"), (
+            "a limit that was kept without trades is theirs"
+        )
+        assert caused_by_trades(excess, 0.0, "feeder_cap")
+    assert not caused_by_trades(0.0, -0.02, "voltage_min")
     assert caused_by_trades(float("nan"), 1, "line_loading"), "what is unknown is not excused"
 
 
