@@ -6,7 +6,7 @@ import numpy as np
 
 from adapters.export.run_folder import RunFolder
 from adapters.grid.feeder import Feeder, FloatArray
-from twin.blocks import Block, Recorded
+from twin.blocks import Block, Columns, Recorded
 from twin.charge_tally import ChargeTally
 from twin.comparison import Comparison
 from twin.envelope_table import envelope_columns
@@ -75,6 +75,7 @@ class Recorder:
         self._steps: list[PlantStep] = []
         self._readings: list[tuple[Reading, ...]] = []
         self._block: list[Recorded] = []
+        self._written = 0  # of the block, when a flush fell due within it
         self._write_feeder()
 
     def _write_feeder(self) -> None:
@@ -189,7 +190,7 @@ class Recorder:
         self.averted.see(interval, seen, snapshot)
 
     def interval(self, interval: int, decided: Decided, entry: Entry, wall_ms: float) -> None:
-        """Close an interval; it is written with its block."""
+        """Close an interval; it is written with its block, or earlier where the folder's last flush is long ago."""
         steps, self._steps = self._steps, []
         readings, self._readings = self._readings, []
         self.avert(decided, interval)
@@ -198,16 +199,39 @@ class Recorder:
             Recorded(interval, decided, entry, steps, readings, lost[0] if lost else None, wall_ms)
         )
         self.last_interval = interval
+        due = self._folder.due()
         if len(self._block) >= BLOCK:
             self.write()
+        elif due:
+            self._write_rows()
+        if due:
+            self._folder.flush(wait=False)
 
     def write(self) -> None:
-        """Hand the finished intervals to the run folder."""
+        """Add up the finished intervals and hand them to the run folder."""
         if not self._block:
             return
-        block, self._block = Block(self._block, self._feeder, self._people, self._scenario.limits), []
+        block = self._block_of(self._block)
         intervals = block.intervals(self._scenario.at)
         self.totals.add_block(block, intervals, self._scenario.interval_s)
+        if self._written:
+            self._write_rows()
+        else:
+            self._append(block, intervals)
+        self._block, self._written = [], 0
+
+    def _write_rows(self) -> None:
+        """Hand those intervals of the block to the run folder that are not there yet; they are added up later."""
+        if self._written < len(self._block):
+            block = self._block_of(self._block[self._written :])
+            self._append(block, block.intervals(self._scenario.at))
+            self._written = len(self._block)
+
+    def _block_of(self, recorded: list[Recorded]) -> Block:
+        return Block(recorded, self._feeder, self._people, self._scenario.limits)
+
+    def _append(self, block: Block, intervals: Columns) -> None:
+        """Append the rows of a block; every interval comes here once, and in order."""
         self._folder.append("intervals", intervals)
         trades = block.trades()
         if trades:

@@ -28,9 +28,9 @@ MAX_PENDING_ROWS = 262144
 class RunFolder:
     """Writer of one run folder. Not thread-safe. Made by ``create``.
 
-    The table ``tick`` sets the rhythm: when it holds ``flush_rows`` rows, or the last flush is ``max_age_s``
-    ago, all tables are flushed together *before* its next row is taken. Append it first in each interval, and
-    the parts of all tables end at the same interval.
+    The table ``tick`` sets the rhythm: when it holds ``flush_rows`` rows, or a flush is ``due``, all tables are
+    flushed together *before* its next row is taken. Append it first in each interval, and the parts of all tables
+    end at the same interval. Who writes rarely asks ``due`` and flushes by itself.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RunFolder:
         self._flush_rows = flush_rows
         self._max_age_s = max_age_s
         self._clock = clock
-        self._flushed_at_s = clock()
+        self._flushed_at_s = self._opened_at_s = clock()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="run-folder")
         self._writing: list[Future[None]] = []
 
@@ -94,27 +94,32 @@ class RunFolder:
         if buffer is None:
             raise TableError(f"unknown table {table!r}; this folder holds: {', '.join(self._buffers)}")
         if table == self._tick:
-            age_s = self._clock() - self._flushed_at_s
-            if buffer.rows >= self._flush_rows or (buffer.rows and age_s >= self._max_age_s):
-                self._flush()
+            if buffer.rows >= self._flush_rows or (buffer.rows and self.due()):
+                self.flush(wait=False)
         elif buffer.rows > MAX_PENDING_ROWS:
             self._flush_table(table)
         buffer.append(columns)
 
-    def flush(self) -> None:
-        """Write the pending rows of every table as a part each, the tick last.
+    def due(self) -> bool:
+        """Whether the last flush is ``max_age_s`` ago, and a thousandth of the time since the folder was made.
 
-        So an interval that can be read of a run that was killed has its rows in the other tables as well.
+        The thousandth keeps the number of parts of a run of days within some thousands.
         """
-        self._flush()
-        self.wait()
+        now_s = self._clock()
+        return now_s - self._flushed_at_s >= max(self._max_age_s, (now_s - self._opened_at_s) / 1000)
 
-    def _flush(self) -> None:
-        """As ``flush``, without waiting for the files: one thread writes them, in this order."""
+    def flush(self, wait: bool = True) -> None:
+        """Write the pending rows of every table as a part each, the tick last, by a thread of the folder's own.
+
+        So an interval that can be read of a run that was killed has its rows in the other tables as well. With
+        ``wait`` the parts are on the disk when it returns.
+        """
         self.wait()  # at most one flush is on its way, and its error is told
         for table in sorted(self._buffers, key=lambda name: name == self._tick):
             self._flush_table(table)
         self._flushed_at_s = self._clock()
+        if wait:
+            self.wait()
 
     def wait(self) -> None:
         """Wait until what was flushed is on disk. Raises what kept it from being written."""

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.export.run_folder import RunFolder
 from twin.cli import main
 from twin.results import RunResult
+from twin.tables import TABLES
 
 ROOT = Path(__file__).parents[2]
 BENCH = """\
@@ -211,6 +213,48 @@ def test_what_a_killed_run_finished_can_be_read(tmp_path, street_text, write_day
     again = ["run", str(scenario), "--out", str(out), "--set", "duration_days=0.25", "--quiet"]
     assert main(again) == 2
     assert main([*again, "--replace"]) == 0
+
+
+ALWAYS_DUE = "RunFolder.due = lambda folder: True  # every interval takes longer than rows may wait"
+KILLED_EARLY = KILLED.replace("done == 100", "done == 16").replace(
+    "RunFolder.__init__", f"{ALWAYS_DUE}\nRunFolder.__init__"
+)
+
+
+@pytest.mark.slow
+def test_a_slow_run_that_is_killed_within_its_first_block_has_its_intervals(
+    tmp_path, street_text, write_day_profiles
+):
+    """As if every interval took longer than rows may wait: a real SIGKILL after interval 15, of blocks of 24."""
+    write_day_profiles(tmp_path / "profiles.csv")
+    scenario, out = tmp_path / "s.yaml", tmp_path / "out"
+    scenario.write_text(street_text(duration_days=1, participants={"assets": []}))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_EARLY, str(scenario), str(out)],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    result = RunResult(out)
+    intervals = result.table("intervals")["interval"].to_pylist()
+    assert intervals in (list(range(15)), list(range(16))), "at most the one that was on its way is lost"
+    people = result.table("participants")["interval"].to_pylist()
+    assert [people.count(k) for k in intervals] == [13] * len(intervals)
+    assert result.table("grid_states")["interval"].to_pylist()[: len(intervals)] == intervals
+
+
+def test_when_rows_are_flushed_changes_nothing_of_what_is_written(run_street, monkeypatch):
+    """Sums are over the same blocks, and every row is written once, whether a flush falls due within a block or not."""
+    keys = {"duration_days": 30 / 96, "start": "2016-01-18T14:00:00+01:00"}
+    keys |= {"market": {"mechanism": "call_auction", "shadow": ["mid_market_rate"]}}
+    whole = run_street(**keys)
+    monkeypatch.setattr(RunFolder, "due", lambda folder: True)
+    torn = run_street(**keys)
+    assert (whole.folder / "kpis.json").read_bytes() == (torn.folder / "kpis.json").read_bytes()
+    for table in set(TABLES) - {"intervals"}:  # which holds wall-clock times
+        name = f"{table}.parquet"
+        assert (whole.folder / name).read_bytes() == (torn.folder / name).read_bytes(), table
+    assert torn.table("intervals")["interval"].to_pylist() == list(range(30))
+    assert torn.table("mechanisms").num_rows == 60
 
 
 def start_long_run(folder: Path, text: str) -> subprocess.Popen:
