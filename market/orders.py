@@ -13,9 +13,9 @@ SELL = 1
 """Side of an order that puts energy into the grid (the sign convention of the whole project)."""
 BUY = -1
 
-HOUSE, PV, BATTERY, EV = 0, 1, 2, 3
+HOUSE, PV, BATTERY, EV, HEAT_PUMP = 0, 1, 2, 3, 4
 """Device that an order is a claim on (column ``device``)."""
-DEVICE_NAMES = ("house", "pv", "battery", "ev")
+DEVICE_NAMES = ("house", "pv", "battery", "ev", "heat_pump")
 
 POOL = -1
 """Counterparty of a fill in a pool or auction (no pairs are invented)."""
@@ -27,7 +27,7 @@ ORDER_DTYPE = np.dtype(
         ("id", np.int64),  # unique in the book
         ("participant", np.int32),  # row in the scenario's participant table
         ("side", np.int8),  # SELL or BUY
-        ("device", np.int8),  # HOUSE, PV, BATTERY or EV
+        ("device", np.int8),  # HOUSE, PV, BATTERY, EV or HEAT_PUMP
         (
             "flexible",
             np.bool_,

@@ -5,11 +5,13 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from rigs.sg_ready import HeatNeed
+
 if TYPE_CHECKING:
     from rigs.faults import FaultFinding
 
 DeviceKind = Literal["pv_inverter", "battery", "ev_charger", "meter", "heat_pump"]
-"""A heat pump is only emulated (``twin rig emulate``): its interface tells no power, so it serves no role."""
+"""A heat pump's interface tells no power: a meter of its own stands beside it, as a role."""
 
 
 class Quality(Enum):
@@ -41,7 +43,7 @@ class Command:
     """What one device shall do during the coming step.
 
     ``p_set_w`` is positive into the grid: for a PV inverter the most it may generate, for a battery the power
-    at its terminals (negative charges).
+    at its terminals (negative charges), for a heat pump what stands for an SG Ready state (``rigs.sg_ready``).
     """
 
     p_set_w: float
@@ -67,13 +69,14 @@ class Ambient:
 
     ``p_available_w`` is the PV power the sun allows, ``v_pu`` the voltage at the terminals, ``car`` who is plugged
     in (None: nothing is said, and a wallbox keeps the car of its nameplate), ``q_var`` the reactive power into the
-    grid that flows at a meter.
+    grid that flows at a meter, ``heat`` what its house asks of a heat pump.
     """
 
     p_available_w: float = 0.0
     v_pu: float = 1.0
     car: Car | None = None
     q_var: float = 0.0
+    heat: HeatNeed | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Sample:
     wire: bool
     note: str = ""
     scheduled: bool = False  # a fault that the scenario scheduled explains the quality
+    sg_state: int = 0  # SG Ready state that a heat pump says it is in, 0 where it says none
 
 
 LEAST_A, LINE_V = 6.0, 230.0

@@ -9,13 +9,13 @@ import numpy as np
 from adapters.grid.feeder import IntArray
 from market.admission import AssetPool, Condition, Decision, Reason, Registration
 from market.admitted import NEVER
-from market.orders import BATTERY, DEVICE_NAMES, EV, PV
+from market.orders import BATTERY, DEVICE_NAMES, EV, HEAT_PUMP, PV
 from twin.participants import Participants
 from twin.scenario.admission_section import AdmissionSection, RegistrationSection
 from twin.tariff import micro
 
 Complain = Callable[..., None]
-DEVICES = (PV, BATTERY, EV)
+DEVICES = (PV, BATTERY, EV, HEAT_PUMP)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Admission:
 
 @dataclass(frozen=True)
 class Admissions:
-    """All decisions of a run, and from which interval on each device may trade; (n, 4)."""
+    """All decisions of a run, and from which interval on each device may trade; (n, kinds)."""
 
     rows: tuple[Admission, ...]
     first_interval: IntArray
@@ -55,7 +55,8 @@ class Admissions:
 
 def rated_w(people: Participants, device: int) -> np.ndarray[Any, Any]:
     """Rated power of a kind of asset; (n,), zero where there is none."""
-    return {PV: people.pv_rated_w, BATTERY: people.battery_p_w, EV: people.ev_p_w}[device]
+    rated = {PV: people.pv_rated_w, BATTERY: people.battery_p_w, EV: people.ev_p_w}
+    return rated.get(device, people.heat_pump_p_w)
 
 
 def admission_problems(section: AdmissionSection, people: Participants, complain: Complain) -> None:

@@ -10,6 +10,8 @@ from market.ahead import Ahead
 from market.orders import BATTERY, BUY, EV, HOUSE, PV, SELL, Orders, empty_orders
 from twin.fleet import FleetState, SetPoints
 from twin.gate.envelope import Envelope
+from twin.heating import KINDS as HEAT_SLOTS
+from twin.heating import Heating, HeatPlan, room_wh
 from twin.network_charges import NetworkCharges, net_of_charges
 from twin.participants import BoolArray, Participants
 from twin.rules import battery_bounds_w, ev_most_w, in_window, self_consumption_w
@@ -43,12 +45,18 @@ class Intent:
         None  # what of the baseline comes from the roof, and from the battery; (n,) each
     )
     battery_base_w: FloatArray | None = None
+    heat: HeatPlan | None = None  # of the heat pumps; None where nobody has one
 
     def set_points(
-        self, ev_extra_w: FloatArray, battery_extra_w: FloatArray, pv_extra_w: FloatArray
+        self,
+        ev_extra_w: FloatArray,
+        battery_extra_w: FloatArray,
+        pv_extra_w: FloatArray,
+        heat_extra_w: FloatArray | None = None,
     ) -> SetPoints:
         """Set points for this intent and the accepted changes of power; (n,) each."""
-        return SetPoints(self.ev_base_w, ev_extra_w, battery_extra_w, pv_extra_w, self.battery_idle)
+        heat = None if self.heat is None or heat_extra_w is None else self.heat.points(heat_extra_w)
+        return SetPoints(self.ev_base_w, ev_extra_w, battery_extra_w, pv_extra_w, self.battery_idle, heat)
 
 
 @njit(cache=True)
@@ -155,12 +163,18 @@ def _fill_orders(orders, wish_wh, trades, bid, bid_ev, ask, retail, feed_in, int
     return count
 
 
-def _cap(wish_wh: FloatArray, envelope: Envelope, hours: float) -> None:
-    """Cut wishes to the envelope, in place: the battery gives way first, then the car, then the roof."""
+def _cap(wish_wh: FloatArray, envelope: Envelope, hours: float, plan: HeatPlan | None) -> FloatArray | None:
+    """Cut wishes to the envelope, in place: the battery gives way first, then the heat pump, the car and the roof.
+
+    Returns the wishes of the heat pumps, where there are any.
+    """
     export, draw = envelope.export_w * hours, envelope.import_w * hours
     ev = wish_wh[:, EV_FLEX_BUY] = np.minimum(wish_wh[:, EV_FLEX_BUY], draw)
     pv = wish_wh[:, PV_FLEX_SELL] = np.minimum(wish_wh[:, PV_FLEX_SELL], export)
-    wish_wh[:, BATTERY_FLEX] = np.clip(wish_wh[:, BATTERY_FLEX], ev - draw, export - pv)
+    heat = None if plan is None else plan.capped(plan.wish_wh, room_wh(envelope, ev, hours))
+    taken = ev if heat is None else ev + heat.sum(axis=0)
+    wish_wh[:, BATTERY_FLEX] = np.clip(wish_wh[:, BATTERY_FLEX], taken - draw, export - pv)
+    return heat
 
 
 class Agents:
@@ -173,6 +187,7 @@ class Agents:
         interval_s: int,
         day_start_s: int,
         bearable_micro: IntArray | None = None,
+        heating: Heating | None = None,
     ) -> None:
         """Bind the strategies.
 
@@ -182,7 +197,9 @@ class Agents:
             interval_s: market interval.
             day_start_s: second of the day (local) at simulation second 0.
             bearable_micro: (n,) highest network charge at which a flexible buyer does not wait, if there are any.
+            heating: what plans the heat pumps, where somebody has one.
         """
+        self._heating = heating
         self._bearable = bearable_micro
         self._people = people
         self._tariff = tariff
@@ -210,25 +227,51 @@ class Agents:
         second = (self._day_start_s + time_s) % 86400
         now = self._tariff.retail_micro(time_s)
         least = self._tariff.least_retail_micro(time_s, state.ev_departure_s)
+        plan, rows = None, load_w
+        if self._heating is not None and state.heat is not None:
+            plan = self._heating.plan(interval, state.heat, load_w, pv_w)
+            rows = (
+                load_w + plan.base_w
+            )  # to everything else behind the connection point it is the house's load
         wish, base, recharge, bid_ev = _wish_rows(
             people.ratings, people.battery_sells, people.windows, people.ev_cheap, state.soc, state.ev_plugged,
-            state.ev_need_wh, state.ev_departure_s, time_s + self._interval_s, now, least, load_w, pv_w,
+            state.ev_need_wh, state.ev_departure_s, time_s + self._interval_s, now, least, rows, pv_w,
             people.firm_import_w, people.exportable_w, second, self._hours,
         )  # fmt: skip
-        orders = wanted = self._orders(interval, wish, bid_ev)
+        if plan is not None:  # nobody stores a neighbour's energy while it sells its own
+            plan = plan.without(wish[:, PV_FIRM_SELL:].max(axis=1) > 0)
+        orders = wanted = self._orders(interval, wish, bid_ev, plan)
         if isinstance(published, Envelope):
-            _cap(wish, published, self._hours)
-            orders = self._orders(interval, wish, bid_ev)
+            heat_wh = _cap(wish, published, self._hours, plan)
+            orders = self._orders(interval, wish, bid_ev, plan, heat_wh)
         elif published is not None and self._bearable is not None:
             feed_in, asks = self._tariff.feed_in_micro, people.battery_ask_micro
             orders = net_of_charges(wanted, published, self._bearable, asks, feed_in)
-            charged = (published, None, base[2], base[3])
+            charged = (published, None, base[2], base[3], plan)
             return Intent(interval, base[0], -load_var, base[1], recharge, orders, wanted, *charged)
         return Intent(
-            interval, base[0], -load_var, base[1], recharge, orders, wanted, None, None, base[2], base[3]
+            interval,
+            base[0],
+            -load_var,
+            base[1],
+            recharge,
+            orders,
+            wanted,
+            None,
+            None,
+            base[2],
+            base[3],
+            plan,
         )
 
-    def _orders(self, interval: int, wish_wh: FloatArray, bid_ev: IntArray) -> Orders:
+    def _orders(
+        self,
+        interval: int,
+        wish_wh: FloatArray,
+        bid_ev: IntArray,
+        plan: HeatPlan | None,
+        heat_wh: FloatArray | None = None,
+    ) -> Orders:
         """Orders of at least 1 Wh; energy is rounded down, so nobody offers what it does not have."""
         people = self._people
         retail, feed_in = self._tariff.retail_micro(interval * self._interval_s), self._tariff.feed_in_micro
@@ -238,4 +281,9 @@ class Agents:
         orders = empty_orders(people.n * SLOTS)
         bid, ask = self._bids[retail], people.battery_ask_micro
         count = _fill_orders(orders, wish_wh, people.trades, bid, bid_ev, ask, retail, feed_in, interval)
-        return orders[:count]
+        if plan is None or self._heating is None:
+            return orders[:count]
+        orders["id"][:count] += interval * people.n * HEAT_SLOTS
+        first_id = interval * people.n * (SLOTS + HEAT_SLOTS) + people.n * SLOTS
+        heat_wh = plan.wish_wh if heat_wh is None else heat_wh
+        return np.concatenate((orders[:count], self._heating.orders(interval, plan, heat_wh, first_id)))

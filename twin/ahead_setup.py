@@ -11,6 +11,8 @@ from twin.agents import Agents
 from twin.ahead import Planner, PlanningAgents
 from twin.ahead_desk import AheadDesk
 from twin.comparison import Comparison
+from twin.heat_demand import HeatForecaster
+from twin.heating import Heating
 from twin.market_setup import LocalMarket, bind_pools
 from twin.participants import Participants
 from twin.prepare import PreparedRun
@@ -22,7 +24,10 @@ from twin.trading import Index, TradingDesk
 def make_agents(run: PreparedRun, tariff: SupplierTariff, profiles: Profiles, *arguments: Any) -> Agents:
     """The participants' strategies; ``arguments`` are those of ``Agents`` after the second of the day."""
     s, people = run.scenario, run.people
-    plain = (people, tariff, s.interval_s, run.day_start_s, *arguments)
+    heating = None
+    if profiles.heat is not None:
+        heating = Heating(people, HeatForecaster(profiles.heat, s, people.names), tariff, s.interval_s)
+    plain = (people, tariff, s.interval_s, run.day_start_s, *arguments, heating)
     if s.market.ahead is None:
         return Agents(*plain)
     forecaster = Forecaster(profiles, s, people)

@@ -13,6 +13,7 @@ from adapters.grid.feeder import Feeder, FloatArray
 from market.fills import joined
 from market.orders import DEVICE_NAMES, SELL, SUPPLIER
 from twin.extremes import LINE, TRAFO, V_MAX, V_MIN, Reading, worst_base_of, worst_of, worst_step
+from twin.heat_log import heat_rows
 from twin.ledger import Entry
 from twin.operator import Decided
 from twin.participants import Participants
@@ -89,6 +90,8 @@ class Block:
         }
         for name in ("load_w", "pv_w", "pv_curtailed_w", "battery_w", "ev_w"):
             columns[name] = self.flow(name).sum(axis=1)
+        if self._people.heat is not None:
+            columns["heat_pump_w"] = self.flow("heat_pump_w").sum(axis=1)
         for key in (market := [_market(r.decided) for r in rows])[0]:
             columns[key] = [row[key] for row in market]
         for measure, keys in EXTREMES.items():
@@ -145,7 +148,16 @@ class Block:
         }
         for name in ("p_gen_w", "q_gen_var", "ev_w", "battery_w"):
             columns[name] = self.flow(name).ravel()
+        if self._people.heat is not None:
+            columns["heat_pump_w"] = self.flow("heat_pump_w").ravel()
         return columns
+
+    def heat_pumps(self) -> Columns:
+        """Columns of heat_pumps.parquet; empty where nobody has one."""
+        if self._people.heat is None:
+            return {}
+        steps = [[s.devices.heat for s in r.steps if s.devices.heat is not None] for r in self.recorded]
+        return heat_rows(self._people.heat, self._people.names, [r.interval for r in self.recorded], steps)
 
     def grid_states(self) -> Columns:
         """Columns of grid_states.parquet: the plant with trades at the worst step of each interval.

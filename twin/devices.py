@@ -19,6 +19,10 @@ from rigs.device import (
     least_charge_w,
 )
 from twin.fleet import FleetState, Flows, Garage, advance, dispatch
+from twin.heat_log import HeatLog, HeatStep
+from twin.heat_pumps import HeatDemand, store
+from twin.heat_roles import heat_orders, heat_specs
+from twin.heated_fleet import dispatch_heated
 from twin.operator import Decided
 from twin.participants import BoolArray, Participants
 from twin.profiles import Profiles
@@ -41,15 +45,17 @@ class DeviceStep:
     wire: BoolArray
     bad: BoolArray
     state: FleetState
+    heat: HeatStep | None = None  # None where nobody has a heat pump
 
 
-_METERS = ("meter", "analyser")
-"""Both stand at the connection point and show what devices do not; the meter's counters are what is billed."""
+_METERS = ("meter", "analyser", "heat_meter")
+"""The first two stand at the connection point and show what devices do not; the meter's counters are what is billed.
+The third shows what a heat pump draws, whose own interface tells no power."""
 
 
 def role_specs(people: Participants) -> list[RoleSpec]:
-    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv', '.ev' (its wallbox), '.meter',
-    '.analyser'.
+    """Nameplates of every role that a bench may serve: '<participant>.battery', '.pv', '.ev' (its wallbox),
+    '.heat_pump' with its '.heat_meter', '.meter', '.analyser'.
     """
     specs: list[RoleSpec] = []
     for row, name in enumerate(people.names):
@@ -69,9 +75,11 @@ def role_specs(people: Participants) -> list[RoleSpec]:
         if people.ev_p_w[row] > 0:  # which car comes, and what it needs, is told when it comes
             p_w, eta = float(people.ev_p_w[row]), float(people.ev_efficiency[row])
             specs.append(RoleSpec(f"{name}.ev", "ev_charger", p_w, efficiency=eta))
+        specs += heat_specs(people, row)
         most_w = people.load_p_rated_w[row] + people.ev_p_w[row] + people.battery_p_w[row]
+        most_w += people.heat_pump_p_w[row]
         most_w = float(max(most_w, people.pv_rated_w[row], 1000.0))
-        specs += [RoleSpec(f"{name}.{kind}", "meter", most_w) for kind in _METERS]
+        specs += [RoleSpec(f"{name}.{kind}", "meter", most_w) for kind in _METERS[:2]]
     return specs
 
 
@@ -112,6 +120,8 @@ class Devices:
         self._never = np.zeros(people.n, dtype=np.bool_)
         self._last_commands: dict[str, Command] = {}
         self._cars: dict[int, Car] = {}
+        self._heat = None if people.heat is None else profiles.heat
+        self.heat_log = None if people.heat is None else HeatLog(people.heat, step_s)
         self.bad_by_fault = 0  # participant-steps whose bad reading a scheduled fault explains
 
     def _role_rows(self, roles: tuple[str, ...]) -> list[tuple[str, str, int]]:
@@ -129,34 +139,50 @@ class Devices:
         """
         load_w, load_var, pv_w = self._profiles.at(step)
         state, points = self.state, decided.accepted.set_points
-        flows, base = dispatch(self._people, state, points, load_w, load_var, pv_w, self._step_s)
+        demand = None if self._heat is None else self._heat.at(step)
+        given = (self._people, state, points, load_w, load_var, pv_w, self._step_s)
+        flows, base = dispatch(*given) if demand is None else dispatch_heated(*given, demand)
         metered = flows.p_gen_w * (self._step_s / 3600.0)
         wire = bad = self._never
         soc = None
         if self._bench is not None:
             native_var = flows.q_gen_var
-            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w, v_pu, hold)
+            flows, metered, soc, wire, bad = self._over_bench(step, flows, pv_w, v_pu, hold, demand)
             # what devices would answer without trades nobody can read: as they did, so no trade is blamed for it
             base = replace(base, q_gen_var=base.q_gen_var + (flows.q_gen_var - native_var))
         after = advance(self._people, state, flows, self._step_s)
         if soc is not None:
             after = replace(after, soc=np.where(np.isnan(soc), after.soc, soc))
+        heat = None if demand is None else self._heated(flows, demand)
+        if heat is not None:
+            after = replace(after, heat=heat.after)
         self.state = self.garage.update(after)
-        return DeviceStep(step, decided, flows, base, metered, wire, bad, self.state)
+        return DeviceStep(step, decided, flows, base, metered, wire, bad, self.state, heat)
+
+    def _heated(self, flows: Flows, demand: HeatDemand) -> HeatStep:
+        """What became of the heat in a step."""
+        pumps, state, p_w, sg_state = self._people.heat, self.state.heat, flows.heat_pump_w, flows.sg_state
+        assert pumps is not None and state is not None and p_w is not None and sg_state is not None
+        after, heat = store(pumps, state, demand, p_w, sg_state, self._step_s)
+        step = HeatStep(demand, heat, after, sg_state, p_w)
+        if self.heat_log is not None:
+            self.heat_log.add(step)
+        return step
 
     def _over_bench(
-        self, step: int, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None, hold: bool
-    ) -> tuple[Flows, FloatArray, FloatArray, BoolArray, BoolArray]:
+        self, step: int, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None, hold: bool,
+        demand: HeatDemand | None,
+    ) -> tuple[Flows, FloatArray, FloatArray, BoolArray, BoolArray]:  # fmt: skip
         """Replace the bench's devices by what they did: command, advance, read."""
         assert self._bench is not None
-        commands, ambient = self._commands(flows, sun_w, v_pu)
+        commands, ambient = self._commands(flows, sun_w, v_pu, demand)
         if hold and self._last_commands:
             commands = self._last_commands
         self._last_commands = commands
         samples = self._bench.step(step * self._step_s, self._step_s, commands, ambient)
-        # what each sort of device feeds in; a wallbox draws
         q_var = flows.q_gen_var.copy()
-        into = {"battery": flows.battery_w.copy(), "pv": flows.pv_w.copy(), "ev": -flows.ev_w}
+        into = {kind: power.copy() for kind, power in _into(flows).items()}
+        sg_state = None if flows.sg_state is None else flows.sg_state.copy()
         wire, bad = self._never.copy(), self._never.copy()
         soc = np.full(self._people.n, np.nan)
         counted = np.zeros(self._people.n)  # energy by register, of the devices that have one
@@ -181,16 +207,14 @@ class Devices:
             q_var[row] += sample.q_gen_var if isfinite(sample.q_gen_var) else 0.0  # NaN: it does not say
             if kind == "battery":
                 soc[row] = sample.soc
+            elif kind == "heat_pump" and sg_state is not None and sample.sg_state:
+                sg_state[row] = sample.sg_state
             assumed_wh = self._energy_wh(column[row])
             counted[row] += self._counted_wh(role, sample, assumed_wh) - assumed_wh
         self.bad_by_fault += sum(explained.values())
-        battery, pv, ev = into["battery"], into["pv"], -into["ev"]
-        p = pv - flows.load_w - ev + battery
-        curtailed = np.maximum(sun_w - pv, 0.0)
-        powers = {"p_gen_w": p, "q_gen_var": q_var, "pv_w": pv, "battery_w": battery, "ev_w": ev}
-        done = replace(flows, pv_curtailed_w=curtailed, **powers)
-        metered = p * (self._step_s / 3600.0) + counted
-        self._metered(samples, p, metered)
+        done = replace(_done(flows, into, sun_w), q_gen_var=q_var, sg_state=sg_state)
+        metered = done.p_gen_w * (self._step_s / 3600.0) + counted
+        self._metered(samples, done.p_gen_w, metered)
         return done, metered, soc, wire, bad
 
     def _metered(self, samples: Mapping[str, Sample], p_w: FloatArray, metered_wh: FloatArray) -> None:
@@ -228,8 +252,7 @@ class Devices:
         native_w = float(flows.p_gen_w[row])
         for _, kind, where in self._roles:
             if where == row and kind not in _METERS:
-                into = {"battery": flows.battery_w, "pv": flows.pv_w, "ev": -flows.ev_w}
-                native_w -= float(into[kind][row])
+                native_w -= float(_into(flows)[kind][row])
         return native_w
 
     def _charging(self, flows: Flows, row: int) -> tuple[Command, Car]:
@@ -252,12 +275,18 @@ class Devices:
         return Command(-limit_w), self._cars[row]
 
     def _commands(
-        self, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None
+        self, flows: Flows, sun_w: FloatArray, v_pu: FloatArray | None, demand: HeatDemand | None
     ) -> tuple[dict[str, Command], dict[str, Ambient]]:
         commands: dict[str, Command] = {}
         ambient: dict[str, Ambient] = {}
+        if demand is not None:
+            commands, ambient = heat_orders(
+                self._people, self._roles, flows, self.state.heat, demand, self._step_s
+            )
         for role, kind, row in self._roles:
             v = 1.0 if v_pu is None else float(v_pu[self._bus_of[row]])
+            if kind in ("heat_pump", "heat_meter"):
+                continue
             if kind in _METERS:  # the bench adds what its own devices do
                 ambient[role] = Ambient(p_available_w=self._rest_w(flows, row), v_pu=v)
                 continue
@@ -273,3 +302,19 @@ class Devices:
             limited = flows.pv_curtailed_w[row] > 0
             commands[role] = Command(float(flows.pv_w[row] if limited else self._people.pv_rated_w[row]))
         return commands, ambient
+
+
+def _into(flows: Flows) -> dict[str, FloatArray]:
+    """What each sort of device feeds in, by the last part of its role; (n,) each. Wallbox and heat pump draw."""
+    into = {"battery": flows.battery_w, "pv": flows.pv_w, "ev": -flows.ev_w}
+    return into if flows.heat_pump_w is None else into | {"heat_pump": -flows.heat_pump_w}
+
+
+def _done(flows: Flows, into: Mapping[str, FloatArray], sun_w: FloatArray) -> Flows:
+    """The flows with what the bench's devices fed in."""
+    battery, pv, ev = into["battery"], into["pv"], -into["ev"]
+    p = pv - flows.load_w - ev + battery
+    done = replace(flows, pv_w=pv, battery_w=battery, ev_w=ev, pv_curtailed_w=np.maximum(sun_w - pv, 0.0))
+    if "heat_pump" not in into:
+        return replace(done, p_gen_w=p)
+    return replace(done, p_gen_w=p + into["heat_pump"], heat_pump_w=-into["heat_pump"])

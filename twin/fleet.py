@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
+from twin.heat_pumps import HeatPoints, HeatState
 from twin.participants import BoolArray, EvSession, Participants
 from twin.rules import battery_bounds_w, ev_most_w, self_consumption_w
 
@@ -25,6 +26,7 @@ class FleetState:
     ev_plugged: BoolArray
     ev_need_wh: FloatArray
     ev_departure_s: IntArray
+    heat: HeatState | None = None  # None where nobody has a heat pump
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class SetPoints:
     battery_extra_w: FloatArray
     pv_extra_w: FloatArray
     battery_idle: BoolArray
+    heat: HeatPoints | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Flows:
     pv_curtailed_w: FloatArray
     battery_w: FloatArray  # + discharges
     ev_w: FloatArray  # >= 0
+    heat_pump_w: FloatArray | None = None  # >= 0; None where nobody has a heat pump
+    sg_state: IntArray | None = None  # SG Ready state of the heat pumps
 
 
 @njit(cache=True)
@@ -133,7 +138,7 @@ def advance(people: Participants, state: FleetState, flows: Flows, step_s: int) 
     """Integrate the devices over a step of ``step_s``; arrivals and departures are made by ``Garage``."""
     hours = step_s / HOUR_S
     soc, need = _advance_rows(people.ratings, state.soc, state.ev_need_wh, flows.battery_w, flows.ev_w, hours)
-    return FleetState(state.time_s + step_s, soc, state.ev_plugged, need, state.ev_departure_s)
+    return FleetState(state.time_s + step_s, soc, state.ev_plugged, need, state.ev_departure_s, state.heat)
 
 
 class Garage:
@@ -154,7 +159,8 @@ class Garage:
         """The state at second 0, before any car has come."""
         zeros = np.zeros(people.n)
         nobody = np.zeros(people.n, dtype=np.bool_)
-        return FleetState(0, people.soc_initial.copy(), nobody, zeros, np.zeros(people.n, dtype=np.int64))
+        heat = None if people.heat is None else HeatState.initial(people.heat)
+        return FleetState(0, people.soc_initial.copy(), nobody, zeros, np.zeros(people.n, dtype=np.int64), heat)
 
     def update(self, state: FleetState) -> FleetState:
         """Let cars leave and come at ``state.time_s``. Returns the state itself where none does."""

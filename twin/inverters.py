@@ -8,7 +8,7 @@ import numpy as np
 from adapters.grid.feeder import FloatArray, IntArray
 from adapters.grid.inverter_curves import PRESETS, InverterSettings
 from adapters.grid.inverter_fleet import InverterFleet
-from market.orders import BATTERY, EV
+from market.orders import BATTERY, DEVICE_NAMES, EV
 from market.orders import PV as SUN
 from twin.agents import Intent
 from twin.fleet import Flows
@@ -71,7 +71,7 @@ class Inverters:
         assert intent.pv_base_w is not None and intent.battery_base_w is not None
         carried = self._carried(intent.pv_base_w, intent.battery_base_w, -intent.ev_base_w)
         orders = intent.wanted[intent.wanted["flexible"]]
-        moved = np.zeros((max(_DEVICE.values()) + 1, len(intent.p_base_w)))
+        moved = np.zeros((len(DEVICE_NAMES), len(intent.p_base_w)))
         np.add.at(moved, (orders["device"], orders["participant"]), orders["energy_wh"])
         device = np.array([_DEVICE[kind] for kind in self.kind])
         own, whole = moved[device, self.fleet.point], moved.sum(axis=0)[self.fleet.point]

@@ -7,10 +7,12 @@ import numpy as np
 from adapters.chain.port import BatchReceipt
 from twin.charge_tally import NO_CHARGES
 from twin.devices import Devices
+from twin.heat_log import NO_HEAT
 from twin.prepare import PreparedRun
 from twin.recorder import Recorder
 from twin.robust_price import NO_PRICE
 from twin.scenario.coordination_section import CoordinationSection
+from twin.violations import steps_of_any
 
 BAND_AND_LOADING = ("voltage_min", "voltage_max", "line_loading", "transformer_loading")
 
@@ -20,9 +22,11 @@ def kpis(
 ) -> dict[str, Any]:
     """All KPIs of a finished variant; a number that cannot be had is None."""
     n, garage = recorder.totals.numbers, devices.garage
+    heat = NO_HEAT if devices.heat_log is None else devices.heat_log.kpis()
     stored = (devices.state.soc - run.people.soc_initial) * run.people.battery_wh
     out: dict[str, Any] = {
-        **_energy(n),
+        **_energy(n | {"heat_pump_wh": heat["heat_pump_wh"] or 0.0}),
+        **heat,
         **_market(n),
         "battery_stored_change_wh": float(stored.sum()),
         "ev_sessions_count": garage.left,
@@ -53,7 +57,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _energy(n: dict[str, float]) -> dict[str, Any]:
-    consumption = n.get("load_wh", 0) + n.get("ev_wh", 0)
+    consumption = n.get("load_wh", 0) + n.get("ev_wh", 0) + n.get("heat_pump_wh", 0)
     pv, imported, exported = n.get("pv_wh", 0), n.get("import_wh", 0), n.get("export_wh", 0)
     sufficiency = 100 * (1 - imported / consumption) if consumption > 0 else None
     return {
@@ -101,6 +105,7 @@ def _grid(recorder: Recorder) -> dict[str, Any]:
         "violations_count": len(violated) + lasting,
         "violated_by_trades_count": sum(episode.by_trades for episode in violated) + lasting_by_trades,
         "violated_s": sum(episode.steps for episode in violated) * step_s,
+        "violated_any_s": steps_of_any(violated) * step_s,
         "averted_count": len(averted),
     }
 

@@ -29,13 +29,14 @@ def error_w(bench: OpenBench, people: Participants, p_gen_w: FloatArray) -> Floa
     """
     rows = {name: row for row, name in enumerate(people.names)}
     rated = {"battery": people.battery_p_w, "pv": people.pv_rated_w, "ev": people.ev_p_w}
+    rated["heat_meter"] = people.heat_pump_p_w  # a heat pump tells no power: its meter does
     errors = np.zeros(people.n)
     at_point = np.full(people.n, np.inf)
     for role in bench.roles:
         section = bench.section(role)
-        if section.driver == "memory":
-            continue
         name, _, kind = role.rpartition(".")
+        if section.driver == "memory" or kind == "heat_pump":
+            continue
         row, share = rows[name], section.error_share
         if kind in rated:
             errors[row] += share * rated[kind][row]

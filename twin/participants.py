@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from adapters.grid.feeder import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from twin.heat_pumps import HeatPumps
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -56,6 +60,7 @@ class Participants:
     ev_cheap: BoolArray
     ev_sessions: tuple[EvSession, ...]
     house_bid_share: FloatArray  # bid = retail - share * (retail - feed-in)
+    heat: "HeatPumps | None" = None  # None where nobody has a heat pump
 
     @cached_property
     def ratings(self) -> FloatArray:
@@ -75,7 +80,12 @@ class Participants:
     @property
     def extra_w(self) -> tuple[FloatArray, FloatArray]:
         """How much more than its baseline every participant could export, and import, at most; (n,) each."""
-        return self.pv_rated_w + self.battery_p_w, self.ev_p_w + self.battery_p_w
+        return self.pv_rated_w + self.battery_p_w, self.ev_p_w + self.battery_p_w + self.heat_pump_p_w
+
+    @property
+    def heat_pump_p_w(self) -> FloatArray:
+        """Rated electrical power of everybody's heat pump, 0 without one; (n,)."""
+        return np.zeros(self.n) if self.heat is None else self.heat.p_w
 
     @property
     def exportable_w(self) -> float:

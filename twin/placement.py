@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from adapters.grid.feeder import Feeder, FloatArray
+from twin.heat_placement import HeatDraft, heat_pump_problems
 from twin.participants import BoolArray, EvSession, Participants
-from twin.scenario.assets import BatterySection, EvSection, Placement, PvSection
+from twin.scenario.assets import BatterySection, EvSection, HeatPumpSection, Placement, PvSection
 from twin.scenario.participants_section import ParticipantsSection
 from twin.scenario.schema import Scenario
 from twin.settlement import ACCOUNTS
@@ -28,6 +29,7 @@ class _Draft:
     n: int
     columns: dict[str, Any] = field(default_factory=dict)
     sessions: list[EvSession] = field(default_factory=list)
+    heat: HeatDraft = field(init=False)
 
     def __post_init__(self) -> None:
         zeros = ("pv_rated_w", "battery_p_w", "battery_wh", "ev_p_w", "soc_initial", "soc_min")
@@ -41,10 +43,15 @@ class _Draft:
             "battery_ask_micro",
         )
         flags = ("battery_sells", "ev_cheap")
+        self.heat = HeatDraft(self.n)
         self.columns.update({k: np.zeros(self.n) for k in zeros})
         self.columns.update({k: np.ones(self.n) for k in ones})
         self.columns.update({k: np.zeros(self.n, dtype=np.int64) for k in ints})
         self.columns.update({k: np.zeros(self.n, dtype=np.bool_) for k in flags})
+
+    def rated_w(self, kind: str) -> Any:
+        """Rated power of a kind of asset so far; (n,)."""
+        return self.heat.p_w if kind == "heat_pump" else self.columns[RATING[kind]]
 
 
 RATING = {"ev": "ev_p_w", "battery": "battery_p_w", "pv": "pv_rated_w"}
@@ -82,7 +89,7 @@ def _eligible(
     draft: _Draft, section: Placement, kind: str, trades: np.ndarray, far: FloatArray
 ) -> np.ndarray:
     """Rows that may receive an asset: no asset of this kind yet, trading, and in the wanted half of the feeder."""
-    free = trades & (draft.columns[RATING[kind]] == 0)
+    free = trades & (draft.rated_w(kind) == 0)
     if section.where == "anywhere":
         return np.flatnonzero(free)
     order = np.argsort(far, kind="stable")
@@ -109,7 +116,7 @@ def _rows(
         for name in unknown:
             complain(f"{path}.at", "no such connection point", name, f"names such as {', '.join(names[:3])}")
         rows = [names.index(name) for name in section.at if name in names]
-        taken = [names[i] for i in rows if draft.columns[RATING[section.kind]][i] > 0]
+        taken = [names[i] for i in rows if draft.rated_w(section.kind)[i] > 0]
         if taken:
             complain(
                 f"{path}.at",
@@ -117,7 +124,7 @@ def _rows(
                 ", ".join(taken),
                 "one of each kind",
             )
-        return [i for i in rows if draft.columns[RATING[section.kind]][i] == 0]
+        return [i for i in rows if draft.rated_w(section.kind)[i] == 0]
     pool = _eligible(draft, section, section.kind, trades, far)
     share = section.share_percent
     wanted = section.count if section.count is not None else round(share / 100 * int(trades.sum()))
@@ -276,6 +283,9 @@ def place(
             _place_pv(draft, asset, rows, pv_rows.get(asset.profile or "", 0))
         elif isinstance(asset, BatterySection):
             _place_battery(draft, asset, rows, names, scenario, index)
+        elif isinstance(asset, HeatPumpSection):
+            heat_pump_problems(asset, f"participants.assets[{index}]", scenario, load_rows, complain)
+            draft.heat.place(asset, rows, names, scenario, index, load_rows)
         else:
             _place_ev(draft, asset, rows, names, index, scenario)
     spread = section.bid_spread_percent / 100
@@ -293,5 +303,6 @@ def place(
         ),
         ev_sessions=tuple(sorted(draft.sessions, key=lambda s: (s.arrival_s, s.participant))),
         house_bid_share=bids,
+        heat=draft.heat.table(),
         **draft.columns,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from adapters.grid.feeder import FloatArray, IntArray
+from twin.heat_demand import HeatProfiles
 from twin.participants import Participants
 from twin.scenario.schema import Scenario
 
@@ -164,6 +165,11 @@ class Profiles:
         self._p, self._q, self._pv = (np.asarray(x, dtype=np.float64) for x in (table.p, table.q, table.pv))
         if self._pv.shape[1] == 0:
             self._pv = np.zeros((len(self._p), 1))
+        self.heat = None
+        if participants.heat is not None:
+            clock = (self.step_s, self._per_interval, self._before)
+            second = scenario.start.hour * 3600 + scenario.start.minute * 60 + scenario.start.second
+            self.heat = HeatProfiles(participants.heat, rows, self._p, clock, second)
         nothing = np.zeros(0)
         self._last = -self._before - 1, (nothing, nothing, nothing)
 

@@ -239,6 +239,8 @@ class Recorder:
         if self._scenario.outputs.participants:
             self._folder.append("participants", block.participants())
         self._folder.append("grid_states", block.grid_states())
+        if heat := block.heat_pumps():
+            self._folder.append("heat_pumps", heat)
         if self._comparison is not None and self._comparison.bills is not None:
             for each in block.recorded:
                 self._comparison.bills.settle(each.decided.accepted, each.entry)

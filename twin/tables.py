@@ -45,6 +45,7 @@ INTERVALS = pa.schema(
         ("pv_curtailed_w", pa.float64()),
         ("battery_w", pa.float64()),  # + discharge
         ("ev_w", pa.float64()),  # >= 0, charging
+        ("heat_pump_w", pa.float64()),  # >= 0, electrical; null without heat pumps
         ("plant_converged", pa.bool_()),
         ("plant_nan_element", pa.string()),  # first element that is NaN, null where none
         ("money_sum_micro", pa.int64()),  # over all accounts; zero, or the run fails
@@ -58,7 +59,7 @@ TRADES = pa.schema(
         ("order_id", pa.int64()),
         ("participant", pa.string()),
         ("side", pa.string()),  # sell | buy
-        ("device", pa.string()),  # house | pv | battery | ev
+        ("device", pa.string()),  # house | pv | battery | ev | heat_pump
         ("counterparty", pa.string()),  # pool | supplier | participant
         ("flexible", pa.bool_()),
         ("offered_wh", pa.int64()),  # the order
@@ -83,6 +84,7 @@ PARTICIPANTS = pa.schema(
         ("v_pu", pa.float64()),
         ("soc", pa.float64()),  # battery, NaN without one
         ("ev_w", pa.float64()),
+        ("heat_pump_w", pa.float64()),  # >= 0; null where nobody has one
         ("battery_w", pa.float64()),
         ("metered_wh", pa.int64()),  # net, + into the grid
         ("bill_micro", pa.int64()),  # what this interval cost (positive: paid)
@@ -261,6 +263,22 @@ ANSWERS = pa.schema(
     ]
 )
 
+HEAT_PUMPS = pa.schema(
+    [
+        ("interval", pa.int64()),
+        ("participant", pa.string()),
+        ("heat_pump_w", pa.float64()),  # >= 0, electrical
+        ("sg_state", pa.int64()),  # SG Ready at the end: 1 blocked 2 normal 3 boost 4 forced
+        ("stored_wh", pa.float64()),  # heat in the store at the end, above cold
+        ("asked_wh", pa.float64()),  # heat that the house asked for
+        ("made_wh", pa.float64()),  # heat: electrical energy times cop
+        ("unserved_wh", pa.float64()),  # heat that neither pump nor store gave
+        ("excess_wh", pa.float64()),  # heat that the store could not take, of a device that did not stop
+        ("cop", pa.float64()),
+        ("comfortable", pa.bool_()),  # the store held comfort_min throughout
+    ]
+)
+
 TABLES = {
     "intervals": INTERVALS,
     "trades": TRADES,
@@ -274,6 +292,7 @@ TABLES = {
     "signatures": SIGNATURES,
     "faults": FAULTS,
     "answers": ANSWERS,
+    "heat_pumps": HEAT_PUMPS,
     **MARKET_TABLES,
     "feeder_buses": FEEDER_BUSES,
     "feeder_branches": FEEDER_BRANCHES,

@@ -9,7 +9,7 @@ from numba import njit
 from adapters.grid.feeder import IntArray
 from market.fills import joined
 from market.mechanism import Clearing, Mechanism, Payment, Tariff
-from market.orders import BATTERY, EV, PV, SUPPLIER, Fills, Orders, empty_fills
+from market.orders import BATTERY, DEVICE_NAMES, EV, HEAT_PUMP, PV, SUPPLIER, Fills, Orders, empty_fills
 from market.pool_study import PoolStudy
 from twin.agents import Intent
 from twin.comparison import WITHOUT_PRICE, Comparison
@@ -20,6 +20,7 @@ from twin.tariff import SupplierTariff
 Index = Callable[[Orders, Tariff], int | None]
 """The dynamic price of an interval's orders; None where nobody asks for energy."""
 INDEX = "index_micro_per_kwh"
+_KINDS = len(DEVICE_NAMES)
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,8 @@ def supplier_fills(orders: Orders, left_wh: IntArray, tariff: Tariff) -> tuple[F
 
 @njit(cache=True)
 def _extra_w(fills, accepted_wh, per_hour, n):  # type: ignore[no-untyped-def]
-    """Accepted change of power per device kind and participant, W positive into the grid; (4, n)."""
-    extra = np.zeros((4, n))
+    """Accepted change of power per device kind and participant, W positive into the grid; (kinds, n)."""
+    extra = np.zeros((_KINDS, n))
     for i in range(fills.size):
         fill = fills[i]
         if fill["flexible"]:
@@ -177,5 +178,5 @@ def _extra_w(fills, accepted_wh, per_hour, n):  # type: ignore[no-untyped-def]
 def accepted_set_points(session: Session, accepted_wh: IntArray, interval_s: int) -> Accepted:
     """Turn accepted energy per fill into changes of power per participant and device."""
     extra = _extra_w(session.fills, accepted_wh, 3600.0 / interval_s, len(session.intent.p_base_w))
-    points = session.intent.set_points(-extra[EV], extra[BATTERY], extra[PV])
+    points = session.intent.set_points(-extra[EV], extra[BATTERY], extra[PV], -extra[HEAT_PUMP])
     return Accepted(session, accepted_wh, points)

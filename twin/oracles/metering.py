@@ -97,7 +97,7 @@ class Metering:
         from adapters.chain.device_keys import DeviceKey
 
         people, made = self._people, []
-        most_w = people.load_p_rated_w + people.ev_p_w + people.battery_p_w
+        most_w = people.load_p_rated_w + people.ev_p_w + people.battery_p_w + people.heat_pump_p_w
         plant = (people.pv_rated_w > 0) & (people.battery_wh <= 0)
         rated_w = np.where(plant, people.pv_rated_w, np.maximum(most_w, people.pv_rated_w))
         kinds = [

@@ -91,7 +91,7 @@ class OutputModel:
 
         Args:
             people: nameplates.
-            peak_load_w: highest load of each participant in its history; (n,).
+            peak_load_w: highest load of each participant in its history, heat pump and car left out; (n,).
             hours: length of an interval.
             rng: where the noise of the irradiance and the temperatures come from.
             error_percent: standard deviation of the irradiance.
@@ -100,10 +100,10 @@ class OutputModel:
         self._rated = people.pv_rated_w
         self._hours, self._rng, self._error = hours, rng, error_percent / 100
         self._tolerance_wh = tolerance_wh
-        self._spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K)
+        self.spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K)
         self._anomaly_k, self._day = 0.0, -1
         load = LOAD_HEADROOM * np.maximum(peak_load_w, 0.0)
-        self._down = (load + people.ev_p_w + people.battery_p_w) * hours
+        self._down = (load + people.ev_p_w + people.battery_p_w + people.heat_pump_p_w) * hours
         self._up = people.battery_p_w * hours
         self._export_wh = people.exportable_w * hours
         least, most = -self._down, (1.25 * self._rated + people.battery_p_w) * hours
@@ -124,7 +124,7 @@ class OutputModel:
         reading = max(0.0, 1.0 + self._error * float(self._rng.standard_normal()))  # clouds are everybody's
         believed_c = believed_temperature_c(day_of_year, second_of_day)
         made = _bounds(
-            sun_w, reading, believed_c + self._anomaly_k, believed_c, self._hours, self._spread, self._rated,
+            sun_w, reading, believed_c + self._anomaly_k, believed_c, self._hours, self.spread, self._rated,
             self._down, self._up, self._export_wh, self._tolerance_wh,
         )  # fmt: skip
         low, high, value, narrow = made

@@ -12,7 +12,7 @@ class RegistrationSection(Section):
     """What is different about one asset's registration."""
 
     participant: str = Field(description="Connection point.")
-    device: Literal["pv", "battery", "ev"] = Field(description="Which of its assets.")
+    device: Literal["pv", "battery", "ev", "heat_pump"] = Field(description="Which of its assets.")
     at_h: float = Field(0, ge=0, le=1e6, description="When it registers, in hours after the start.")
     stake_eur: Deposit | None = Field(
         None, description="What it puts up; default: admission.default_stake_eur."

@@ -97,4 +97,58 @@ class PvSection(Placement):
     )
 
 
-Asset = Annotated[EvSection | BatterySection | PvSection, Field(discriminator="kind")]
+class HeatPumpSection(Placement):
+    """Air-source heat pumps with a heat store and the SG Ready states of the BWP; see docs/how-to/heat-pumps.md."""
+
+    kind: Literal["heat_pump"] = Field(description="Sort of asset.")
+    p_max_w: float = Field(3000, gt=0, le=1e8, description="Rated electrical power.")
+    control: Literal["sg_ready", "modulating"] = Field(
+        "sg_ready", description="sg_ready: knows four states only; modulating: follows a power as well."
+    )
+    strategy: Literal["normal", "shift"] = Field(
+        "shift",
+        description="normal: follows the house; shift: stores its own surplus and neighbours' energy as heat, and "
+        "waits for a lower price.",
+    )
+    store_wh: float = Field(
+        15000, gt=0, le=1e8, description="Heat (thermal) that buffer and building hold from cold to full."
+    )
+    heat_initial: Fraction = Field(0.6, description="Share of store_wh at the start.")
+    comfort_min: Fraction = Field(0.2, description="Share of store_wh below which comfort is lost.")
+    comfort_normal: Fraction = Field(0.6, description="Share of store_wh that normal operation keeps.")
+    heat_load_w: Watt = Field(6000, description="Heat (thermal) that the house needs at design_c.")
+    hot_water_w: Watt = Field(250, description="Heat (thermal) for hot water, the mean.")
+    spread_percent: Percent = Field(20, description="How far both differ from house to house, at most.")
+    design_c: float = Field(-12, ge=-50, le=20, description="Outdoor temperature that heat_load_w is for, in °C.")
+    heating_limit_c: float = Field(15, ge=-20, le=30, description="Outdoor temperature without heating, in °C.")
+    outdoor_c: float = Field(2, ge=-50, le=50, description="Mean outdoor temperature of the run, in °C.")
+    outdoor_swing_k: float = Field(3, ge=0, le=25, description="How far 15:00 is warmer than the mean, in K.")
+    flow_c: float = Field(35, ge=20, le=75, description="Flow temperature of the heating, in °C.")
+    cop: float | None = Field(
+        None,
+        ge=1,
+        le=10,
+        description="Coefficient of performance; default: by outdoor_c and flow_c (Ruhnau et al. 2019).",
+    )
+    demand_profile: str | None = Field(
+        None, description="Load profile that the heat follows, per unit of heat_load_w; default: the temperature."
+    )
+
+    @model_validator(mode="after")
+    def _levels(self) -> Self:
+        if not self.comfort_min < self.comfort_normal:
+            raise ValueError(
+                f"comfort_min ({self.comfort_min:.15g}) must be below comfort_normal ({self.comfort_normal:.15g})"
+            )
+        if not self.comfort_min <= self.heat_initial:
+            raise ValueError(
+                f"heat_initial ({self.heat_initial:.15g}) must not be below comfort_min ({self.comfort_min:.15g})"
+            )
+        if not self.design_c < self.heating_limit_c:
+            raise ValueError(
+                f"design_c ({self.design_c:.15g}) must be below heating_limit_c ({self.heating_limit_c:.15g})"
+            )
+        return self
+
+
+Asset = Annotated[EvSection | BatterySection | PvSection | HeatPumpSection, Field(discriminator="kind")]
