@@ -35,6 +35,7 @@ class BenchSource:
         self._source: AcSource | None = None
         self._task: asyncio.Task[float] | None = None
         self.identity = ""
+        self._touched = False  # whether we may have set anything
 
     async def open(self) -> None:
         """Connect and ask who it is; sets nothing.
@@ -74,6 +75,7 @@ class BenchSource:
         if not self.may_set or self._source is None:
             return
         try:
+            self._touched = True
             self._armed_until_s = asyncio.get_running_loop().time() + (self._armed_for_s or math.inf)
             await self._source.set_frequency(self.section.f_nominal_hz)
             await self._source.set_voltage(self.section.v_nominal_v)
@@ -88,7 +90,7 @@ class BenchSource:
 
     def charge(self) -> SourceCharge | None:
         """Return what the supervisor needs to set it back; None where it is not set, or ends with us."""
-        if not self.may_set or self._source is None:
+        if not self._touched:
             return None
         nominal = self.section.v_nominal_v, self.section.f_nominal_hz
         return SourceCharge(ROLE, *self.endpoint, self.identity, *nominal)
@@ -160,10 +162,12 @@ class BenchSource:
         Raises:
             RigError: it could not be set.
         """
-        if self._source is None or not self.may_set:
+        if self._source is None or not self._touched:
             return
         try:
             await self._source.link.connect()
+            if (found := await self._source.identity()) != self.identity:
+                raise RigError(f"{ROLE}: not safe: {found} answers instead of {self.identity}; nothing was set")
             await self._source.set_voltage(self.section.v_nominal_v)
             await self._source.set_frequency(self.section.f_nominal_hz)
         except ScpiError as error:

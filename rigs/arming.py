@@ -1,7 +1,7 @@
 """Arming of real devices: by a person, for a stated time, never by a file and never by a default."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from adapters.modbus.register_map import load_map
 from rigs.bench_file import BenchFile, DeviceSection, find_map, nameplate_range
 from rigs.control_points import ALLOWED
 from rigs.device import Command
+from rigs.errors import RigError
 from rigs.shared_limits import Member, SharedLimits, Stored, soc_breach
 from rigs.wire import WireDevice
 from rigs.write_gate import WriteGate
@@ -18,6 +19,30 @@ from rigs.yaml_source import read_yaml
 LONGEST_S = 8 * 3600
 SOURCE = "ac_source"
 NO_LIMIT_MODEL = 123  # falls back to 'no limit', whatever the safe value is
+
+
+def read_arms(words: Sequence[str]) -> dict[str, float]:
+    """Read ``ROLE=SECONDS`` words of a command line.
+
+    Raises:
+        RigError: everything that is no such thing, at once.
+    """
+    arm: dict[str, float] = {}
+    problems = []
+    for word in words:
+        role, _, text = word.rpartition("=")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not role or not seconds > 0:
+            problems.append(f"--arm {word}: give ROLE=SECONDS, for example house_1.battery=600")
+        elif role in arm:
+            problems.append(f"--arm {word}: arms {role} twice")
+        arm[role] = seconds
+    if problems:
+        raise RigError("\n".join(problems))
+    return arm
 
 
 def arming_problems(bench: BenchFile, arm: Mapping[str, float], folder: Path) -> list[str]:

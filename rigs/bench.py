@@ -59,6 +59,7 @@ class OpenBench:
         self.name = bench.bench
         self.features = tuple(bench.features)
         self.roles = tuple(bench.devices)
+        self.aggregate = bench.aggregate
         self.log = RigJournal(time.monotonic, lambda: datetime.now(UTC).isoformat(), record)
         self._file, self._specs, self._arm, self._state, self._folder = bench, specs, arm, state, folder
         self._lines, self._locks = Lines(bench), list[RigLock]()

@@ -42,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     emulate.add_argument("bench", type=Path)
     check = command("check", "Pre-flight: identity, sign, round trip, safe state, reversion.", _check)
     check.add_argument("bench", type=Path)
+    check.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="ROLE=SECONDS",
+        help="let it write to this real device, or to ac_source, for so long (repeatable); never a default",
+    )
     conform = command("conformance", "Run the public SunSpec list against a device.", _conformance)
     _endpoint_arguments(conform)
     _conformance_arguments(conform)
@@ -172,9 +179,10 @@ def _emulate(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from rigs.arming import read_arms
     from rigs.preflight import preflight
 
-    checks = preflight(arguments.bench)
+    checks = preflight(arguments.bench, read_arms(arguments.arm))
     for check in checks:
         mark = {True: "ok", False: "FAIL", None: "--"}[check.ok]
         _say(f"{mark:4s} {check.role}: {check.name}: {check.detail}")

@@ -91,8 +91,11 @@ def test_our_own_devices_pass_the_public_list_on_their_own_clocks(
 def test_check_tries_every_device_of_the_desk(capsys) -> None:
     assert main(["check", str(BENCHES / "desk.yaml")]) == 0
     text = capsys.readouterr().out
-    for line in ("ok   battery: sign: asked 500 W", "ok   pv: sign: asked 800 W", "ok   wallbox: sign: asked -11000 W",
-                 "--   meter: sign: mode observe", "ok   bench: safe state"):  # fmt: skip
+    for line in ("ok   battery: sign: asked 500 W", "ok   pv: sign: asked 800 W", "ok   wallbox: sign: asked -4140 W",
+                 "ok   battery: reversion: ran out once", "ok   pv: round trip: 800 W written and read back",
+                 "ok   wallbox: safe state: 0 W written and read back, measured ", "ok   meter: reading:",
+                 "--   meter: reversion, round trip, sign, safe state: mode observe writes nothing",
+                 "ok   ac_source: round trip: nominal voltage", "ok   bench: tear-down"):  # fmt: skip
         assert line in text, text
 
 
@@ -111,6 +114,14 @@ def test_check_tries_every_device_of_the_desk(capsys) -> None:
         (["scan", "127.0.0.1:1"], "cannot connect|no connection"),
         (["emulate", str(BENCHES / "demo.yaml")], "must say kind and p_max_w"),
         (["check", "nowhere.yaml"], "cannot be read"),
+        (
+            ["check", str(BENCHES / "desk.yaml"), "--arm", "a", "--arm", "b=-1"],
+            "--arm a: give ROLE=SECONDS.*\n--arm b=-1",
+        ),
+        (
+            ["check", str(BENCHES / "desk.yaml"), "--arm", "battery=9"],
+            "only a real device is armed for a time",
+        ),
         (["replay", "nowhere.jsonl"], "No such file"),
         (["reset", "nobody", "role"], "is not latched"),
     ],
@@ -141,8 +152,8 @@ def test_a_heat_pump_is_emulated_for_others_and_serves_no_role(tmp_path, capsys)
     path.write_text(
         "bench: warm\ndevices:\n  hp: {driver: emulated, nameplate: {kind: heat_pump, p_max_w: 3000}}\n"
     )
-    assert main(["check", str(path)]) == 1
-    assert "tells no power, so it serves no role" in capsys.readouterr().out
+    assert main(["check", str(path)]) == 2
+    assert "tells no power, so it serves no role" in capsys.readouterr().err
     code = "import sys; from rigs.cli import main; sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen(
         [sys.executable, "-c", code, "emulate", str(path)], stdout=subprocess.PIPE, text=True
