@@ -66,5 +66,5 @@ class PoolRefusalError(MarketError):
     """
 
     def __init__(self, code: str, text: str) -> None:
-        self.code = code
+        self.code, self.text = code, text
         super().__init__(f"{code}: {text}")

@@ -59,12 +59,26 @@ class SlotRow:
     result_micro: int
 
 
+@dataclass(frozen=True)
+class WithdrawalRow:
+    """What came of a provider's wish to leave one open pool: why it took nothing out is ``refused`` and ``reason``."""
+
+    interval: int  # when it asked
+    slot: int
+    participant: int
+    asked_ppm: int  # of its unsold stock in that pool
+    withdrawn_wh: int
+    refused: str | None  # a code of market.withdrawal or of the pool
+    reason: str | None
+
+
 class PoolBooks:
-    """Rows of all slots that were settled."""
+    """Rows of all slots that were settled, and of all withdrawals."""
 
     def __init__(self) -> None:
         self.accounts: list[AccountRow] = []
         self.slots: list[SlotRow] = []
+        self.withdrawals: list[WithdrawalRow] = []
 
     def settle(
         self,

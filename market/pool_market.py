@@ -15,7 +15,6 @@ order, from the pool's state at the opening of the interval; what is cut of an o
 arbitrageur carried he keeps the profit of the part that flows.
 """
 
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +28,7 @@ from market.liquidity import Arbitrageur
 from market.mechanism import Clearing, Payment, Tariff
 from market.money import fills_money_micro, residue_micro
 from market.orders import BUY, HOUSE, POOL, SELL, Fills, Orders, empty_orders
-from market.pool_accounts import PoolBooks
+from market.pool_accounts import PoolBooks, WithdrawalRow
 from market.pool_recut import (
     ClosedSlot,
     aged_stock,
@@ -123,14 +122,22 @@ class PoolAndBook:
     def leave(self, interval: int, participant: int, ppm: int) -> int:
         """Take ``ppm`` of a provider's unsold stock out of every open pool that lets it go; return the Wh.
 
-        A pool that refuses (see ``market.withdrawal``) is left as it is until its slot closes.
+        A pool that refuses (see ``market.withdrawal``) is left as it is until its slot closes; the books say why.
         """
         self._age(interval)
-        taken = 0
-        for slot in self._slots.values():
-            with suppress(PoolRefusalError):
-                taken += withdraw(slot, participant, ppm)
-        return taken
+        total = 0
+        for at, slot in self._slots.items():
+            refused = reason = None
+            taken = 0
+            try:
+                taken = withdraw(slot, participant, ppm)
+            except PoolRefusalError as error:
+                refused, reason = error.code, error.text
+            self.books.withdrawals.append(
+                WithdrawalRow(interval, at, participant, ppm, taken, refused, reason)
+            )
+            total += taken
+        return total
 
     def clear(self, orders: Orders, tariff: Tariff, interval: int) -> Clearing:
         """Trade the orders of all open slots, and close the slot of ``interval``.

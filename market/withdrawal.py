@@ -16,11 +16,12 @@ _MILLION = 1_000_000
 
 
 def withdraw(slot: PoolSlot, participant: int, ppm: int) -> int:
-    """Take ``ppm`` of a provider's unsold stock out of a slot's pool; return the Wh (0: it has too little to move).
+    """Take ``ppm`` of a provider's unsold stock out of a slot's pool; return the Wh, at least 1.
 
     Raises:
         RangeError: ppm outside 1 to a million.
-        PoolRefusalError: ``no_shares``: it provides nothing here; ``last_provider``: nobody would back the curve.
+        PoolRefusalError: ``no_shares``: it provides nothing here; ``nothing_unsold``: what it asks for is less than
+            1 Wh; ``last_provider``: nobody would back the curve.
     """
     if not 0 < ppm <= _MILLION:
         raise RangeError(f"withdrawal: got {ppm} ppm; allowed is 1 to {_MILLION}")
@@ -44,7 +45,10 @@ def withdraw(slot: PoolSlot, participant: int, ppm: int) -> int:
         slot.opening_cash_micro = slot.pool.opening_cash_micro
     else:
         if not energy:
-            return 0
+            raise PoolRefusalError(
+                "nothing_unsold",
+                f"{unsold} of its {held} Wh for slot {slot.interval} are unsold: {ppm} ppm of that is less than 1 Wh",
+            )
         # the least shares that give this energy, which the pool rounds down
         shares = min(pool.total_shares - 1, -(-pool.total_shares * energy // pool.energy_wh))
         taken = pool.remove("providers", shares, participant)

@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from market.orders import POOL
-from market.pool_accounts import ARBITRAGEUR, FUND, PROVIDER, AccountRow, SlotRow
+from market.pool_accounts import ARBITRAGEUR, FUND, PROVIDER, AccountRow, SlotRow, WithdrawalRow
 from market.pool_market import PoolAndBook
 from market.tariffs import SupplyTariff
 from twin.market_setup import LocalMarket, agreements_of
@@ -23,7 +23,7 @@ _NO_POOLS = dict.fromkeys(
 def market_tables(
     market: LocalMarket, names: tuple[str, ...], pairs: dict[str, Pair], settling: str
 ) -> dict[str, dict[str, list[Any]]]:
-    """Columns of pool_slots, pool_accounts, admissions and mechanism_bills.parquet, those that the run has."""
+    """Columns of the market's tables, those that the run has."""
     tables: dict[str, dict[str, list[Any]]] = {
         "mechanism_bills": mechanism_bill_columns(pairs, names, settling)
     }
@@ -34,6 +34,11 @@ def market_tables(
             who = accounts["participant"]
             accounts["participant"] = [POOL_ACCOUNT if row == POOL else names[row] for row in who]
         tables["pool_accounts"] = accounts
+        tables["withdrawals"] = _columns(WithdrawalRow, market.pools.books.withdrawals)
+        if tables["withdrawals"]:
+            tables["withdrawals"]["participant"] = [
+                names[w.participant] for w in market.pools.books.withdrawals
+            ]
     if market.admissions is not None:
         tables["admissions"] = market.admissions.columns()
     return tables
@@ -80,6 +85,7 @@ def market_records(market: LocalMarket, run: PreparedRun, pairs: dict[str, Pair]
     return {
         "pool_accounts": [] if market.pools is None else account_records(market.pools, names),
         "whole_bills": whole_bill_records(pairs),
+        "withdrawals": [] if market.pools is None else withdrawal_records(market.pools, names),
         "agreements": agreement_records(run),
         "refused": refused_records(market),
     }
@@ -97,6 +103,19 @@ def account_records(pools: PoolAndBook, names: tuple[str, ...]) -> list[dict[str
         for key in ("committed_wh", "delivered_wh", "money_micro", "profit_micro"):
             record[key] = record.get(key, 0) + getattr(row, key)
     return [sums[key] for key in sorted(sums)]
+
+
+def withdrawal_records(pools: PoolAndBook, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One record per provider that asked to leave: how many pools let it, with how much, and why the others did not."""
+    records: dict[int, dict[str, Any]] = {}
+    for row in pools.books.withdrawals:
+        blank = {"participant": names[row.participant], "left": 0, "withdrawn_wh": 0, "refused": {}}
+        record = records.setdefault(row.participant, blank)
+        record["left"] += row.refused is None
+        record["withdrawn_wh"] += row.withdrawn_wh
+        if row.refused is not None:
+            record["refused"][row.refused] = record["refused"].get(row.refused, 0) + 1
+    return [records[row] for row in sorted(records)]
 
 
 def agreement_records(run: PreparedRun) -> list[dict[str, Any]]:

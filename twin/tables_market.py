@@ -125,6 +125,18 @@ POOL_SLOTS = pa.schema(
     ]
 )
 
+WITHDRAWALS = pa.schema(
+    [
+        ("interval", pa.int64()),  # when a provider asked (market.ahead.leaving); a row per open slot
+        ("slot", pa.int64()),
+        ("participant", pa.string()),
+        ("asked_ppm", pa.int64()),  # of its unsold stock in that pool
+        ("withdrawn_wh", pa.int64()),
+        ("refused", pa.string()),  # no_shares | nothing_unsold | last_provider | frozen; null where it left
+        ("reason", pa.string()),  # the same in words
+    ]
+)
+
 POOL_ACCOUNTS = pa.schema(
     [
         ("interval", pa.int64()),
@@ -188,6 +200,7 @@ MARKET_TABLES = {
     "pools": POOLS,
     "pool_slots": POOL_SLOTS,
     "pool_accounts": POOL_ACCOUNTS,
+    "withdrawals": WITHDRAWALS,
     "admissions": ADMISSIONS,
     "charges": CHARGES,
     "envelopes": ENVELOPES,

@@ -287,6 +287,7 @@ def test_the_fund_takes_over_where_the_last_provider_leaves_before_any_trade(tar
     made = market(tariff, stock(1_000))
     price = int(made._slots[0].pool.price_micro_per_kwh)
     assert made.leave(0, 20, 10**6) == 1_000
+    assert [(w.withdrawn_wh, w.refused, w.reason) for w in made.books.withdrawals] == [(1_000, None, None)]
     slot = made._slots[0]
     assert (slot.pool.energy_wh, slot.stock_wh, slot.stock.size) == (0, 0, 0)
     assert int(slot.pool.price_micro_per_kwh) == pytest.approx(price, rel=1e-4)
@@ -303,12 +304,23 @@ def test_from_a_pool_that_has_traded_the_last_provider_does_not_leave_whole(tari
         withdraw(slot, 20, 10**6)
     assert refusal.value.code == "last_provider"
     assert made.leave(1, 20, 10**6) == 0
+    assert [(w.slot, w.withdrawn_wh, w.refused) for w in made.books.withdrawals] == [(1, 0, "last_provider")]
+    assert made.books.withdrawals[0].reason == "slot 1 has traded; it is left when it closes"
     assert (slot.pool.state == before).all() and slot.withdrawn_wh == 0
     with pytest.raises(PoolRefusalError) as refusal:
         withdraw(slot, 5, 10**6)
     assert refusal.value.code == "no_shares"
     with pytest.raises(RangeError, match="ppm"):
         withdraw(slot, 20, 0)
+
+
+def test_a_withdrawal_of_nothing_says_why(tariff):
+    """Half of 1 Wh is no whole Wh; who provides nothing has nothing to take."""
+    made = market(tariff, stock(1_000, 1))
+    assert made.leave(0, 21, 500_000) == made.leave(0, 5, 500_000) == 0
+    first, second = made.books.withdrawals
+    assert (first.refused, second.refused) == ("nothing_unsold", "no_shares")
+    assert first.reason == "1 of its 1 Wh for slot 0 are unsold: 500000 ppm of that is less than 1 Wh"
 
 
 def test_accepted_amounts_run_from_the_state_at_the_opening_of_the_interval(tariff):

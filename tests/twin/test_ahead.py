@@ -60,6 +60,18 @@ def test_who_left_provides_no_more(pools):
     assert others["interval"].max() > 11
 
 
+def test_every_withdrawal_has_its_row_and_a_reason_where_nothing_came_of_it(pools):
+    asked, slots = frame(pools, "withdrawals"), frame(pools, "pool_slots").set_index("interval")
+    assert (asked["participant"] == "load 1").all() and (asked["interval"] == 11).all()
+    assert asked["slot"].tolist() == [11, 12, 13], "those that were open"
+    assert (slots["withdrawn_wh"][asked["slot"]].to_numpy() == asked["withdrawn_wh"]).all()
+    assert ((asked["withdrawn_wh"] == 0) == asked["refused"].notna()).all()
+    assert (asked["refused"].notna() == asked["reason"].notna()).all()
+    (record,) = pools.verdict_record["withdrawals"]
+    assert record["left"] + sum(record["refused"].values()) == 3
+    assert record["withdrawn_wh"] == asked["withdrawn_wh"].sum()
+
+
 def test_money_sums_to_zero_and_the_chain_has_the_same_balances(pools):
     assert (frame(pools, "intervals")["money_sum_micro"] == 0).all()
     assert next(c for c in pools.checks if c["name"] == "money")["verdict"] == "pass"

@@ -8,6 +8,12 @@ from twin.report.mechanisms import label
 from twin.results import RunResult
 
 Context = dict[str, Any]
+KEPT = {
+    "no_shares": "it provides nothing there",
+    "nothing_unsold": "all that it asks for is sold",
+    "last_provider": "its pool has traded and nobody else stands behind it",
+    "frozen": "its slot is about to close",
+}
 ROLES = {"provider": "Provider", "fund": "The community’s fund", "arbitrageur": "Arbitrageur"}
 REFUSED = dict(
     zip(
@@ -27,6 +33,7 @@ def market_context(run: RunResult, currency: str) -> Context | None:
         "bills": [_bill(row, market.get("mechanism")) for row in record.get("whole_bills") or []],
         "accounts": [_account(row, currency) for row in record.get("pool_accounts") or []],
         "slots": _slots(run),
+        "withdrawals": [_withdrawal(row) for row in record.get("withdrawals") or []],
         "agreements": record.get("agreements") or [],
         "refused": [_refused(row) for row in record.get("refused") or []],
         "admission": (market.get("admission") or {}).get("condition"),
@@ -78,6 +85,17 @@ def _slots(run: RunResult) -> Context | None:
         )
     }  # fmt: skip
     return {"count": words.number(table.num_rows), **sums}
+
+
+def _withdrawal(row: Context) -> Context:
+    """How many open pools a provider left, and why others kept it."""
+    kept = [f"{words.number(n)}: {KEPT.get(code, code)}" for code, n in (row.get("refused") or {}).items()]
+    left = words.number(row.get("left"))
+    return {
+        "name": row.get("participant"),
+        "cells": [left, words.energy(row.get("withdrawn_wh") or 0)],
+        "kept": "; ".join(kept) or "–",
+    }
 
 
 def _refused(row: Context) -> Context:

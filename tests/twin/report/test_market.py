@@ -47,7 +47,19 @@ def folder(tmp_path):
             "bought_wh": [6_000], "ahead_wh": [700], "kept_wh": [30], "residual_wh": [1_500],
             "withdrawn_wh": [40],
         })  # fmt: skip
-    record = {"whole_bills": BILLS, "pool_accounts": ACCOUNTS, "agreements": AGREEMENTS, "refused": REFUSED}
+    left = {
+        "participant": HOSTILE,
+        "left": 2,
+        "withdrawn_wh": 1_300,
+        "refused": {"last_provider": 3, "odd": 1},
+    }
+    record = {
+        "withdrawals": [left],
+        "whole_bills": BILLS,
+        "pool_accounts": ACCOUNTS,
+        "agreements": AGREEMENTS,
+        "refused": REFUSED,
+    }
     made.write_json("verdict.json", {"verdict": "pass", "checks": [], **record})
     made.finish("finished", {})
     return tmp_path / "run"
@@ -71,6 +83,7 @@ def test_every_number_is_the_runs(folder):
     assert "20 4.0 kWh 3.8 kWh 0.79 EUR 0.48 EUR" in text
     assert "2 slots: 1.4 kWh were traded ahead" in text
     assert "3.0 kWh found no neighbour" in text
+    assert "2 1.3 kWh 3: its pool has traded and nobody else stands behind it; 1: odd" in text
     assert "1 of 2 assets were admitted (condition: stake)" in text
     assert "Load 4/battery not signed by its owner, stake too low" in text
     assert "1. a sells" in text
