@@ -41,14 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     emulate = command("emulate", "Serve the devices of a bench until stopped.", _emulate)
     emulate.add_argument("bench", type=Path)
     check = command("check", "Pre-flight: identity, sign, round trip, safe state, reversion.", _check)
-    check.add_argument("bench", type=Path)
-    check.add_argument(
-        "--arm",
-        action="append",
-        default=[],
-        metavar="ROLE=SECONDS",
-        help="let it write to this real device, or to ac_source, for so long (repeatable); never a default",
-    )
+    _check_arguments(check)
     conform = command("conformance", "Run the public SunSpec list against a device.", _conformance)
     _endpoint_arguments(conform)
     _conformance_arguments(conform)
@@ -88,6 +81,17 @@ def _scan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--units", default="1", help="unit ids, for example 1,126 or 1-10")
     parser.add_argument(
         "--map", help="read by a register map: keba_p30, stiebel_isg, eastron_sdm630 or a CSV file"
+    )
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bench", type=Path)
+    parser.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        metavar="ROLE=SECONDS",
+        help="let it write to this real device, or to ac_source, for so long (repeatable); never a default",
     )
 
 

@@ -67,9 +67,11 @@ class Guard:
         return self._loop.time() - self._breathed_at_s > _SILENCE_S
 
     def tear_down(self, devices: Mapping[str, WireDevice], now_s: Callable[[str], float]) -> None:
-        """Make all safe, then close all, each guarded by itself, in reverse order."""
+        """Make all safe, then close all, each guarded by itself, in reverse order. A device that was never written to,
+        since another one was not who it should be, stays as it was found.
+        """
         backwards = list(devices.items())[::-1]
-        for role, device in backwards:
+        for role, device in [(r, d) for r, d in backwards if d.touched]:
             self.attempt(role, partial(device.make_safe, now_s(role)), SAFE_S)
         for role, device in backwards:
             self.attempt(role, device.close, CLOSE_S)

@@ -76,6 +76,7 @@ class WireDevice:
         self._last_at_s = 0.0
         self._plausible = Plausibility()
         self._true_wh = 0.0
+        self.touched = False  # whether anything may have been written since it was opened
         self.true_w: float | None = None  # what an emulated device says, beside its registers, really flowed
 
     async def open(self) -> None:
@@ -156,6 +157,7 @@ class WireDevice:
         Raises:
             NotArmedError: it did not run out.
         """
+        self.touched = True
         if self.gate is not None:
             await self.gate.prove_reversion(self._wait)
             self._as_sample(await self._read_once(), "")

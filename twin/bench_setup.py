@@ -1,15 +1,19 @@
 """What a scenario asks of a bench, checked before anything is opened: roles, features, faults."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rigs.bench_sections import BenchFile
+from rigs.device import RoleSpec
 from rigs.faults import Refusal
 from twin.fault_plan import Complain, FaultPlan, plan_faults
 from twin.participants import Participants
 from twin.scenario.schema import Scenario
 from twin.scenario.words import listed, nearest
+
+Reach = Callable[[Path, Sequence[RoleSpec]], Sequence[str]]
+"""Returns why real devices of a bench file cannot be opened now; see ``rigs.reach``."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ def set_up(
     people: Participants,
     complain: Complain,
     arm: Mapping[str, float] | None = None,
+    reach: Reach | None = None,
 ) -> BenchSetup:
     """Check a bench file against participants, requirements and faults.
 
@@ -39,6 +44,7 @@ def set_up(
         people: the participants.
         complain: hears every problem, with its key path.
         arm: role to seconds for which a real device shall be armed.
+        reach: asks real devices whether they are there, and who they are; None: opens no socket.
     """
     coupling, readable = "none", not needed
     features: tuple[str, ...] = ()
@@ -60,12 +66,25 @@ def set_up(
             refuses = fault_refusals(bench, {spec.role: spec for spec in specs})
             drivers = {role: device.driver for role, device in bench.devices.items()}
             _check_time(scenario, bench, complain)
+            if reach is not None and scenario.devices.time == "wall_clock":
+                for problem in reach(path, specs):
+                    complain("devices.bench", problem)
     if arm and not needed:
         complain("devices.bench", "--arm needs a bench, and none is named", ", ".join(arm))
     if readable:
         _check_features(scenario, features, path, complain)
-    plan = plan_faults(scenario, people.names, drivers, readable, complain, refuses)
+    behind = _meters_behind(scenario, people)
+    plan = plan_faults(scenario, people.names, drivers, readable, complain, refuses, behind)
     return BenchSetup(path, coupling, drivers, plan)
+
+
+def _meters_behind(scenario: Scenario, people: Participants) -> tuple[str, ...]:
+    """Meters behind connection points, which only oracles read; looked for where there is a fault."""
+    if not scenario.faults or scenario.settlement.oracles is None:
+        return ()
+    from twin.oracles.metering import Metering
+
+    return Metering(people, scenario.interval_s / 3600).names[people.n :]
 
 
 def _check_time(scenario: Scenario, bench: BenchFile, complain: Complain) -> None:

@@ -1,6 +1,6 @@
 """From a loaded scenario to everything a run needs: feeder, profiles, participants, limits. Runs nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from twin.shipped_feeders import compared_feeder, feeder_profiles
 
 if TYPE_CHECKING:
     from adapters.grid.compare import EngineComparison
+    from rigs.device import RoleSpec
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,13 @@ def second_of_day(moment: datetime) -> int:
 class _Preparation:
     """Collects problems over all variants; loads each feeder and each profile source once."""
 
-    def __init__(self, loaded: LoadedScenario, bench: Path | None, arm: Mapping[str, float] | None) -> None:
+    def __init__(
+        self, loaded: LoadedScenario, bench: Path | None, arm: Mapping[str, float] | None, ask: bool
+    ) -> None:
         self.loaded = loaded
         self.bench, self.arm = bench, arm
+        self._reach = self.reach if ask else None
+        self._reached: dict[Path, list[str]] = {}
         self.problems: list[Problem] = []
         grids = [scenario.grid for scenario in loaded.runs().values()]
         self._opendss = any("opendss" in (grid.engine, grid.plant.engine) for grid in grids)
@@ -88,6 +93,14 @@ class _Preparation:
         problem = self.loaded.problem(key_path, message, got, allowed, hint)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def reach(self, path: Path, specs: "Sequence[RoleSpec]") -> list[str]:
+        """Ask the real devices of a bench who they are; once for all variants."""
+        from rigs.reach import reach
+
+        if path not in self._reached:
+            self._reached[path] = reach(path, specs)
+        return self._reached[path]
 
     def feeder(self, source: str) -> "tuple[Feeder, EngineComparison] | None":
         """Load a feeder and solve it in both engines; None (with a problem noted) where that fails."""
@@ -164,7 +177,7 @@ class _Preparation:
         gate, plant, notes = self._engines(scenario, feeder, error)
         plant_problems(scenario, feeder, people, plant, error, self.complain)
         named = self.bench is not None or scenario.devices.bench is not None
-        setup = set_up(bench, named, scenario, people, self.complain, self.arm)
+        setup = set_up(bench, named, scenario, people, self.complain, self.arm, self._reach)
         return PreparedRun(
             name,
             scenario,
@@ -263,19 +276,24 @@ class _Preparation:
 
 
 def prepare(
-    loaded: LoadedScenario, bench: Path | None = None, arm: Mapping[str, float] | None = None
+    loaded: LoadedScenario,
+    bench: Path | None = None,
+    arm: Mapping[str, float] | None = None,
+    *,
+    ask: bool = False,
 ) -> PreparedScenario:
-    """Prepare all variants of a scenario. Opens no socket and starts no process.
+    """Prepare all variants of a scenario. Starts no process, and opens no socket but to ask.
 
     Args:
         loaded: from ``load_scenario``.
         bench: a bench file that replaces the scenario's own.
         arm: role to seconds for which a real device shall be armed.
+        ask: ask the real devices of a bench whether they are there and who they are; nothing is written.
 
     Raises:
         ScenarioError: with every problem that needs the feeder, the profiles or the bench to be seen.
     """
-    work = _Preparation(loaded, bench, arm)
+    work = _Preparation(loaded, bench, arm, ask)
     runs = {name: work.variant(name, scenario) for name, scenario in loaded.runs().items()}
     chain_problems(loaded.runs(), work.complain)
     if work.problems:

@@ -82,7 +82,7 @@ def run(
     started = time.monotonic()
     drop_stale_code()
     command = rerun_command(loaded, bench, variants)
-    prepared = prepare(loaded, bench, arm)
+    prepared = prepare(loaded, bench, arm, ask=True)
     names = [n for n in prepared.runs if variants is None or n in variants or n == loaded.judged]
     check_nodes(prepared, names)
     if say is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -195,3 +196,36 @@ def test_a_real_device_is_written_to_only_when_a_person_arms_it(
     assert any(e["kind"] == "proof" for e in entries) is armed
     result = replay(log)
     assert result.readings > 50 and not result.differences
+
+
+def test_nobody_at_the_address_is_told_by_check_and_run_with_all_else_and_nothing_is_left_behind(
+    street, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = street(REAL.format(port=port), devices={"requires": ["nuclear"]}, interval_s=60, substep_s=1)
+    for words in (["check", str(path)], ["run", str(path), "--out", str(tmp_path / "out")]):
+        assert main(words) == 2
+        told = capsys.readouterr().err
+        assert f"bench.yaml: devices.load 0.battery: tcp://127.0.0.1:{port}" in told
+        assert "does not offer it" in told, "with all else that is wrong"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_step_as_long_as_the_time_to_the_safe_state_is_refused(street, capsys) -> None:
+    """Every device would be made safe within every step, and its orders never followed."""
+    slow = BENCH.replace("safe_after_s: 1000", "safe_after_s: 900", 1)
+    assert main(["check", str(street(slow))]) == 2
+    told = capsys.readouterr().err
+    assert "'load 0.battery' would be made safe within every step of 900 s" in told
+    assert (
+        "safe_after_s: 900" in told
+        and "Raise safe_after_s in the bench, or shorten the step with substep_s." in told
+    )
+    assert "load 3.pv" not in told
+    assert main(["check", str(street(slow, substep_s=450))]) == 0
+    assert main(["check", str(street(slow, devices={"time": "simulated"}))]) == 0, (
+        "simulated time has no stale orders"
+    )

@@ -27,7 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for file in arguments.scenario:
         try:
             loaded = load_scenario(file, arguments.overrides, arguments.seed)
-            prepared = prepare(loaded, arguments.bench)
+            prepared = prepare(loaded, arguments.bench, ask=True)
         except ScenarioError as error:
             problems += error.problems
             continue
