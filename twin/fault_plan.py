@@ -12,12 +12,14 @@ Complain = Callable[..., None]
 """Takes key path, message, and optionally got, allowed, hint; see ``LoadedScenario.problem``."""
 
 METER = ".meter"
+BEHIND = ("pv", "battery")
 
 
 @dataclass(frozen=True)
 class MeterFault:
     """A fault of a participant's own meter, active from ``from_s`` until before ``until_s`` of the run.
 
+    ``participant`` and ``row`` are of the meter: those behind connection points come after all participants.
     ``value`` is the factor of ``meter_lie``, the age in s of what ``meter_replay`` repeats, else 1.
     """
 
@@ -44,6 +46,7 @@ def plan_faults(
     readable: bool,
     complain: Complain,
     refuses: Refusal = lambda role, kind: "",
+    behind: Sequence[str] = (),
 ) -> FaultPlan:
     """Return what goes wrong in a run; what cannot is told to ``complain``.
 
@@ -54,8 +57,9 @@ def plan_faults(
         readable: whether the bench could be read; if not, its roles are unknown and none is called wrong.
         complain: hears every problem, with its key path.
         refuses: why a role of the bench cannot have a kind of fault, empty where it can.
+        behind: the meters behind connection points, in their order.
     """
-    rows = {name: row for row, name in enumerate(names)}
+    rows = {name: row for row, name in reversed(list(enumerate((*names, *behind))))}
     devices: list[Fault] = []
     meters: list[MeterFault] = []
     spans: list[tuple[str, float, float, int]] = []
@@ -124,11 +128,14 @@ def _meter_target(section: FaultSection, here: str, rows: Mapping[str, int], com
     if name != section.target and name in rows:
         return True
     near = nearest(name, sorted(rows), f"Did you mean '{{}}{METER}'?")
+    if name.rpartition(".")[2] in BEHIND and name.rpartition(".")[0] in rows:
+        near = "A plant and a battery have meters of their own where both stand behind one point and oracles are on."
     complain(
         f"{here}.target",
         "is no participant's meter",
         repr(section.target),
-        f"'<participant>{METER}' for kind {section.kind}",
+        f"'<participant>{METER}' for kind {section.kind}, '<participant>.pv{METER}' and '<participant>.battery{METER}' "
+        "where a plant and a battery are metered beside it (settlement.oracles)",
         near,
     )
     return False

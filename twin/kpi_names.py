@@ -66,6 +66,7 @@ KPI_NAMES = frozenset(
         "oracle_faults_count",
         "oracle_faults_named_count",
         "oracle_held_count",
+        "oracle_not_certified_count",
         "oracle_open_count",
         "oracle_outvoted_count",
         "oracle_readings_count",

@@ -32,6 +32,8 @@ def oracle_check(disputes: Disputes | None) -> list[Check]:
         f"{numbers['oracle_outvoted_count']} with one source outvoted, {held} held"
     )
     detail += f", {still} of them still at the end" if still else ", all of them decided" if held else ""
+    behind = numbers["oracle_not_certified_count"]
+    detail += f"; {behind} of meters behind a connection point not certified" if behind else ""
     first = next((f.interval for f in disputes.findings.rows if f.status == "held"), None)
     refused = len(disputes.witness.refused) if disputes.witness else 0
     outcome: Any = "fail" if refused else "inconclusive" if still else "pass"
@@ -73,6 +75,7 @@ def oracle_record(disputes: Disputes | None) -> dict[str, Any] | None:
 
 def oracle_tables(disputes: Disputes | None, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Columns of oracles.parquet; empty where they are not asked for."""
-    return {
-        "oracles": {} if disputes is None or disputes.findings is None else disputes.findings.columns(names)
-    }
+    if disputes is None or disputes.findings is None:
+        return {"oracles": {}}
+    every = disputes.readers.metering.names if isinstance(disputes.readers, Panel) else names
+    return {"oracles": disputes.findings.columns(every)}

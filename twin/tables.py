@@ -146,8 +146,8 @@ SETTLEMENT = pa.schema(
 ORACLES = pa.schema(
     [
         ("interval", pa.int64()),
-        ("participant", pa.string()),
-        ("status", pa.string()),  # outvoted | held; readings on which the sources simply agreed have no row
+        ("participant", pa.string()),  # or its meter behind the connection point, NAME.pv or NAME.battery
+        ("status", pa.string()),  # outvoted | held | not certified; readings that were simply agreed on have no row
         ("named", pa.string()),  # the source that is wrong: meter | grid log | model | nobody
         (
             "finding",

@@ -15,7 +15,7 @@ NAMES = ("h1", "h2")
 DRIVERS = {"h1.battery": "emulated", "h2.pv": "memory"}
 
 
-def plan(*texts: str, drivers=DRIVERS, readable=True, refuses=lambda role, kind: ""):
+def plan(*texts: str, drivers=DRIVERS, readable=True, refuses=lambda role, kind: "", behind=()):
     faults = [yaml.safe_load("{" + text + "}") for text in texts]
     scenario = Scenario.model_validate({**BASE, "faults": faults}, strict=False)
     told: list[str] = []
@@ -23,7 +23,7 @@ def plan(*texts: str, drivers=DRIVERS, readable=True, refuses=lambda role, kind:
     def complain(key, message, got="", allowed="", hint=""):
         told.append(f"{key}: {message}; {got}; {allowed}; {hint}")
 
-    return plan_faults(scenario, NAMES, drivers, readable, complain, refuses), told
+    return plan_faults(scenario, NAMES, drivers, readable, complain, refuses, behind), told
 
 
 def test_device_and_meter_faults_go_their_ways():
@@ -37,6 +37,16 @@ def test_device_and_meter_faults_go_their_ways():
         Fault("h1.battery", "mute", 900, 1800), Fault("h1.battery", "lie", 3600, 10800, 1.2)
     )  # fmt: skip
     assert done.meters == (MeterFault("h2", 1, "meter_replay", 3600, 5400, 1800),)
+
+
+def test_a_meter_behind_a_connection_point_has_a_row_after_all_participants():
+    text = "target: h2.battery.meter, kind: meter_frozen"
+    done, told = plan(text, behind=("h2.pv", "h2.battery"))
+    assert told == []
+    assert done.meters == (MeterFault("h2.battery", 3, "meter_frozen", 0, 10800, 1),)
+    done, (told,) = plan(text)
+    assert done.meters == ()
+    assert "where both stand behind one point and oracles are on" in told
 
 
 WRONG = [

@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twin.fault_plan import MeterFault
-from twin.oracles.consensus import HELD, METER, RANGE, REASONS, SOURCES, UNCLEAR, Agreement
+from twin.oracles.behind import BALANCE_SAYS_NO, BALANCE_UNCLEAR, MODEL_SAYS_NO, UNUSABLE
+from twin.oracles.consensus import HELD, METER, NOBODY, RANGE, REASONS, SOURCES, UNCLEAR, Agreement
 from twin.oracles.meter import BROKEN, GAP, OK, REPLAYED, SILENT
 from twin.oracles.output_model import Band
 
+NOT_CERTIFIED = "not certified"
+REFUSED = {
+    UNUSABLE: "nothing that continues the meter's chain",
+    MODEL_SAYS_NO: "beyond what sun or battery allow",
+    BALANCE_SAYS_NO: "does not balance with the connection point",
+    BALANCE_UNCLEAR: "the connection point cannot tell which of the two",
+}
 WORDS = {SILENT: "silent", REPLAYED: "replaying", BROKEN: "tampered", GAP: "gap"}
 NAMED_AS = {
     "meter_lie": "lying",
@@ -24,7 +32,7 @@ class Finding:
 
     interval: int
     row: int
-    status: str  # outvoted | held
+    status: str  # outvoted | held | not certified
     named: str
     finding: str
     reason: str
@@ -58,6 +66,9 @@ class Findings:
 
     seen: list[Seen]
     rows: list[Finding] = field(default_factory=list)
+    behind: list[Finding] = field(
+        default_factory=list
+    )  # of meters behind connection points: no bill waits for them
     agreed_count: int = 0
     readings_count: int = 0
     false_alarms: int = 0
@@ -72,6 +83,51 @@ class Findings:
         for row in odd.tolist():
             self.rows.append(self._finding(interval, row, start_s, end_s, made, meter, band))
 
+    def look_behind(
+        self,
+        interval: int,
+        span: tuple[int, int],
+        n: int,
+        meters: tuple[Any, Any],
+        judged: tuple[Any, Any, Any],
+    ) -> None:
+        """Take what was found of the meters behind connection points, of an interval [begin, end) of ``span``.
+
+        ``meters`` is (energy, what is wrong with the reading) of all meters, the first ``n`` at connection points;
+        ``judged`` what ``Behind.judge`` returned.
+        """
+        verdict, low, high = judged
+        for at in verdict.nonzero()[0].tolist():
+            row, why = n + at, int(verdict[at])
+            energy, state = int(meters[0][row]), int(meters[1][row])
+            named = why != BALANCE_UNCLEAR
+            word = "unclear" if not named else WORDS.get(state) or ("frozen" if energy == 0 else "lying")
+            active = self._active(row, *span)
+            self._name(active, span[1], word, named)
+            self.behind.append(
+                Finding(
+                    interval, row, NOT_CERTIFIED, SOURCES[METER if named else NOBODY], word, REFUSED[why],
+                    energy if state == OK else None, None, int(low[at]), int(high[at]), None,
+                    active[0].fault.kind if active else None,
+                )
+            )  # fmt: skip
+
+    def _active(self, row: int, start_s: int, end_s: int) -> list[Seen]:
+        """The faults of a meter in [start_s, end_s)."""
+        return [
+            s
+            for s in self.seen
+            if s.fault.row == row and s.fault.from_s < end_s and start_s < s.fault.until_s
+        ]
+
+    def _name(self, active: list[Seen], end_s: int, word: str, named: bool) -> None:
+        """Note that a meter was named, at the end of an interval, and whether for nothing."""
+        for seen in active:
+            if named and (seen.after_s is None or seen.named_as == "gap"):
+                seen.after_s, seen.named_as = end_s - seen.fault.from_s, word
+        if named and not active and word != "gap":
+            self.false_alarms += 1
+
     def _finding(
         self, interval: int, row: int, start_s: int, end_s: int, made: Agreement, meter: Any, band: Band
     ) -> Finding:
@@ -83,18 +139,11 @@ class Findings:
             word = WORDS.get(state) or ("frozen" if energy == 0 else "lying")
         else:
             word = "unclear" if made.reason[row] == UNCLEAR else "off"
-        active = [
-            s
-            for s in self.seen
-            if s.fault.row == row and s.fault.from_s < end_s and start_s < s.fault.until_s
-        ]
+        active = self._active(row, start_s, end_s)
         for seen in active:
             seen.held += int(held)
             seen.outvoted += int(not held)
-            if named == METER and (seen.after_s is None or seen.named_as == "gap"):
-                seen.after_s, seen.named_as = end_s - seen.fault.from_s, word
-        if named == METER and not active and word != "gap":
-            self.false_alarms += 1
+        self._name(active, end_s, word, named == METER)
         return Finding(
             interval, row, "held" if held else "outvoted", SOURCES[named], word, REASONS[made.reason[row]],
             energy if state == OK else None, int(made.log_wh[row]) if made.log_known[row] else None,
@@ -103,8 +152,8 @@ class Findings:
         )  # fmt: skip
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
-        """Columns of oracles.parquet."""
-        rows = self.rows
+        """Columns of oracles.parquet; ``names`` are those of all meters."""
+        rows = sorted(self.rows + self.behind, key=lambda r: r.interval) if self.behind else self.rows
         if not rows:
             return {}
         return {
@@ -137,6 +186,7 @@ class Findings:
             "oracle_held_count": len(held),
             "oracle_resolved_count": sum(r.resolved_by is not None for r in held),
             "oracle_open_count": sum(r.resolved_by is None for r in held),
+            "oracle_not_certified_count": len(self.behind),
             "oracle_faults_count": len(self.seen),
             "oracle_faults_named_count": len(times),
             "oracle_false_alarms_count": self.false_alarms,

@@ -103,7 +103,9 @@ class OutputModel:
         self.spread = SPREAD * (self._error + LOSS_PER_K * ANOMALY_K)
         self._anomaly_k, self._day = 0.0, -1
         load = LOAD_HEADROOM * np.maximum(peak_load_w, 0.0)
-        self._down = (load + people.ev_p_w + people.battery_p_w + people.heat_pump_p_w) * hours
+        most = load + people.ev_p_w + people.heat_pump_p_w
+        self.most_load_wh = most * hours
+        self._down = (most + people.battery_p_w) * hours
         self._up = people.battery_p_w * hours
         self._export_wh = people.exportable_w * hours
         least, most = -self._down, (1.25 * self._rated + people.battery_p_w) * hours

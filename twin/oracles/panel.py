@@ -9,13 +9,14 @@ import numpy as np
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from twin.fault_plan import MeterFault
 from twin.fleet import Flows
+from twin.oracles.behind import FINE, Behind
 from twin.oracles.consensus import AGREED, Agreement, Rule, agree
 from twin.oracles.findings import Findings, Seen
 from twin.oracles.grid_log import BranchFlows, GridLog
 from twin.oracles.meter import OK, MeterOracle, Meters
 from twin.oracles.metering import Counted, Metering
-from twin.oracles.output_model import OutputModel
-from twin.participants import Participants
+from twin.oracles.output_model import Band, OutputModel
+from twin.participants import BoolArray, Participants
 from twin.profiles import Profiles
 from twin.scenario.oracles_section import OraclesSection
 from twin.scenario.schema import Scenario
@@ -100,6 +101,11 @@ class Panel:
             people, peak_load_w, scenario.interval_s / 3600, stream(scenario.seed, "*", "oracles/model"),
             section.model_error_percent, section.tolerance_wh,
         )  # fmt: skip
+        rows = self.metering.rows
+        self.behind = None if not len(rows) else Behind(
+            people, rows, self.model.most_load_wh, scenario.interval_s / 3600, section.tolerance_wh,
+            self.model.spread, self._per_interval, scenario.grid.plant.inverters is not None,
+        )  # fmt: skip
         self.findings = Findings([Seen(fault) for fault in faults])
         self.uncertainty_sum_wh = np.zeros(people.n, dtype=np.int64)
         self.counted: Counted | None = None  # of the last interval
@@ -131,5 +137,28 @@ class Panel:
         self.uncertainty_sum_wh += log.uncertainty_wh[self.grid_log.site_of]
         start_s = end_s - self._scenario.interval_s
         self.findings.look(interval, start_s, end_s, made, (energy, state), band)
+        if self.behind is not None:
+            usable = self._look_behind(interval, end_s, made, log.uncertainty_wh, (every_wh, states), band)
         self.counted = self.metering.counted(made.value_wh, ~made.held, every_wh, usable)
         return made
+
+    def _look_behind(
+        self,
+        interval: int,
+        end_s: int,
+        made: Agreement,
+        doubt_wh: IntArray,
+        meters: tuple[IntArray, IntArray],
+        band: Band,
+    ) -> BoolArray:
+        """Judge the meters behind connection points; which of all meters may count for certificates."""
+        assert self.behind is not None
+        every_wh, states = meters
+        n, usable = self.metering.n, np.asarray(states == OK)
+        doubt_wh = np.where(made.status == AGREED, 0, doubt_wh[self.grid_log.site_of])
+        verdict, low, high = self.behind.judge(every_wh, usable, made.value_wh, ~made.held, doubt_wh, band)
+        if verdict.any():
+            span = end_s - self._scenario.interval_s, end_s
+            self.findings.look_behind(interval, span, n, (every_wh, states), (verdict, low, high))
+            usable[n:] &= verdict == FINE
+        return usable

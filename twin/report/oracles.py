@@ -69,7 +69,7 @@ def _row(row: dict[str, Any], times: list[str], currency: str) -> dict[str, Any]
         return "–" if row[key] is None else words.energy(row[key])
 
     resolved = row["resolved_interval"]
-    decided = "–" if row["status"] == "outvoted" else "not yet"
+    decided = "not yet" if row["status"] == "held" else "–"
     return {
         "time": _time(times, row["interval"]),
         "participant": row["participant"],

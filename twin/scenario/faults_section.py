@@ -35,7 +35,8 @@ class FaultSection(Section):
     target: str = Field(
         min_length=1,
         description="Role of an emulated device of the bench, of a real one for mute, late, reset, kick and busy, or "
-        "'<participant>.meter' for the meter_ kinds.",
+        "'<participant>.meter' for the meter_ kinds; with settlement.oracles also '<participant>.pv.meter' and "
+        "'<participant>.battery.meter', where both stand behind one point.",
     )
     kind: FaultKind | MeterKind = Field(description="What goes wrong; see docs/how-to/devices.md for each.")
     at: str | None = Field(
