@@ -25,8 +25,8 @@ NOTES = {
     "is exported, in proportion. Who sells to a neighbour gets nothing for it.",
     "mcafee": "McAfee’s price is the middle between what buyers pay and what sellers get; the difference stays with "
     "the pool.",
-    "pool_and_book": "Pools and books: gains are those of the fills; what providers and the arbitrageur earn "
-    "besides is in the market’s accounts.",
+    "pool_and_book": "Pools and books: what providers and the arbitrageur are paid besides their trades is no part of "
+    "a gain, but of what whole bills save.",
     "pay_as_bid": "Pay-as-bid has a price per trade; shown is the mean.",
 }
 SHOWN_LOSERS = 5
@@ -45,9 +45,12 @@ def mechanisms_context(run: RunResult, currency: str) -> Context | None:
     gains = {name: own["gain_micro"] for name, own in bills.items() if name != "none"}
     names = [str(record["mechanism"]) for record in records if not record["reference"]]
     market = (run.manifest.get("scenario") or {}).get("market") or {}
+    whole = run.verdict_record.get("whole_bills") or []
+    saved = {str(row.get("mechanism")): row.get("saved_micro") for row in whole}
     return {
         "settling": label(next((r["mechanism"] for r in records if r.get("settles")), "none")),
-        "rows": [_row(record) for record in records],
+        "rows": [_row(record, saved.get(str(record.get("mechanism")))) for record in records],
+        "whole_bills": bool(saved),
         "notes": [text for name, text in NOTES.items() if any(_base(n) == name for n in names)],
         "agreements": bool(market.get("agreements") or market.get("preferences")),
         "dots": _dots({name: gains[name] for name in names if name in gains}, currency),
@@ -103,7 +106,7 @@ def _base(name: str) -> str:
     return name.partition(" (shadow)")[0]
 
 
-def _row(record: Context) -> Context:
+def _row(record: Context, saved_micro: Any) -> Context:
     volume, welfare, gap = record.get("volume_wh"), record.get("welfare_micro"), record.get("gap_ppm")
     plain = _plain_money
     return {
@@ -121,6 +124,7 @@ def _row(record: Context) -> Context:
             _cell(record.get("lost_count"), words.number),
             _cell(record.get("jain"), lambda v: words.number(v, 2)),
             _cell(record.get("gini"), lambda v: words.number(v, 2)),
+            _cell(saved_micro, plain),
         ],
         "lost": bool(record.get("lost_count")),
     }

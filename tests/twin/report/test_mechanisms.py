@@ -55,7 +55,13 @@ def folder_of(path, records, tables=True):
             "participant": HOUSES, "mechanism": [name] * 3, "settles": [name == "call_auction"] * 3, "gain_micro": gains,
             "supplier_only_micro": [3_000_000] * 3, "paid_micro": paid, "saved_micro": [3_000_000 - p for p in paid],
         })  # fmt: skip
-    folder.write_json("verdict.json", {"verdict": "pass", "checks": [], "mechanisms": records})
+    whole = [
+        {"mechanism": "call_auction", "saved_micro": 64_531_743},
+        {"mechanism": "amm", "saved_micro": -5_260_000},
+    ]
+    folder.write_json(
+        "verdict.json", {"verdict": "pass", "checks": [], "mechanisms": records, "whole_bills": whole}
+    )
     folder.finish("finished", {})
     return path
 
@@ -80,13 +86,27 @@ def test_the_table(compared, read_page):
     assert [row[0] for row in rows] == [
         "Call auction settles", "Bill sharing", "AMM", "No trade reference", "Welfare optimum reference",
     ]  # fmt: skip
-    money = ["0.1929", "237\u00a0kWh", "44.89", "1.2\u00a0%", "4.00", "27.56", "2", "0", "0.38", "0.49"]
+    money = [
+        "0.1929",
+        "237\u00a0kWh",
+        "44.89",
+        "1.2\u00a0%",
+        "4.00",
+        "27.56",
+        "2",
+        "0",
+        "0.38",
+        "0.49",
+        "64.53",
+    ]
     assert rows[0][1:] == money
     assert rows[1][1] == "–" and rows[1][8] == "1"
+    assert [row[-1] for row in rows[1:]] == ["–", "−5.26", "–", "–"], "whole bills, where there are any"
     assert rows[3][1:6] == ["–", "0\u00a0Wh", "0.00", "100.0\u00a0%", "0.00"]
     assert rows[4][1:6] == ["–", "–", "50.00", "0.0\u00a0%", "–"]
     section = page.section("Mechanisms compared", "Violations, and what")
     assert "Call auction settled" in section and "before the gate" in section and "changed nothing" in section
+    assert "A gain counts local trades only" in section and '<a href="#market">' in page.html
     assert "Bill sharing has no price" in section and "McAfee" not in section
     assert "Agreements and preferences were served before" in section
 
