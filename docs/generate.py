@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from twin.cli import EPILOG
+from twin.commands import chain
 from twin.commands.table import ALL
 from twin.scenario.keys import Key, all_keys
 
@@ -47,12 +48,12 @@ def _heading(path: str) -> Iterator[str]:
 def cli() -> str:
     """Return the help of every command of our own."""
     lines: list[str] = []
-    for command in ALL:
-        if command.own_parser:
-            continue
-        parser = argparse.ArgumentParser(prog=f"twin {command.name}", add_help=False, allow_abbrev=False)
-        import_module(command.module).add_arguments(parser)
-        lines += ["", f"## twin {command.name}", "", f"{command.help[0].upper()}{command.help[1:]}.", ""]
+    commands = [(c.name, c.help, c.module) for c in ALL if not c.own_parser]
+    commands.append(("chain register-devices", chain.REGISTER, "twin.commands.chain"))
+    for name, text, module in commands:
+        parser = argparse.ArgumentParser(prog=f"twin {name}", add_help=False, allow_abbrev=False)
+        import_module(module).add_arguments(parser)
+        lines += ["", f"## twin {name}", "", f"{text[0].upper()}{text[1:]}.", ""]
         lines += [f"* {_argument(action)}" for action in parser._actions]
     lines += ["", "## Exit codes", "", "```text", EPILOG.strip(), "```"]
     return "\n".join(lines).strip()

@@ -19,13 +19,18 @@ def main(argv: list[str]) -> int:
     return cli.main(argv, (_add_register,))
 
 
-def _add_register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("register-devices", help=REGISTER, description=REGISTER)
-    command.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``twin chain register-devices`` understands."""
+    parser.add_argument(
         "scenario", type=Path, help="scenario that settles with chain: rpc and settlement.oracles"
     )
-    add_overrides(command)
-    command.add_argument("--dry-run", action="store_true", help="say what would be entered; send nothing")
+    add_overrides(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be entered; send nothing")
+
+
+def _add_register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("register-devices", help=REGISTER, description=REGISTER)
+    add_arguments(command)
     command.set_defaults(run=_register)
 
 
