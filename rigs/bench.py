@@ -74,7 +74,7 @@ class OpenBench:
         self.source = BenchSource(bench.ac_source, arm.get(ROLE)) if bench.ac_source is not None else None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"bench {self.name}", daemon=True)
-        self._guard = Guard(self._note, self._loop)
+        self._guard = Guard(self._note, self._loop, bench.end_frozen_after_s)
         self._time_s, self._closed = 0.0, False
         self._switch_s = sys.getswitchinterval()
         self._meters = meter_check(bench, specs)

@@ -322,4 +322,11 @@ class BenchFile(Section):
     aggregate: AggregateSection | None = None
     interlock: InterlockSection | None = Field(None, description="The interlock of the rig, as an input.")
     ac_source: AcSourceSection | None = Field(None, description="The grid simulator of the rig.")
+    end_frozen_after_s: float | None = Field(
+        None,
+        ge=5,
+        le=3600,
+        description="A frozen harness keeps its serial lines. After so long without a breath of it the supervisor ends "
+        "it (SIGKILL) where a device could not be made safe past it; none: never.",
+    )
     devices: dict[str, DeviceSection] = Field(description="Role to device.")

@@ -22,12 +22,17 @@ _GRACE_S = 5.0  # beyond a deadline inside the I/O loop, for a loop that does no
 
 
 class Guard:
-    """The supervisor of one bench, and its tear-down. ``troubles`` collects what did not become safe."""
+    """The supervisor of one bench, and its tear-down. ``troubles`` collects what did not become safe;
+    ``end_frozen_after_s`` is when the supervisor may end us (None: never).
+    """
 
-    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, journal: Journal, loop: asyncio.AbstractEventLoop, end_frozen_after_s: float | None = None
+    ) -> None:
         self.supervisor: SupervisorProcess | None = None
         self.troubles: list[Exception] = []
         self._journal, self._loop = journal, loop
+        self._end_after_s = end_frozen_after_s
         self._charges: Sequence[AnyCharge] = ()
         self._held: list[int] = []
         self._breathed_at_s = math.inf  # not before there is a supervisor
@@ -38,7 +43,7 @@ class Guard:
         """
         self._charges, self._held = charges, [n for lock in locks for n in lock.files]
         if charges:
-            self.supervisor = SupervisorProcess(charges, _SILENCE_S, self._held)
+            self.supervisor = SupervisorProcess(charges, _SILENCE_S, self._held, self._end_after_s)
 
     async def breathe(
         self, live: Mapping[str, LiveDevice], make_safe: Callable[[str], Awaitable[None]]
@@ -56,7 +61,7 @@ class Guard:
                 left -= 1
                 if code in (MADE_SAFE, TROUBLE):
                     break
-                self.supervisor = SupervisorProcess(self._charges, _SILENCE_S, self._held)
+                self.supervisor = SupervisorProcess(self._charges, _SILENCE_S, self._held, self._end_after_s)
             await asyncio.sleep(_BREATH_S)
         for role, device in live.items():
             await make_safe(role)

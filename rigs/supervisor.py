@@ -2,6 +2,9 @@
 
 It is a second line behind the harness's own tear-down, and in front of the device's own reversion timer. It
 is not a safety function: that is the hard-wired interlock's business.
+
+A harness that is frozen but not dead keeps its serial lines, and its connection to a device that serves only one. Where
+the bench says after how long, the supervisor ends such a harness, if a device could not be made safe past it.
 """
 
 import argparse
@@ -10,6 +13,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -29,9 +33,16 @@ class SupervisorProcess:
     """The harness's end: breathe while alive, dismiss when all is safe.
 
     ``held`` are files (locks of the rig) that the process keeps open: the rig stays taken until it has ended.
+    ``end_after_s``: after so long without a breath the process kills us where a device is not safe (None: never).
     """
 
-    def __init__(self, charges: Sequence[AnyCharge], silence_s: float, held: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        charges: Sequence[AnyCharge],
+        silence_s: float,
+        held: Sequence[int] = (),
+        end_after_s: float | None = None,
+    ) -> None:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         root = str(Path(__file__).resolve().parent.parent)
@@ -45,7 +56,12 @@ class SupervisorProcess:
                 env=environment,
                 start_new_session=True,
             )
-        order = {"silence_s": silence_s, "charges": [as_plain(c) for c in charges]}
+        order = {
+            "silence_s": silence_s,
+            "charges": [as_plain(c) for c in charges],
+            "harness": os.getpid(),
+            "end_after_s": end_after_s,
+        }
         ours.sendall(json.dumps(order).encode() + b"\n")
         self._socket = ours
 
@@ -86,6 +102,22 @@ def watch(line: socket.socket, silence_s: float) -> bool:
             return True
 
 
+def end_frozen(line: socket.socket, harness: int, after_s: float) -> bool:
+    """Wait ``after_s`` for a breath, then end the harness; tells whether its lines are free now.
+
+    Only our own parent is ended: as long as it lives its number cannot belong to anybody else.
+    """
+    heard, _, _ = select.select([line], [], [], max(after_s, 0.0))
+    if heard:
+        return not line.recv(4096)  # gone by itself; or it breathes again, and makes safe what it drives
+    if os.getppid() == harness:
+        os.kill(harness, signal.SIGKILL)
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while os.getppid() == harness and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+    return os.getppid() != harness
+
+
 async def make_all_safe(charges: Sequence[AnyCharge]) -> dict[str, str]:
     """Make every device safe, with a few tries each; returns role to trouble for those that could not be."""
     left = {c.role: c for c in charges}
@@ -123,8 +155,13 @@ def main() -> int:
     charges = [from_plain(c) for c in order["charges"]]
     if watch(line, float(order["silence_s"])):
         return NEVER_NEEDED
+    silence_s, end_after_s = float(order["silence_s"]), order["end_after_s"]
     began = time.monotonic()
     troubles = asyncio.run(make_all_safe(charges))
+    if troubles and end_after_s is not None:
+        silent_s = silence_s + time.monotonic() - began
+        if end_frozen(line, int(order["harness"]), float(end_after_s) - silent_s):
+            troubles = asyncio.run(make_all_safe([c for c in charges if c.role in troubles]))
     for charge in charges:
         state = troubles.get(charge.role) or f"made safe in {time.monotonic() - began:.2f} s"
         with contextlib.suppress(OSError):  # a terminal that is gone must not keep it from ending well

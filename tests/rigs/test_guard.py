@@ -119,7 +119,7 @@ def test_a_supervisor_that_acted_ends_the_orders_and_one_that_was_killed_is_repl
     started, told = [], iter(codes)
 
     class Scripted:
-        def __init__(self, charges, silence_s, held) -> None:
+        def __init__(self, charges, silence_s, held, end_after_s) -> None:
             started.append(charges)
 
         def breathe(self) -> int | None:

@@ -44,17 +44,29 @@ with open_bench(path, roles, arm={"house_2.pv": 60.0}, state=state) as bench:
 """
 
 
-def bench_text(port: int, reversion_s: float, safe_after_s: float = 20, proves: bool = False) -> str:
+def bench_text(
+    port: int,
+    reversion_s: float,
+    safe_after_s: float = 20,
+    proves: bool = False,
+    line: str = "",
+    head: str = "",
+) -> str:
     """The proof of the reversion timer takes two seconds; one test of the ways out has it."""
+    where = (
+        f"serial: {{device: {line}, baudrate: 115200, parity: N}}"
+        if line
+        else f"host: 127.0.0.1\n    port: {port}"
+    )
     signed = "" if proves else "no_reversion_because: the test has no time for it"
     return f"""
 bench: lab
+{head}
 devices:
   house_2.pv:
     driver: modbus
     mode: shadow
-    host: 127.0.0.1
-    port: {port}
+    {where}
     identity: {{maker: p2p-grid-twin, model: pv, serial: SN7}}
     limits: {{p_gen_w: [0, 8000]}}
     reversion_s: {reversion_s}
@@ -91,17 +103,26 @@ def run(
     reversion_s: float = 60,
     ending: str = "none",
     safe_after_s: float = 20,
+    serial: bool = False,
+    head: str = "",
 ) -> None:
     async def main() -> None:
+        link = "rtu" if serial else "tcp"
         emulator = EmulatorProcess(
-            EmulatorConfig("house_2.pv", "pv_inverter", 8000.0, clock="wall", model="pv", serial="SN7")
+            EmulatorConfig(
+                "house_2.pv", "pv_inverter", 8000.0, clock="wall", model="pv", serial="SN7", link=link
+            )
         )
         harness: Any = None
         try:
             await emulator.ready()
             await emulator.ask("surroundings", p_available_w=SUN_W)
             path = tmp_path / "bench.yaml"
-            path.write_text(bench_text(emulator.port, reversion_s, safe_after_s, ending == "exception"))
+            path.write_text(
+                bench_text(
+                    emulator.port, reversion_s, safe_after_s, ending == "exception", emulator.path, head
+                )
+            )
             harness = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", HARNESS, str(path), str(tmp_path / "state"), ending,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -182,6 +203,40 @@ def test_a_harness_that_is_stopped_dead_is_made_safe_by_the_supervisor(tmp_path)
         assert await bench.power_w() < 1
 
     run(tmp_path, work, reversion_s=4)
+
+
+@pytest.mark.slow
+def test_a_frozen_harness_that_keeps_its_serial_line_is_ended_where_the_bench_says_so(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.harness.send_signal(signal.SIGSTOP)
+        await bench.until(0)
+        assert await asyncio.wait_for(bench.harness.wait(), _PATIENCE_S) == -signal.SIGKILL
+
+    run(tmp_path, work, serial=True, head="end_frozen_after_s: 5")
+
+
+@pytest.mark.slow
+def test_else_it_lives_keeps_its_line_and_makes_safe_when_it_wakes_up(tmp_path) -> None:
+    async def work(bench: Bench) -> None:
+        bench.harness.send_signal(signal.SIGSTOP)
+        start_s = time.monotonic()
+        while not _ended(bench.supervisor):  # it has tried in vain
+            assert time.monotonic() - start_s < _PATIENCE_S
+            await asyncio.sleep(0.1)
+        assert abs(await bench.power_w() - LIMIT_W) < 1
+        assert bench.harness.returncode is None
+        bench.harness.send_signal(signal.SIGCONT)
+        await bench.until(0)
+
+    run(tmp_path, work, serial=True)
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process is gone, or waits for its frozen parent to notice that."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 @pytest.mark.slow
