@@ -27,6 +27,7 @@ from rigs.fault_watch import FaultWatch
 from rigs.faults import Fault, FaultFinding
 from rigs.gate_rules import GateMemory, today
 from rigs.guard import CLOSE_S, Guard
+from rigs.heat_meter import tell_power
 from rigs.independent_meter import doubted, meter_check
 from rigs.interlock import INTERLOCK, Interlock
 from rigs.journal import RigJournal
@@ -123,9 +124,14 @@ class OpenBench:
         samples: dict[str, Sample] = {}
         for role, device in self._memory.items():
             safe = Command(self._file.devices[role].safe.p_set_w)
-            samples[role] = device.step(step_s, commands.get(role, safe), ambient.get(role, Ambient()))
+            if role not in self._meters.meters:
+                samples[role] = device.step(step_s, commands.get(role, safe), ambient.get(role, Ambient()))
         if self._wired:
             self._run(self._step_wired(time_s, step_s, commands, ambient, samples))
+        for role in filter(self._meters.meters.__contains__, self._memory):
+            true_w, device = {n: d.true_w for n, d in self._wired.items()}, self._memory[role]
+            here = self._meters.flow(role, ambient.get(role, Ambient()), samples, true_w)
+            samples[role] = device.step(step_s, Command(0.0), here)
         self._doubt(time_s + step_s, samples, ambient)
         for role, sample in samples.items():
             if sample.quality is not Quality.GOOD and self._watch.explains(role, self._time_s):
@@ -138,6 +144,7 @@ class OpenBench:
         """Mark what an independent meter contradicts; a device in doubt gets no new set point."""
         if not self._meters.meters:
             return
+        tell_power(samples)
         other_w = {role: here.p_available_w for role, here in ambient.items()}
         doubts = self._meters.contradictions(now_s, samples, other_w)
         for role, device in self._wired.items():
@@ -150,8 +157,7 @@ class OpenBench:
         self._watch.heard(kind, content)
 
     def inject(self, role: str, do: str, **message: Any) -> Mapping[str, Any]:
-        """Send a fault to the emulated device of a role, e.g. ``inject(role, "lie", scale=2.0,
-        from_s=900)``."""
+        """Send a fault to a role's emulated device, e.g. ``inject(role, "lie", scale=2.0, from_s=900)``."""
         device = self._interlock if role == INTERLOCK else self._wired.get(role)
         if device is None or device.emulator is None:
             raise RigError(f"{role} is not served by an emulated device; only those can be given faults")
@@ -164,8 +170,7 @@ class OpenBench:
         return self._file.devices[role]
 
     def schedule(self, faults: Sequence[Fault]) -> None:
-        """Schedule faults before the first step, of emulated devices and on real links; ``findings`` tells what
-        became of them.
+        """Schedule faults of devices and links before the first step; ``findings`` tells what became of them.
 
         Raises:
             RigError: a role that can have none, or not this one; see ``rigs.fault_scope``.

@@ -27,6 +27,7 @@ from rigs.bench_sections import (
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError, RigError
 from rigs.fitted import load_fitted
+from rigs.heat_meter import by_kind, heat_pump_problems
 from rigs.map_roles import map_problems
 from rigs.yaml_source import KeyPath, YamlSource, describe, read_yaml
 
@@ -71,7 +72,7 @@ def load_bench(path: Path, roles: Sequence[RoleSpec]) -> BenchFile:
     bench, problems = read_bench(path, roles)
     if bench is None or problems:
         raise BenchFileError(problems)
-    return bench
+    return by_kind(bench, {spec.role: spec for spec in roles})
 
 
 def read_bench(path: Path, roles: Sequence[RoleSpec]) -> tuple[BenchFile | None, list[str]]:
@@ -155,6 +156,8 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
             )
         problems += _timer_problems(source, role, device, spec)
         least_w, most_w = nameplate_range(spec)
+        if spec.kind == "heat_pump":
+            problems += [source.problem((*where, key), text) for key, text in heat_pump_problems(device)]
         limits = device.limits.p_gen_w
         if limits is not None and not (least_w <= limits[0] and limits[1] <= most_w):
             problems.append(
@@ -164,12 +167,10 @@ def _role_problems(source: YamlSource, bench: BenchFile, roles: dict[str, RoleSp
                 )
             )
         low_w, high_w = limits or (least_w, most_w)
-        if not low_w <= device.safe.p_set_w <= high_w:
-            problems.append(
-                source.problem(
-                    (*where, "safe", "p_set_w"), f"{device.safe.p_set_w} lies outside {[low_w, high_w]}"
-                )
-            )
+        safe_w = by_kind(bench, roles).devices[role].safe.p_set_w
+        if not low_w <= safe_w <= high_w:
+            text = f"{safe_w} lies outside {[low_w, high_w]}"
+            problems.append(source.problem((*where, "safe", "p_set_w"), text))
     return problems
 
 

@@ -12,13 +12,17 @@ from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import SunSpecDevice
 from rigs.bench_file import FAILSAFE_S
 from rigs.device import LEAST_A, LINE_V
+from rigs.sg_ready import INPUTS, state_of
 
 Points = Mapping[str, float]
 _PRESENT_V = 100.0  # a phase below this is not connected
 
 ALLOWED = {
     123: frozenset({"WMaxLimPct", "WMaxLimPct_RvrtTms", "WMaxLim_Ena"}),
-    0: frozenset({"SetCurrent", "SetEnable", "SetFailsafeCurrent", "SetFailsafeTimeout"}),  # register maps
+    0: frozenset({  # register maps
+        "SetCurrent", "SetEnable", "SetFailsafeCurrent", "SetFailsafeTimeout", "SgReadyOn", "SgReadyInput1",
+        "SgReadyInput2",
+    }),
     704: frozenset(
         {
             "WSetMod", "WSet", "WSetRvrt", "WSetEnaRvrt", "WSetRvrtTms", "WSetEna",
@@ -140,16 +144,55 @@ class CurrentLimit:
         return "MaxCurrent", LEAST_A, 0.0
 
 
-AnyActuator = Actuator | CurrentLimit
+@dataclass(frozen=True)
+class SgReady:
+    """A heat pump's SG Ready interface: an order stands for one of four states (``rigs.sg_ready``). It has no timer."""
+
+    w_max: float
+    model_id: int = 0
+    signed: bool = False
+    kind: Literal["heat_pump"] = "heat_pump"
+    proof_s: ClassVar[float] = 1.0
+
+    def value(self, p_w: float) -> Points:
+        """Return both inputs of the state, those that are released first: no state between two is a stronger one."""
+        first, second = INPUTS[state_of(p_w, self.w_max)]
+        inputs = {"SgReadyInput1": first, "SgReadyInput2": second}
+        return dict(sorted(inputs.items(), key=lambda item: item[1]))
+
+    def reversion(self, safe_w: float, seconds: float) -> Points:
+        """Return nothing: it has no timer."""
+        return {}
+
+    def lasting(self, safe_w: float, seconds: float) -> Points:
+        """Return nothing: a state stays."""
+        return {}
+
+    def enable(self) -> Points:
+        """Return the point that lets the inputs count."""
+        return {"SgReadyOn": 1}
+
+    def proof(self, safe_w: float, seconds: float) -> Points:
+        """Return nothing: there is no timer to prove."""
+        return {}
+
+    def proof_point(self) -> tuple[str, float, float]:
+        """Return what can never be seen: there is no timer."""
+        return "SgReadyState", math.nan, math.nan
+
+
+AnyActuator = Actuator | CurrentLimit | SgReady
 AnyDevice = SunSpecDevice | MapDevice
 
 
-async def find_actuator(device: AnyDevice, kind: str) -> AnyActuator:
-    """Choose the control function for a kind of device.
+async def find_actuator(device: AnyDevice, kind: str, p_max_w: float = 0.0) -> AnyActuator:
+    """Choose the control function for a kind of device; ``p_max_w`` is the rating of one that does not tell its own.
 
     Raises:
         PointError: the device has none that fits.
     """
+    if kind == "heat_pump":
+        return SgReady(p_max_w)
     if isinstance(device, MapDevice):
         found = await device.read(0, "SupportedCurrent", "VoltageL1", "VoltageL2", "VoltageL3")
         amps = found.pop("SupportedCurrent")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from rigs.bench_file import BenchFile, is_lockstep
 from rigs.device import Ambient, Quality, RoleSpec, Sample
 from rigs.fault_watch import owner_of
+from rigs.heat_meter import METER, PUMP
 
 _ROUNDING_W, _DEVICE_SHARE = 20.0, 0.02  # registers in whole W; a device's own meter is no better than 2 %
 
@@ -30,9 +31,10 @@ class MeterCheck:
     _since_s: dict[str, float] = field(default_factory=dict)
 
     def behind(self, meter: str) -> tuple[str, ...]:
-        """Return the roles behind a meter: those of the same owner."""
-        owner = owner_of(meter)
-        return tuple(r for r in self.roles if r not in self.meters and owner_of(r) == owner)
+        """Return the roles behind a meter: those of the same owner, of its own meter the heat pump."""
+        owner, own = owner_of(meter), meter.rpartition(".")[2] == METER
+        mine = tuple(r for r in self.roles if r not in self.meters and owner_of(r) == owner)
+        return tuple(r for r in mine if r.rpartition(".")[2] == PUMP) if own else mine
 
     def contradictions(
         self, now_s: float, samples: Mapping[str, Sample], other_w: Mapping[str, float]
@@ -46,7 +48,9 @@ class MeterCheck:
         """
         found: dict[str, str] = {}
         for meter, share in self.meters.items():
-            behind = self.behind(meter)
+            behind = (
+                () if meter.rpartition(".")[2] == METER else self.behind(meter)
+            )  # a heat pump says no power
             seen = [samples[role] for role in (meter, *behind)]
             if not behind or any(s.quality is not Quality.GOOD for s in seen):
                 self._since_s.pop(meter, None)

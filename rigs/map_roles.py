@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from adapters.modbus.register_map import RegisterMap
 from rigs.bench_sections import DeviceSection
 
-WALLBOX_MAP = "keba_p30"
-"""What an emulated wallbox speaks, and a real one unless its bench names another map."""
+OWN_MAPS = {"ev_charger": "keba_p30", "heat_pump": "stiebel_isg"}
+"""What emulated devices of a kind speak, and real ones unless their bench names another map."""
 _READ = {
     "ev_charger": (
         *("ActivePower", "TotalEnergy", "ErrorCode"),
         *("SupportedCurrent", "VoltageL1", "VoltageL2", "VoltageL3"),
     ),
+    "heat_pump": ("SgReadyState",),
     "meter": ("PowerTotal", "ImportEnergy", "ExportEnergy"),
 }
 _READ_BACK = {"ev_charger": ("MaxCurrent",)}
-_WRITTEN = {"ev_charger": ("SetCurrent", "SetEnable", "SetFailsafeCurrent", "SetFailsafeTimeout")}
+_WRITTEN = {
+    "ev_charger": ("SetCurrent", "SetEnable", "SetFailsafeCurrent", "SetFailsafeTimeout"),
+    "heat_pump": ("SgReadyOn", "SgReadyInput1", "SgReadyInput2"),
+}
 
 
 def map_problems(device: DeviceSection, kind: str, register_map: RegisterMap) -> list[str]:
@@ -23,9 +27,9 @@ def map_problems(device: DeviceSection, kind: str, register_map: RegisterMap) ->
     if kind not in _READ:
         return [f"a register map serves {' or '.join(_READ)}; a {kind} is controlled by its SunSpec models"]
     if device.driver == "emulated":
-        if (kind, register_map.name) == ("ev_charger", WALLBOX_MAP):
+        if OWN_MAPS.get(kind) == register_map.name:
             return []
-        speaks = f"the map {WALLBOX_MAP}" if kind == "ev_charger" else "SunSpec"
+        speaks = f"the map {OWN_MAPS[kind]}" if kind in OWN_MAPS else "SunSpec"
         return [f"is for driver modbus: an emulated {kind} speaks {speaks}"]
     acts = device.mode != "observe"
     read = (*_READ[kind], *(_READ_BACK.get(kind, ()) if acts else ()))

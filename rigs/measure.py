@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from adapters.modbus.errors import PointError
 from adapters.modbus.register_map import MapDevice
 from adapters.modbus.sunspec import BlockPlan, SunSpecDevice, Value
+from rigs.sg_ready import STATE_NAMES
 
 _ACC32 = 1 << 32
 _INVERTER, _METER = ("W", "VAr", "WH", "St"), ("W", "VAR", "TotWhExp", "TotWhImp")
@@ -31,6 +32,7 @@ class Reading:
     import_wh: float
     soc: float
     trouble: str = ""  # why it must not be trusted, empty where it may
+    sg_state: int = 0  # SG Ready state of a heat pump, 0 where there is none
 
 
 @dataclass
@@ -160,6 +162,8 @@ class MapMeter:
         """Read everything once. Raises as the port does."""
         if "PowerTotal" in self.device.map.points:
             return await self._read_meter()
+        if "SgReadyState" in self.device.map.points:
+            return await self._read_state()
         found = await self.device.read(0, "ActivePower", "TotalEnergy", "ErrorCode")
         power_w, import_wh = _number(found["ActivePower"]), _number(found["TotalEnergy"])
         trouble = [f"{name} holds no number" for name, value in found.items() if value is None]
@@ -169,6 +173,14 @@ class MapMeter:
         if back:
             trouble.append(back)
         return Reading(-power_w, 0.0, 0.0, import_wh, math.nan, "; ".join(trouble))
+
+    async def _read_state(self) -> Reading:
+        """A heat pump tells its state, and neither power nor energy."""
+        state = (await self.device.read(0, "SgReadyState"))["SgReadyState"]
+        known = isinstance(state, float | int) and int(state) in STATE_NAMES
+        trouble = "" if known else f"SgReadyState holds {state}"
+        nan = math.nan
+        return Reading(nan, nan, nan, nan, nan, trouble, int(state) if isinstance(state, float | int) else 0)
 
     async def _read_meter(self) -> Reading:
         names = ["PowerTotal", "ImportEnergy", "ExportEnergy"]

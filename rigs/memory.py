@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 from rigs.device import Ambient, Car, Command, Quality, RoleSpec, Sample, least_charge_w
+from rigs.sg_ready import HeatNeed, draws_w, state_of
 
 
 @dataclass
 class MemoryDevice:
-    """An ideal PV inverter, battery, wallbox or meter: reaches its set point at once, integrates exactly over
-    a step."""
+    """An ideal device of any kind: reaches its set point at once, integrates exactly over a step."""
 
     spec: RoleSpec
     energy_wh: float = 0.0
@@ -22,11 +22,15 @@ class MemoryDevice:
 
     def step(self, step_s: float, command: Command, ambient: Ambient) -> Sample:
         """Advance by ``step_s`` and return the mean power and the counters (unrounded)."""
-        hours = step_s / 3600
+        hours, state = step_s / 3600, 0
         if self.spec.kind == "battery":
             p_w = self._battery_w(command.p_set_w, hours)
         elif self.spec.kind == "ev_charger":
             p_w = self._charger_w(command.p_set_w, hours, ambient.car)
+        elif self.spec.kind == "heat_pump":
+            state = state_of(command.p_set_w, self.spec.p_max_w)
+            need = ambient.heat or HeatNeed(ambient.p_available_w, self.spec.p_max_w)
+            p_w = -draws_w(state, need, self.spec.p_max_w)
         elif self.spec.kind == "meter":
             p_w = ambient.p_available_w
         else:
@@ -34,7 +38,7 @@ class MemoryDevice:
         self.export_wh += max(p_w, 0.0) * hours
         self.import_wh += max(-p_w, 0.0) * hours
         soc = self.energy_wh / self.spec.capacity_wh if self.spec.capacity_wh else math.nan
-        return Sample(p_w, 0.0, self.export_wh, self.import_wh, soc, Quality.GOOD, 0.0, wire=False)
+        return Sample(p_w, 0.0, self.export_wh, self.import_wh, soc, Quality.GOOD, 0.0, False, sg_state=state)
 
     def _charger_w(self, p_set_w: float, hours: float, car: Car | None) -> float:
         """Charge at the limit; below the least current a wallbox pauses, and a car stops by itself."""

@@ -10,6 +10,7 @@ from rigs.bench import OpenBench
 from rigs.bench_file import BenchFile, load_bench, read_bench
 from rigs.device import RoleSpec
 from rigs.errors import BenchFileError
+from rigs.heat_meter import lacks_meter
 
 
 def check_bench(path: Path, roles: Sequence[RoleSpec], arm: Mapping[str, float] | None = None) -> list[str]:
@@ -19,12 +20,8 @@ def check_bench(path: Path, roles: Sequence[RoleSpec], arm: Mapping[str, float] 
     if bench is None:
         return problems
     problems += arming_problems(bench, arm or {}, path.parent)
-    problems += [
-        f"{path.name}: devices.{spec.role}: a heat pump's interface tells no power, so it serves no role; "
-        "'twin rig emulate' serves it for other software"
-        for spec in roles
-        if spec.kind == "heat_pump" and spec.role in bench.devices
-    ]
+    lacking = lacks_meter(bench, {spec.role: spec for spec in roles})
+    problems += [f"{path.name}: devices.{role}: {text}" for role, text in lacking]
     for role, device in bench.devices.items():
         if device.host is not None and not _resolves(device.host):
             problems.append(f"{path.name}: devices.{role}.host: {device.host!r} cannot be resolved")

@@ -1,5 +1,6 @@
 """Do the power and the counters of one device say the same about a step?"""
 
+import math
 from dataclasses import dataclass, replace
 
 from rigs.device import Quality, Sample
@@ -16,7 +17,7 @@ class Plausibility:
     def judged(self, sample: Sample, step_s: float) -> Sample:
         """Return the sample, as bad where its power (the mean over the step) and its counters contradict each other."""
         before, self._before = self._before, sample
-        if before is None or Quality.BAD in (before.quality, sample.quality):
+        if before is None or Quality.BAD in (before.quality, sample.quality) or math.isnan(sample.p_gen_w):
             return sample
         counted_wh = sample.energy_export_wh - before.energy_export_wh
         counted_wh -= sample.energy_import_wh - before.energy_import_wh

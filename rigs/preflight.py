@@ -13,6 +13,7 @@ from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.errors import BenchFileError, RigError
 from rigs.gate_rules import GateMemory
 from rigs.open_bench import default_state, open_bench
+from rigs.sg_ready import NORMAL
 from rigs.trial_order import Ask, trial_order
 from rigs.wire import WireDevice
 from rigs.write_gate import WriteGate
@@ -138,8 +139,8 @@ class _Preflight:
         )
         if spec.kind == "battery":
             held = abs(sample.p_gen_w - safe_w) <= near
-        if spec.kind == "heat_pump":  # which tells no power
-            held = True
+        if spec.kind == "heat_pump":  # its power is what the house needs: the state it says it is in counts
+            held = sample.sg_state == NORMAL
         detail = f"{safe_w:g} W written and read back, measured {sample.p_gen_w:g} W"
         return Check(spec.role, "safe state", bool(made) and held, detail if made else "it was not read back")
 
@@ -153,7 +154,7 @@ class _Preflight:
         waited_s = 0.0
         while True:
             sample = self._step(spec, p_w)
-            done = abs(sample.p_gen_w - p_w) <= near_w
+            done = abs(sample.p_gen_w - p_w) <= near_w or spec.kind == "heat_pump"  # a state is no power
             if self._live(spec):
                 waited_s, polls = time.monotonic() - began_s, polls + 1
                 done = done and polls > 2  # what was read may have been before the order

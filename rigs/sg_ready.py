@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 BLOCKED, NORMAL, BOOST, FORCED = 1, 2, 3, 4
 STATE_NAMES = {BLOCKED: "blocked", NORMAL: "normal", BOOST: "boost", FORCED: "forced"}
+INPUTS = {BLOCKED: (0, 1), NORMAL: (0, 0), BOOST: (1, 0), FORCED: (1, 1)}
+"""Inputs 1 and 2 of a register interface by the manual of a Stiebel Eltron ISG, which counts the block as input 2."""
 BLOCK_MOST_S = 7200.0
 """A block lasts two hours at most (BWP)."""
 DWELL_S = 600.0
 """Every state stands for ten minutes at least, so that compressors are not cycled."""
 BOOST_SHARE = 0.6
 """Of rated power, at least, in state 3."""
-_ORDERS = {BLOCKED: 0.0, NORMAL: 0.3, BOOST: BOOST_SHARE, FORCED: 1.0}
-"""What a state is ordered as, in shares of rated power: the write gate knows powers. That of the normal state is a
-name, not a forecast: what is drawn then is what the house needs."""
+_ORDERS = {BLOCKED: 0.0, NORMAL: 0.98, BOOST: 0.99, FORCED: 1.0}
+"""What a state is ordered as, in shares of rated power: the write gate, its limits and the bench's sums know powers.
+All but the blocked one may come to rated power, so that is what they count as; the hundredths only tell them apart."""
 
 
 @dataclass(frozen=True)

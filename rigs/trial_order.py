@@ -49,6 +49,8 @@ def trial_order(spec: RoleSpec, rules: GateRules, soc: float, room_w: tuple[floa
             if least_w <= p_w
             else f"its limits leave no {-p_w:g} W, the least it charges at"
         )
+    if spec.kind == "heat_pump":
+        return "a compressor is not switched for a trial; its safe state is written and read back"
     give_w, take_w = min(size_w, most_w), max(-size_w, least_w)
     low, high = rules.soc or (float("-inf"), float("inf"))
     near_w = max(rules.deadband_w, 0.0)

@@ -24,6 +24,7 @@ from rigs.identity import check_identity, check_serial
 from rigs.line import Line
 from rigs.link_tap import LinkTap
 from rigs.links import new_port
+from rigs.map_roles import OWN_MAPS
 from rigs.measure import MapMeter, Reading, SunSpecMeter
 from rigs.plausible import Plausibility
 from rigs.write_gate import WriteGate
@@ -33,8 +34,9 @@ _RATING_TOLERANCE = 1e-3  # a rating travels as a rounded register
 
 
 def plugged(ambient: Ambient) -> dict[str, tuple[int, float] | float]:
-    """Return the car of an emulated wallbox and the reactive power at a meter, where something is said of them."""
+    """Return the car at a wallbox, what a heat store takes, and reactive power at a meter, where they are said."""
     car, flow = ambient.car, {"q_var": ambient.q_var} if ambient.q_var else {}
+    flow |= {"heat_most_w": ambient.heat.most_w} if ambient.heat is not None else {}
     return {**flow} if car is None else {**flow, "car": (car.session, car.need_wh)}
 
 
@@ -67,9 +69,8 @@ class WireDevice:
         self._faulty = False
         self.tap: LinkTap | None = None
         self.line: Line | None = None  # a link that it shares with other units
-        self._map = register_map or (
-            load_map(shipped_maps()["keba_p30"]) if spec.kind == "ev_charger" else None
-        )
+        own = OWN_MAPS.get(spec.kind)
+        self._map = register_map or (load_map(shipped_maps()[own]) if own else None)
         self._meter: SunSpecMeter | MapMeter | None = None
         self.gate: WriteGate | None = None
         self._last: Sample | None = None
@@ -135,7 +136,7 @@ class WireDevice:
         self._journal("joined", {"role": self.spec.role, "unit": self.section.unit_id or 1, "map": name})
         if self.spec.kind == "meter":
             return  # nothing of it can be written
-        actuator = await find_actuator(device, self.spec.kind)
+        actuator = await find_actuator(device, self.spec.kind, self.spec.p_max_w)
         if actuator.w_max < self.spec.p_max_w * (1 - _RATING_TOLERANCE):
             raise DeviceMismatchError(
                 f"{self.spec.role}: the device is rated {actuator.w_max:.0f} W, "
@@ -280,6 +281,7 @@ class WireDevice:
         return Sample(
             ratio * reading.p_gen_w, ratio * reading.q_gen_var, ratio * reading.export_wh, ratio * reading.import_wh,
             reading.soc, Quality.BAD if text else Quality.GOOD, 0.0, wire=True, note=text,
+            sg_state=reading.sg_state,
         )  # fmt: skip
 
     async def _read_once(self) -> Reading:

@@ -48,6 +48,7 @@ class WriteGate:
     shared: SharedLimits = field(default_factory=SharedLimits)  # with other roles, on wall-clock time
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _sent_w: float = field(default=math.nan, repr=False)
+    _stood_w: float = field(default=math.nan, repr=False)  # the same, kept over a lost link
     _sent_at_s: float = field(default=-math.inf, repr=False)
     _fresh_at_s: float = field(default=-math.inf, repr=False)
     _prepared: bool = field(default=False, repr=False)
@@ -124,8 +125,7 @@ class WriteGate:
         return not time_s - self._fresh_at_s < self.rules.reversion_s / 2
 
     async def refresh(self, time_s: float) -> None:
-        """Write the last value again where the timer needs it. For an I/O loop whose control loop is
-        healthy."""
+        """Write the last value again where the timer needs it: for an I/O loop whose control loop is healthy."""
         if self._prepared and not math.isnan(self._sent_w) and self.due(time_s):
             await self.order(self._sent_w, time_s)
 
@@ -262,7 +262,10 @@ class WriteGate:
         last_w, hold = self._sent_w, self.hold
         if hold and not math.isnan(last_w):
             return last_w, hold
-        value_w, why = self._shaping.shaped(self.rules, p_w, time_s, last_w, self._sent_at_s, self.measured_w)
+        rules, since_s = self.rules, self._sent_at_s
+        recent = time_s - since_s < rules.min_interval_s  # a lost link does not shorten that
+        stood_w = self._stood_w if recent and math.isnan(last_w) else last_w
+        value_w, why = self._shaping.shaped(rules, p_w, time_s, stood_w, since_s, self.measured_w)
         if why and not math.isnan(value_w) and (breach := self._breach(value_w)):
             value_w, why = p_w, f"{_AT_ONCE}{breach}"  # no shaping may keep up what a limit forbids
         if full := self.shared.no_room(self.rules.role, value_w):
@@ -313,9 +316,9 @@ class WriteGate:
         return "sent", trouble and f"taken although {trouble}"
 
     def _remember(self, value_w: float, time_s: float) -> None:
-        if value_w != self._sent_w:
+        if value_w != self._stood_w:
             self._sent_at_s = time_s
-        self._sent_w, self._fresh_at_s, self._prepared = value_w, time_s, True
+        self._sent_w, self._fresh_at_s, self._prepared, self._stood_w = value_w, time_s, True, value_w
         self._returned = False
 
     def _decide(

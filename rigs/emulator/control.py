@@ -50,6 +50,8 @@ class Handlers:
         """Set what the sun allows and the voltage."""
         if "car" in message:
             self._device.plug(*message["car"])
+        if "heat_most_w" in message:
+            self._device.ask(float(message["heat_most_w"]))
         self._device.q_var = float(message.get("q_var", 0.0))
         self._device.surroundings(
             float(message["p_available_w"]), float(message.get("v_pu", 1.0)), message.get("f_hz")

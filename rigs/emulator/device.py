@@ -63,6 +63,9 @@ class EmulatedDevice(ABC):
     def plug(self, session: int, need_wh: float) -> None:  # noqa: B027 - only a wallbox has a car
         """Let the car of a session be plugged in; session 0 means that none is."""
 
+    def ask(self, most_w: float) -> None:  # noqa: B027 - only a heat pump has a store to fill
+        """Let the house's heat store take no more than this, in W of electrical power."""
+
     def mains(self, v_pu: float, f_hz: float) -> None:  # noqa: B027 - not every device cares
         """React to voltage and frequency, beyond what ``retarget`` does."""
 

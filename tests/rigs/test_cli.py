@@ -147,13 +147,13 @@ def test_shipped_benches_are_correct_in_themselves(name) -> None:
     assert all(d.mode != "armed" for d in bench.devices.values() if d.driver == "modbus")
 
 
-def test_a_heat_pump_is_emulated_for_others_and_serves_no_role(tmp_path, capsys) -> None:
+def test_a_heat_pump_is_emulated_for_others_and_needs_a_meter_to_serve_a_role(tmp_path, capsys) -> None:
     path = tmp_path / "warm.yaml"
     path.write_text(
         "bench: warm\ndevices:\n  hp: {driver: emulated, nameplate: {kind: heat_pump, p_max_w: 3000}}\n"
     )
     assert main(["check", str(path)]) == 2
-    assert "tells no power, so it serves no role" in capsys.readouterr().err
+    assert "it needs 'heat_meter', a meter of its own" in capsys.readouterr().err
     code = "import sys; from rigs.cli import main; sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen(
         [sys.executable, "-c", code, "emulate", str(path)], stdout=subprocess.PIPE, text=True
