@@ -28,7 +28,8 @@ from pathlib import Path
 from rigs.device import Command, RoleSpec
 from rigs.open_bench import open_bench
 path, state, ending = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background inherits it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background inherits it ignored,
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and one under nohup this
 roles = [RoleSpec("house_2.pv", "pv_inverter", 8000.0)]
 with open_bench(path, roles, arm={"house_2.pv": 60.0}, state=state) as bench:
     print(bench._guard.supervisor.process.pid, flush=True)
