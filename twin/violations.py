@@ -10,8 +10,8 @@ from adapters.grid.feeder import FloatArray
 from twin.gate.kinds import Kind, scaled, unit_of
 
 WORSE_PU = 1e-6
-"""A trade that worsens a limit that is violated without it by less than this (pu; a hundredfold in percent, a millionfold in W and VA)
-did not cause it: the engines agree to 1e-8, so it is well above noise and far below anything a meter shows."""
+"""A trade that worsens a limit, broken without it, by less than this did not cause it (pu; a hundredfold in percent, a
+millionfold in W and VA): the engines agree to 1e-8, so it is well above noise and far below what a meter shows."""
 
 
 @dataclass(frozen=True)

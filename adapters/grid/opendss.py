@@ -9,6 +9,8 @@ import numpy as np
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray, IntArray
 from adapters.grid.opendss_core import (
+    V_MAX_PU,
+    V_MIN_PU,
     BranchReader,
     load_w,
     new_context,
@@ -76,6 +78,10 @@ class OpenDssEngine:
             loads = _load_rows(self._context, len(feeder.points))
         self._rows, self._base, self._loads = rows, base, loads
         self._varying = varying_loads(self._context, loads)
+        self._point_buses = np.array([point.bus for point in feeder.points], dtype=np.int64)
+        # a context whose very first scenario diverges finds no solution any more
+        set_powers(self._context, loads, *np.zeros((2, len(feeder.points))))
+        solve(self._context)
 
     @cached_property
     def thevenin(self) -> Thevenin | None:
@@ -106,12 +112,17 @@ class OpenDssEngine:
             state = replace(state, p_shift_w=np.zeros((k, len(feeder.points))))
         for row in range(k):
             set_powers(self._context, self._loads, p_gen_w[row], q_gen_var[row])
-            if solve(self._context):
+            if solve(self._context) and self._loads_as_asked():
                 self._read(state, row)
                 if state.p_shift_w is not None:
                     for point, name in self._varying.items():
                         state.p_shift_w[row, point] = -load_w(self._context, name) - p_gen_w[row, point]
         return state
+
+    def _loads_as_asked(self) -> bool:
+        """Whether no load has turned into an impedance: then the solution is that of other powers."""
+        at = node_voltages(self._context)[self._rows[self._point_buses]] / self._base[self._point_buses]
+        return bool(((np.abs(at) > V_MIN_PU) & (np.abs(at) < V_MAX_PU)).all())
 
     def _read(self, state: GridState, row: int) -> None:
         voltage = node_voltages(self._context)[self._rows]

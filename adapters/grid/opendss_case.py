@@ -9,7 +9,7 @@ import numpy as np
 from adapters.grid.engine import AS_PLANNED, ModelError
 from adapters.grid.errors import GridInputError
 from adapters.grid.feeder import FloatArray, IntArray
-from adapters.grid.opendss_core import MAX_ITERATIONS, TOLERANCE_PU, V_MIN_PU, new_context, run
+from adapters.grid.opendss_core import MAX_ITERATIONS, TOLERANCE_PU, V_MAX_PU, V_MIN_PU, new_context, run
 
 VARIABLE = 0
 """Status of a load that follows ``LoadMult``; fixed and exempt ones do not."""
@@ -112,7 +112,7 @@ def settle(context: Any) -> tuple[float, list[str]]:
         f"set tolerance={TOLERANCE_PU} maxiterations={MAX_ITERATIONS} mode=snapshot",
     ]
     if str(next(iter(context.Loads.AllNames()), "none")).lower() != "none":
-        commands.append(f"batchedit load..* vminpu={V_MIN_PU} vlowpu=0 vmaxpu=9")
+        commands.append(f"batchedit load..* vminpu={V_MIN_PU} vlowpu=0 vmaxpu={V_MAX_PU:g}")
     run(context, commands, "settings")
     return scale, notes
 

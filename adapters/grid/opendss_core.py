@@ -11,6 +11,7 @@ from adapters.grid.feeder import FloatArray, IntArray
 TOLERANCE_PU = 1e-11
 MAX_ITERATIONS = 200
 V_MIN_PU = 0.01  # below it a load would turn into an impedance; OpenDSS's default is 0.95
+V_MAX_PU = 9.0  # the same above it
 
 
 def new_context() -> Any:

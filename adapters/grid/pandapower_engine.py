@@ -7,12 +7,15 @@ import numpy as np
 
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
+from adapters.grid.own_solution import own_solution
 from adapters.grid.pgm_thevenin import borrowed
 from adapters.grid.taps import net_with_error
-from adapters.grid.thevenin import Thevenin
+from adapters.grid.thevenin import ComplexArray, Thevenin
 from adapters.grid.topology import potentials
 
 TrafoModel = Literal["pi", "t"]
+NEAR_PU = 0.25
+"""Within this of nominal voltage nothing has collapsed."""
 TOLERANCE_MVA = 1e-9  # 1 mW of mismatch; pandapower's own default is 10 mW
 
 
@@ -57,7 +60,7 @@ class PandapowerEngine:
             p_branch_to_w=np.full((k, feeder.n_branch), np.nan) if self.keeps_ends else None,
         )
         for row in range(k):
-            if self._run(p_gen_w[row], q_gen_var[row]):
+            if self._own(p_gen_w[row], q_gen_var[row]):
                 self._read(state, row)
         return state
 
@@ -82,6 +85,29 @@ class PandapowerEngine:
         except pandapower.LoadflowNotConverged:
             return False
         return bool(np.isfinite(self._net.res_bus.vm_pu.to_numpy()).all())
+
+    def _phasors(self) -> ComplexArray:
+        bus = self._net.res_bus
+        at: ComplexArray = bus.vm_pu.to_numpy() * np.exp(1j * np.deg2rad(bus.va_degree.to_numpy()))
+        return at
+
+    @cached_property
+    def _idle(self) -> ComplexArray | None:
+        """Voltages at no load; asked for where a solution is far from nominal voltage."""
+        zero = np.zeros(len(self.feeder.points))
+        return self._phasors() if self._run(zero, zero) else None
+
+    def _own(self, p_gen_w: FloatArray, q_gen_var: FloatArray) -> bool:
+        """Solve one scenario; whether it has a solution, and that is the feeder's own."""
+        if not self._run(p_gen_w, q_gen_var):
+            return False
+        near = self._net.res_bus.vm_pu.to_numpy()
+        if (np.abs(near - 1) < NEAR_PU).all():
+            return True
+        found, idle = self._phasors(), self._idle
+        if idle is None or not own_solution(found, idle):
+            return False
+        return self._run(p_gen_w, q_gen_var)  # the results of no load stand in the net
 
     def _read(self, state: GridState, row: int) -> None:
         net = self._net

@@ -7,7 +7,8 @@ import numpy as np
 
 from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.feeder import Feeder, FloatArray
-from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
+from adapters.grid.pgm_core import ITERATIVE_CURRENT, BatchPlan, CoreModel
+from adapters.grid.pgm_last_resort import LastResort
 from adapters.grid.pgm_model import input_data
 from adapters.grid.pgm_results import gathered, handed_over
 from adapters.grid.pgm_thevenin import thevenin
@@ -17,7 +18,6 @@ from adapters.grid.thevenin import Thevenin
 # In pu between two iterations. Iterative current converges linearly, so it is asked for more than Newton.
 TOLERANCE = 1e-9
 ITERATIONS_CURRENT = 25
-ITERATIONS_NEWTON = 30
 _UPDATE = {"sym_gen": ("p_specified", "q_specified")}
 _OUTPUT = {
     "node": ("u_pu",),
@@ -53,6 +53,13 @@ class PgmEngine:
         self._lv_percent_per_a = to_percent * net.trafo.vn_lv_kv.to_numpy(dtype=np.float64) * 1e3
 
     @cached_property
+    def _last_resort(self) -> LastResort:
+        """A model of its own, because angles are of no use to any other solution."""
+        net, output = self.feeder.native, {**_OUTPUT, "node": ("u_pu", "u_angle")}
+        model = CoreModel(input_data(net, self._model_error), float(net.f_hz), _UPDATE, output)
+        return LastResort(model, "sym_gen")
+
+    @cached_property
     def thevenin(self) -> Thevenin | None:
         """The feeder as its connection points see it; None where it has too many."""
         net, feeder = self.feeder.native, self.feeder
@@ -84,12 +91,9 @@ class PgmEngine:
         self, state: GridState, failed: list[int], p_gen_w: FloatArray, q_gen_var: FloatArray
     ) -> GridState:
         """Solve the failed scenarios again, each as its own batch, and mark those that fail for good."""
-        plan = self._model.plan(1)
-        update = plan.update["sym_gen"]
         for row in failed:
-            update["p_specified"][0], update["q_specified"][0] = p_gen_w[row], q_gen_var[row]
-            again = self._model.calculate(plan, NEWTON_RAPHSON, TOLERANCE, ITERATIONS_NEWTON)
-            solved = None if again else self._state(plan, 1)
+            plan = self._last_resort.solve(p_gen_w[row], q_gen_var[row])
+            solved = None if plan is None else self._state(plan, 1)
             for name in ("v_pu", "loading_percent", "p_branch_w", "p_slack_w", "q_slack_var", "loss_w"):
                 getattr(state, name)[row] = np.nan if solved is None else getattr(solved, name)[0]
             if state.p_branch_to_w is not None:

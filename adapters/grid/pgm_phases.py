@@ -9,7 +9,8 @@ from adapters.grid.engine import AS_PLANNED, GridState, ModelError, check_powers
 from adapters.grid.errors import UnsupportedElementError
 from adapters.grid.feeder import Feeder, FloatArray
 from adapters.grid.normalise import label
-from adapters.grid.pgm_core import ITERATIVE_CURRENT, NEWTON_RAPHSON, BatchPlan, CoreModel
+from adapters.grid.pgm_core import ITERATIVE_CURRENT, BatchPlan, CoreModel
+from adapters.grid.pgm_last_resort import LastResort
 from adapters.grid.pgm_model import ENGINE, input_data
 from adapters.grid.pgm_thevenin import thevenin
 from adapters.grid.phases import phase_shares, unbalance_percent
@@ -71,23 +72,27 @@ class PgmPhaseEngine:
         """See ``Engine.solve``."""
         check_powers(self.feeder, p_gen_w, q_gen_var)
         plan = self._model.plan(len(p_gen_w))
-        failed = self._run(plan, p_gen_w, q_gen_var, ITERATIVE_CURRENT) if len(p_gen_w) else []
+        failed = self._run(plan, p_gen_w, q_gen_var) if len(p_gen_w) else []
         state = self._state(plan, len(p_gen_w))
-        single = self._model.plan(1) if failed else plan
         for row in failed:
-            again = self._run(single, p_gen_w[row : row + 1], q_gen_var[row : row + 1], NEWTON_RAPHSON)
-            solved = None if again else self._state(single, 1)
+            own = (each[row, :, None] * self._shares for each in (p_gen_w, q_gen_var))
+            again = self._last_resort.solve(*own)
+            solved = None if again is None else self._state(again, 1)
             for name in (*_FIELDS, "p_branch_to_w") if self.keeps_ends else _FIELDS:
                 getattr(state, name)[row] = np.nan if solved is None else getattr(solved, name)[0]
             state.converged[row] = solved is not None and solved.converged[0]
         return state
 
-    def _run(self, plan: BatchPlan, p_gen_w: FloatArray, q_gen_var: FloatArray, method: int) -> list[int]:
+    @cached_property
+    def _last_resort(self) -> LastResort:
+        return LastResort(self._model, "asym_gen")
+
+    def _run(self, plan: BatchPlan, p_gen_w: FloatArray, q_gen_var: FloatArray) -> list[int]:
         update = plan.update["asym_gen"]
         np.multiply(p_gen_w[:, :, None], self._shares, out=update["p_specified"])
         np.multiply(q_gen_var[:, :, None], self._shares, out=update["q_specified"])
         plan.output["node"]["u_pu"].fill(np.nan)
-        return self._model.calculate(plan, method, TOLERANCE, ITERATIONS)
+        return self._model.calculate(plan, ITERATIVE_CURRENT, TOLERANCE, ITERATIONS)
 
     def _state(self, plan: BatchPlan, k: int) -> GridState:
         output = plan.output

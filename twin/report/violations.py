@@ -36,7 +36,7 @@ def violations_context(run: RunResult, times: list[str], currency: str) -> dict[
     """
     rows = run.table("violations").to_pylist()
     shares = _shares(run)
-    context = {}
+    context: dict[str, Any] = {}
     for status in ("violated", "averted"):
         wanted = [row for row in rows if row["status"] == status]
         wanted.sort(key=lambda row: (-_excess(row), row["interval"] or 0, str(row["element"])))

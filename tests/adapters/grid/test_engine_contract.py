@@ -82,6 +82,36 @@ def test_a_scenario_that_diverges_is_marked_and_leaves_the_others(name: str, str
         np.testing.assert_allclose(getattr(state, field)[[0, 2]], getattr(alone, field), rtol=1e-9, atol=1e-9)
 
 
+FAR = (-60, -50, -44, -32, -20, -14, -12, -10, 3.5, 4.0, 4.4, 5.0, 8.0)
+
+
+@engines
+def test_what_converges_far_out_is_the_feeders_own_solution(name: str, street: Feeder) -> None:
+    """Feeding in many times the rated load, Newton's method can end with collapsed or reversed voltages.
+
+    Such a state satisfies every equation. OpenDSS's fixed point cannot reach it, so what it finds is the oracle; where
+    it finds nothing, a voltage that feeding in has lowered cannot be.
+    """
+    p, q = scaled(street, *FAR)
+    state, oracle = (make_engine(street, each).solve(p, q) for each in (name, "opendss"))
+    both = state.converged & oracle.converged
+    assert both.sum() >= 5
+    assert state.v_pu[both] == pytest.approx(oracle.v_pu[both], abs=1e-4)
+    alone = state.converged & ~oracle.converged
+    assert all(state.v_pu[row].min() > (1.0 if FAR[row] < 0 else 0.5) for row in np.flatnonzero(alone))
+
+
+@engines
+def test_the_upper_of_two_solutions_by_hand(name: str, two_bus_net: Net) -> None:
+    """x² - x + R P / U² = 0 of a resistive line: up to the tip of the curve (U² / 4 R = 400 kW) it is the upper root."""
+    feeder = feeder_from_net(two_bus_net(r_ohm=0.1, p_mw=0.01), "two", "test")
+    p = np.array([[-399e3], [-300e3], [-100e3], [200e3], [800e3], [2e6], [5e6], [20e6]])
+    state = make_engine(feeder, name).solve(p, np.zeros_like(p))
+    upper = (1 + np.sqrt(1 + 4 * 0.1 * p[:, 0] / 400**2)) / 2
+    assert state.converged[1:4].all()
+    assert state.v_pu[state.converged, 1] == pytest.approx(upper[state.converged], abs=1e-5)
+
+
 @engines
 def test_all_scenarios_diverge(name: str, street: Feeder) -> None:
     p, q = scaled(street, 60.0, 80.0)

@@ -95,3 +95,22 @@ def test_a_capacitor_stays_where_its_control_left_it(tmp_path: Path) -> None:
     assert on == pytest.approx(-30e3, rel=0.02)  # feeds 30 kvar back
     assert off == pytest.approx(0, abs=1.0)
     assert any("CapControl kc: acts when the file is loaded" in note for note in feeder.notes)
+
+
+def test_a_load_that_became_an_impedance_is_no_solution(tmp_path: Path) -> None:
+    """Beyond 9 pu OpenDSS converges on other powers than were asked for."""
+    feeder = street(tmp_path)
+    p = np.array([[0.0, 2e6], [0.0, 6e8]])
+    state = make_engine(feeder, "opendss").solve(p, np.zeros_like(p))
+    assert state.converged.tolist() == [True, False] and np.isnan(state.v_pu[1]).all()
+    assert state.p_slack_w[0] - state.loss_w[0] == pytest.approx(-2e6, rel=1e-6)
+
+
+def test_an_engine_whose_first_scenario_diverges_solves_the_next(tmp_path: Path) -> None:
+    """OpenDSS builds its matrices at the first solution; from a diverged one it never came back."""
+    feeder = street(tmp_path)
+    p = np.array([[-1e7, 0.0], [-2e3, -6e3]])
+    state = make_engine(feeder, "opendss").solve(p, np.zeros_like(p))
+    alone = make_engine(feeder, "opendss").solve(p[1:], np.zeros((1, 2)))
+    assert state.converged.tolist() == [False, True]
+    assert state.v_pu[1] == pytest.approx(alone.v_pu[0], abs=1e-10)
