@@ -3,8 +3,10 @@
 c = hi (D - S)+ / D for consumption and r = lo (S - D)+ / S for production. As a mechanism it works per interval on
 orders; ``share_bill`` does the same over any horizon on metered energy.
 
-Source: C. Long et al., IEEE PES General Meeting 2017; Y. Zhou, J. Wu, C. Long, "Evaluation of peer-to-peer energy
-sharing mechanisms based on a multiagent simulation framework", Applied Energy 222 (2018).
+Sources: C. Long, J. Wu, C. Zhang, L. Thomas, M. Cheng, N. Jenkins, "Peer-to-peer energy trading in a community
+microgrid", IEEE PES General Meeting 2017; Y. Zhou, J. Wu, C. Long, "Evaluation of peer-to-peer energy sharing
+mechanisms based on a multiagent simulation framework", Applied Energy 222 (2018) 993-1022. Variants differ; this one
+shares the two sides of the community's meter apart.
 """
 
 from collections.abc import Sequence

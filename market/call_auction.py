@@ -6,8 +6,10 @@ interval [max(s*, next bid), min(b*, next ask)], where s* and b* are the margina
 k-double auction picks (1-k)*low + k*high of it. At the margin the earlier order (time, then id) is served
 first, or all in proportion to their energy.
 
-Source: M. A. Satterthwaite, S. R. Williams, "Bilateral trade with the sealed bid k-double auction", J. Econ.
-Theory 48 (1989); example 5a of M. Bichler et al. (2021) is a test.
+Sources: M. A. Satterthwaite, S. R. Williams, "Bilateral trade with the sealed bid k-double auction: existence and
+efficiency", J. Econ. Theory 48 (1989) 107-133 (two traders); A. Rustichini, M. A. Satterthwaite, S. R. Williams,
+"Convergence to efficiency in a simple market with incomplete information", Econometrica 62 (1994) 1041-1063 (many).
+Example 5a of the white paper "Electricity spot market design 2030-2050" (M. Bichler et al., 2021) is a test.
 """
 
 from typing import Literal

@@ -1,6 +1,7 @@
 """Continuous double auction as a mechanism: one book per delivery interval, kept open to a horizon.
 
-Source: D. Friedman, J. Rust (eds.), "The Double Auction Market", 1993; the book's rules are in ``market.order_book``.
+Source: D. Friedman, J. Rust (eds.), "The Double Auction Market: Institutions, Theories, and Evidence", 1993; the
+book's rules are in ``market.order_book``.
 """
 
 import numpy as np

@@ -9,8 +9,9 @@ Huang et al.: the order that holds the marginal Wh plays the k-th trader, the ne
 orders leave, the longer side is served in proportion. With equal energies this is the paper's mechanism to the letter;
 otherwise truthfulness holds for whoever is not at the margin.
 
-Sources: R. P. McAfee, "A dominant strategy double auction", J. Econ. Theory 56 (1992) 434; P. Huang, A. Scheller-Wolf,
-K. Sycara, "Design of a multi-unit double auction e-market", Computational Intelligence 18 (2002) 596.
+Sources: R. P. McAfee, "A dominant strategy double auction", J. Econ. Theory 56 (1992) 434-450; P. Huang,
+A. Scheller-Wolf, K. Sycara, "Design of a multi-unit double auction e-market", Computational Intelligence 18 (2002)
+596-617.
 """
 
 from dataclasses import dataclass

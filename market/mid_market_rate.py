@@ -3,7 +3,8 @@
 m = (lo + hi)/2; S = D: both at m; S < D: r = m, c = (m S + hi (D - S))/D; S > D: c = m, r = (m D + lo (S - D))/S.
 The linear rule of Fabi et al. 2025 (arXiv 2512.24432) is algebraically the same.
 
-Source: C. Long et al., "Peer-to-peer energy trading in a community microgrid", IEEE PES General Meeting 2017.
+Source: C. Long, J. Wu, C. Zhang, L. Thomas, M. Cheng, N. Jenkins, "Peer-to-peer energy trading in a community
+microgrid", IEEE PES General Meeting 2017.
 """
 
 from market.local_price import LocalPriceRule

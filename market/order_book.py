@@ -1,7 +1,8 @@
 """An order book for one delivery interval: limit and market orders, cancellation, price-time priority.
 
-Source: M. Gould et al., "Limit order books", Quantitative Finance 13 (2013), section 2: an arriving order trades with
-the best price first, at one price with the oldest order first, each at the resting order's price.
+Source: M. D. Gould, M. A. Porter, S. Williams, M. McDonald, D. J. Fenn, S. D. Howison, "Limit order books",
+Quantitative Finance 13 (2013) 1709-1742: an arriving order trades with the best price first, at one price with the
+oldest order first, each at the resting order's price.
 """
 
 from dataclasses import dataclass

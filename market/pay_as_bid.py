@@ -6,7 +6,8 @@ at the bid); 'ask': sellers get their asks and buyers pay one average price; 'ow
 difference stays with the pool. No pairs of buyer and seller are invented.
 
 Source: J. Lin, M. Pipattanasomporn, S. Rahman, "Comparative analysis of auction mechanisms and bidding strategies for
-P2P solar transactive energy markets", Applied Energy 255 (2019): uniform and discriminatory auctions; gsy-framework.
+P2P solar transactive energy markets", Applied Energy 255 (2019) 113687: uniform and discriminatory
+auctions; gsy-framework.
 """
 
 from typing import Literal

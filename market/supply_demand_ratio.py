@@ -4,8 +4,10 @@ R = S/D; R <= 1: r = lo hi/((hi - lo) R + lo), equivalently 1/r = R/lo + (1 - R)
 R > 1: both at lo. With a compensation l (micro per kWh) for sellers: R >= 1: r = lo + l/R, c = lo + l; R < 1:
 r = (lo + l) hi/((hi - lo - l) R + lo + l).
 
-Source: N. Liu et al., "Energy-sharing model with price-based demand response for microgrids of peer-to-peer
-prosumers", IEEE Trans. Power Systems 32 (2017) 3569, eqs. 11-14; the compensated form as in the QuantLet BLEM family.
+Sources: N. Liu, X. Yu, C. Wang, C. Li, L. Ma, J. Lei, "Energy-sharing model with price-based demand response for
+microgrids of peer-to-peer prosumers", IEEE Trans. Power Systems 32 (2017) 3569-3583, doi 10.1109/TPWRS.2017.2649558.
+Both forms are also those of an independent implementation, ``compute_sdr`` of rec_op_lem_prices
+(github.com/CPES-Power-and-Energy-Systems/rec-operation), whose compensation counts in parts of hi - lo.
 """
 
 from market.errors import TariffError

@@ -35,11 +35,19 @@ def test_mid_market_rate_by_hand(sold, bought, buy, sell):
         (50, 100, 0, Fraction(400, 3), Fraction(800, 3), Fraction(400, 3)),  # 133.33 as published for u = 0.5
         (100, 100, 0, 80, 80, 80),
         (200, 100, 0, 80, 80, 80),
+        (
+            50,
+            100,
+            20,
+            160,
+            280,
+            160,
+        ),  # 400 * 100 / (300 * 0.5 + 100), as rec_op_lem_prices' compute_sdr has it
         (200, 100, 20, 100, 100, 90),  # r = lo + l/R = 80 + 20/2, c = lo + l
     ],
 )
 def test_supply_demand_ratio_by_hand(sold, bought, compensation, price, buy, sell):
-    """N. Liu et al. 2017, eqs. 11-14."""
+    """N. Liu et al. 2017, IEEE Trans. Power Systems 32, 3569."""
     got = supply_demand_price(sold, bought, BAND, compensation)
     assert got == int(price)
     if sell is not None:

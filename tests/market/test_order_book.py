@@ -10,7 +10,7 @@ from market.orders import BUY, SELL
 def test_price_then_time_by_hand(orders):
     """Asks 5@20 (id 0), 5@10 (1), 5@10 (2) rest; a bid for 12 at 20 takes 5@10, 5@10, 2@20, at their prices.
 
-    Price-time priority at the resting price: Gould et al., Quantitative Finance 13 (2013), section 2.
+    Price-time priority at the resting price: Gould et al., Quantitative Finance 13 (2013) 1709.
     """
     book = OrderBook(0)
     trades = book.submit(orders((SELL, 5, 20), (SELL, 5, 10), (SELL, 5, 10), (BUY, 12, 20)))
