@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
+from adapters.chain.checks import MOST_ACCOUNTS
 from twin.scenario.schema import Scenario
 from twin.scenario.words import nearest
 
 
 def settlement_problems(scenario: Scenario, names: Sequence[str], complain: Callable[..., None]) -> None:
     """Tell ``complain`` what cannot be in ``settlement.oracles`` with these participants and this length."""
+    accounts = len(names) + 3  # supplier, pool and network
+    if scenario.settlement.chain != "none" and accounts > MOST_ACCOUNTS:
+        complain(
+            "settlement.chain",
+            "cannot settle so many accounts in one transaction",
+            f"{accounts}, supplier, pool and network among them",
+            f"at most {MOST_ACCOUNTS}",
+            "Split the community into several markets, or set settlement.chain: none.",
+        )
     section = scenario.settlement.oracles
     end_s = scenario.n_intervals * scenario.interval_s
     for i, ruling in enumerate(section.arbitration if section else ()):

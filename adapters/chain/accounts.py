@@ -1,13 +1,19 @@
 """Accounts on the settlement contract: opened when a batch first names them, and what they can pay."""
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 from adapters.chain.contract import Contract
 from adapters.chain.errors import RevertedError
 from adapters.chain.outbox import Outbox, Post
 from adapters.chain.port import SettlementBatch
 from adapters.chain.typed import account_id
 
+T = TypeVar("T")
 PREFUND_MICRO = 10**12
 """Play money deposited for an account of a development chain when somebody cannot pay (a million)."""
+AT_ONCE = 100
+"""Accounts in one transaction: more would pass what one may spend (EIP-7825: 16,777,216 gas)."""
 ZERO_ADDRESS = "0x" + "00" * 20
 
 
@@ -36,8 +42,7 @@ class Accounts:
             else:
                 self._bounds[name] = int(balance)
         posts = []
-        for start in range(0, len(missing), 100):
-            names = missing[start : start + 100]
+        for names in _parts(missing):
             data = self._contract.data("openAccounts", names, [self._custodian] * len(names))
             if try_first and not self._may_open(data):
                 return True
@@ -74,12 +79,12 @@ class Accounts:
         had = {name: int(state[2]) for name, state in zip(names, states, strict=True)}
         raises = {n: max(PREFUND_MICRO, 2 * debits.get(n, 0)) for n in names if n in short or not had[n]}
         mint = self._currency.data("mint", self._custodian, sum(raises.values()))
-        totals = [had[name] + amount for name, amount in raises.items()]
-        data = self._contract.data("deposit", [account_id(name) for name in raises], totals)
-        self._outbox.post(
-            Post(seq, "mint", self._currency.address, mint, 200_000),
-            Post(seq, "deposit", self._contract.address, data, 200_000 + 70_000 * len(raises)),
-        )
+        posts = [Post(seq, "mint", self._currency.address, mint, 200_000)]
+        for part in _parts(list(raises.items())):
+            totals = [had[name] + amount for name, amount in part]
+            data = self._contract.data("deposit", [account_id(name) for name, _ in part], totals)
+            posts.append(Post(seq, "deposit", self._contract.address, data, 200_000 + 70_000 * len(part)))
+        self._outbox.post(*posts)
 
     def forget(self, batch: SettlementBatch) -> bool:
         """Look the accounts of a batch up again before it is tried again; False where that was done just now."""
@@ -94,6 +99,11 @@ class Accounts:
         """Lower the bounds by what a recorded batch took."""
         for name, debit in _debits(batch).items():
             self._bounds[name] = self._bounds.get(name, 0) - debit
+
+
+def _parts(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), AT_ONCE):
+        yield items[start : start + AT_ONCE]
 
 
 def _debits(batch: SettlementBatch) -> dict[str, int]:

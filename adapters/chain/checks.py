@@ -4,6 +4,8 @@ from adapters.chain.errors import ChainInputError
 from adapters.chain.port import SettlementBatch
 
 INT64_MAX = 2**63 - 1
+MOST_ACCOUNTS = 1_500
+"""Accounts in one batch: more would pass what one transaction may spend (EIP-7825: 16,777,216 gas)."""
 
 
 def check_batch(batch: SettlementBatch, market_id: str) -> None:
@@ -13,6 +15,8 @@ def check_batch(batch: SettlementBatch, market_id: str) -> None:
         faults.append(f"market_id is {batch.market_id!r}, this chain settles {market_id!r}")
     if len(batch.accounts) != len(batch.deltas_micro):
         faults.append(f"{len(batch.accounts)} accounts but {len(batch.deltas_micro)} deltas")
+    if len(batch.accounts) > MOST_ACCOUNTS:
+        faults.append(f"{len(batch.accounts)} accounts, at most {MOST_ACCOUNTS} fit in one transaction")
     if len(set(batch.accounts)) != len(batch.accounts) or "" in batch.accounts:
         faults.append("account ids must be unique and not empty")
     if not 0 <= batch.period_start_s < batch.period_end_s <= INT64_MAX:

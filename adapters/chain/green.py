@@ -30,6 +30,8 @@ from adapters.chain.typed import account_id
 
 KEPT = "certificates.json"
 PV, BATTERY = 1, 2
+PER_STORE = 100
+"""Certificates that one transaction moves into a battery; a week's 672 would pass what one may spend."""
 
 
 class GreenRun:
@@ -129,7 +131,8 @@ class GreenRun:
             if step.release_wh and not self.green.read("used", self._token(reading)):
                 releases.append((reading.values(), item.values(), step.release_wh))
         self._send(posts)
-        self._send([self._post("store", account_id(battery), ids, amounts)] if any(amounts) else [])
+        parts = [(ids[i : i + PER_STORE], amounts[i : i + PER_STORE]) for i in range(0, len(ids), PER_STORE)]
+        self._send([self._post("store", account_id(battery), *part) for part in parts if any(part[1])])
         for values, evidence, wanted_wh in releases:
             stored_wh = int(self.green.read("storedWh", account_id(battery)))
             wh = min(wanted_wh, stored_wh * efficiency_ppm // 1_000_000)

@@ -23,6 +23,8 @@ PAUSED = "EnforcedPause"
 """Refused while the contract is paused: the batch waits in the outbox."""
 MOST_TRIES = 3
 """Transactions of one kind that may fail for one batch: each costs gas, and what failed so often fails again."""
+GAS_PER_BYTE = 250
+"""Gas allowed per byte of packed positions, of which an account has 40: 10,000 an account, of which it needs 7,000."""
 RECORDED = ("proposing", "proposed", "disputed", "finalising", "final")
 
 
@@ -168,7 +170,7 @@ class Settlement:
         if reason:
             self._reject(row, reason)
             return
-        gas = 250_000 + 1_000 * len(positions) + 40_000 * len(signatures)
+        gas = 250_000 + GAS_PER_BYTE * len(positions) + 40_000 * len(signatures)
         kept = {"prev": head.hex(), "epoch": header.epoch, "deadline_s": 0}
         self.outbox.post(
             Post(row["seq"], "propose", self.contract.address, data, gas),
@@ -213,7 +215,9 @@ class Settlement:
             self.batches.wait(row, refusal)
             return
         self.outbox.post(
-            Post(row["seq"], "finalise", self.contract.address, data, 150_000 + 1_000 * len(positions)),
+            Post(
+                row["seq"], "finalise", self.contract.address, data, 150_000 + GAS_PER_BYTE * len(positions)
+            ),
             note="UPDATE batches SET status = 'finalising', reason = '' WHERE seq = ?",
             note_values=(row["seq"],),
         )

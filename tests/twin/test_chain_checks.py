@@ -4,6 +4,8 @@ import pytest
 
 from adapters.chain.port import BatchReceipt, SettlementBatch
 from twin.chain_checks import chain_checks
+from twin.scenario.schema import Scenario
+from twin.settlement_check import settlement_problems
 
 
 def pairs(*states):
@@ -43,3 +45,18 @@ def test_what_a_run_says_of_its_batches(states, verdict, said):
 def test_nothing_is_assessed_without_a_chain():
     (check,) = chain_checks([], on_chain=False)
     assert (check.verdict, check.judged) == ("not_assessed", False)
+
+
+@pytest.mark.parametrize(
+    ("chain", "count", "refused"), [("embedded", 1498, 1), ("embedded", 1497, 0), ("none", 5000, 0)]
+)
+def test_more_accounts_than_one_transaction_can_settle_are_wrong_input(chain, count, refused):
+    fields = {"name": "x", "start": "2016-01-18T12:00:00+01:00", "duration_days": 1, "seed": 1}
+    fields |= {"grid": {"source": "x"}, "settlement": {"chain": chain}}
+    told = []
+    scenario = Scenario.model_validate(fields, strict=False)
+    settlement_problems(
+        scenario, [f"h{i}" for i in range(count)], lambda *words: told.append(" ".join(words))
+    )
+    assert len(told) == refused
+    assert all("1501, supplier, pool and network among them at most 1500" in text for text in told)

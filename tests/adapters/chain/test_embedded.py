@@ -7,9 +7,13 @@ from collections import Counter
 
 import pytest
 
+from adapters.chain import accounts
+from adapters.chain.checks import MOST_ACCOUNTS
 from adapters.chain.embedded import EmbeddedChain
 from adapters.chain.errors import ChainInputError
+from adapters.chain.evm import TX_GAS_CAP
 from adapters.chain.factory import open_chain
+from adapters.chain.settlement import GAS_PER_BYTE
 
 START_S = 1_453_114_800
 
@@ -96,6 +100,11 @@ def test_a_wrong_batch_is_named_and_nothing_is_sent(chain, make_batch, changes, 
     assert chain.evm.head.number == height
 
 
+def test_more_accounts_than_one_transaction_can_pay_are_refused(chain, make_batch):
+    with pytest.raises(ChainInputError, match="1501 accounts, at most 1500 fit in one transaction"):
+        chain.submit(make_batch(0, n=1501))
+
+
 def test_all_faults_of_a_batch_are_named_at_once(chain, make_batch):
     with pytest.raises(ChainInputError) as caught:
         chain.submit(make_batch(0, digest=b"", root=b"", market_id="x"))
@@ -108,6 +117,32 @@ def test_extreme_amounts_settle_exactly(chain, make_batch):
     chain.submit(make_batch(1, accounts=("a", "b"), deltas_micro=(-big, big)))
     assert [r.status for r in chain.drain()] == ["final", "final"]
     assert chain.balances_micro() == {"a": 0, "b": 0}
+
+
+def test_accounts_are_opened_and_funded_in_parts_that_fit_a_transaction(chain, make_batch, monkeypatch):
+    monkeypatch.setattr(accounts, "AT_ONCE", 3)
+    batch = make_batch(0, n=8)
+    chain.submit(batch)
+    outbox = chain.settlement.outbox
+    assert [len(outbox.rows(1, kind)) for kind in ("open", "mint", "deposit", "propose")] == [3, 1, 3, 1]
+    assert [r.status for r in chain.drain()] == ["final"]
+    assert chain.balances_micro() == totals([batch])
+
+
+def test_the_gas_allowed_is_enough_for_the_most_accounts_at_their_dearest(chain, make_batch):
+    """All but one are debtors, or creditors: what one more of them costs, times the most there may be."""
+    spent = {}
+    for day, n in enumerate((21, 61, 21, 61)):
+        sign = 1 if day < 2 else -1
+        names = tuple(f"house_{i:02d}" for i in range(n))
+        changes = {"accounts": names, "deltas_micro": (sign * (n - 1), *([-sign] * (n - 1)))}
+        chain.submit(make_batch(day, **changes))
+    for i, receipt in enumerate(chain.drain()):
+        spent[i] = receipt
+    for few, many in ((spent[0], spent[1]), (spent[2], spent[3])):
+        each = [(getattr(many, key) - getattr(few, key)) / 40 for key in ("gas", "gas_finalise")]
+        assert max(each) < 0.9 * 40 * GAS_PER_BYTE
+    assert 250_000 + MOST_ACCOUNTS * 40 * GAS_PER_BYTE + 5 * 40_000 < TX_GAS_CAP
 
 
 def test_block_time_is_simulated_time(chain, make_batch):
