@@ -1,7 +1,9 @@
 """What the write gate knows and says: the rules of a role, its decisions, and what must survive a restart."""
 
+import fcntl
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +69,7 @@ class GateMemory:
     path: Path | None = None
     latch: str = ""
     _counts: dict[str, int] = field(default_factory=dict)
-    _seen_ns: int = field(default=0, repr=False)
+    _seen: tuple[int, int, int] = field(default=(0, 0, 0), repr=False)
 
     def __post_init__(self) -> None:
         self.look()
@@ -81,8 +83,10 @@ class GateMemory:
         if self.path is None:
             return
         try:
-            changed_ns = self.path.stat().st_mtime_ns
-            if changed_ns == self._seen_ns:
+            stat = self.path.stat()
+            # a clock tick of a file system is some ms, so another file may have the same time
+            seen = stat.st_mtime_ns, stat.st_ino, stat.st_size
+            if seen == self._seen:
                 return
             kept = json.loads(self.path.read_text())
             self.latch, self._counts = str(kept["latch"]), {str(k): int(v) for k, v in kept["writes"].items()}
@@ -93,18 +97,19 @@ class GateMemory:
                 f"{self.path}: cannot be read ({error}), so latch and write budget of this device are unknown; look at "
                 "the device, then remove the file"
             ) from None
-        self._seen_ns = changed_ns
+        self._seen = seen
 
     def set_latch(self, reason: str) -> None:
         """Latch; only ``reset`` opens it again."""
-        self.look()
-        self.latch = reason
-        self._keep()
+        with self._alone():
+            self.latch = reason
+            self._keep()
 
     def reset(self) -> None:
         """Open the latch. Called for a person, never by the harness itself."""
-        self.latch = ""
-        self._keep()
+        with self._alone():
+            self.latch = ""
+            self._keep()
 
     def written_today(self) -> int:
         """Return how many requests with points that wear were sent today."""
@@ -112,14 +117,27 @@ class GateMemory:
 
     def count_writes(self, requests: int) -> None:
         """Count requests; older days are forgotten. Counted before sending: a crash must not hide a write."""
-        self.look()
-        self._counts = {self.day(): self.written_today() + requests}
-        self._keep()
+        with self._alone():
+            self._counts = {self.day(): self.written_today() + requests}
+            self._keep()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from writing between our look and our writing: neither latch nor count may be lost."""
+        if self.path is None:
+            yield
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            self._seen = (0, 0, 0)
+            self.look()
+            yield
 
     def _keep(self) -> None:
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             draft = self.path.with_suffix(".tmp")
             draft.write_text(json.dumps({"latch": self.latch, "writes": self._counts}))
             draft.replace(self.path)
-            self._seen_ns = self.path.stat().st_mtime_ns
+            stat = self.path.stat()
+            self._seen = stat.st_mtime_ns, stat.st_ino, stat.st_size

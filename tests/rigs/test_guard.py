@@ -1,7 +1,8 @@
 """Holes that a safe state must not have: overtaking orders, silent loops, dead supervisors, a second name of a rig."""
 
 import asyncio
-import time
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,27 +41,15 @@ class FakeWire:
         self.safe += 1
 
 
-async def until(reached) -> None:
-    deadline_s = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.01)
-
-
 def test_a_device_whose_orders_are_refused_is_held_for_a_while_and_then_made_safe() -> None:
     """Else the last set point would stand until the device's own timer lets it go, wherever that falls to."""
 
     async def main(refused: str) -> LiveDevice:
         live = LiveDevice(FakeWire(refused))
-        task = asyncio.create_task(live.run())
-
-        def step() -> bool:
-            live._intent, live._stepped_at_s = (Command(1.0), Ambient()), asyncio.get_running_loop().time()
-            return bool(live.made_safe) if refused else live.timing.polls > 20
-
-        await until(step)
-        live.stop()
-        await task
+        live._sampled_at_s = 0.0
+        for k in range(30):  # polls every 10 ms of its own time
+            live._intent, live._stepped_at_s = (Command(1.0), Ambient()), 0.01 * k
+            await live._turn(0.01 * k)
         return live
 
     live = asyncio.run(main("latched: x"))
@@ -195,3 +184,33 @@ def test_a_latch_that_somebody_else_sets_is_seen_and_a_file_that_cannot_be_read_
     path.write_text("")
     with pytest.raises(RigError, match="latch and write budget of this device are unknown"):
         GateMemory(lambda: "monday", path)
+
+
+def test_a_latch_set_in_the_same_tick_of_the_clock_is_seen(tmp_path) -> None:
+    path = tmp_path / "role.json"
+    harness = GateMemory(lambda: "monday", path)
+    harness.count_writes(3)
+    before = path.stat()
+    GateMemory(lambda: "monday", path).set_latch("stopped by ann")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    harness.look()
+    assert harness.latch == "stopped by ann"
+
+
+def test_a_latch_is_not_lost_to_a_count_that_was_under_way(tmp_path) -> None:
+    """Somebody stops the rig between the harness's looking and its writing."""
+    path = tmp_path / "role.json"
+    harness, stopping = GateMemory(lambda: "monday", path), GateMemory(lambda: "monday", path)
+    keep, stopped = harness._keep, []
+
+    def stop_first() -> None:
+        stopped.append(threading.Thread(target=stopping.set_latch, args=("stopped by ann",)))
+        stopped[0].start()
+        stopped[0].join(0.05)  # it waits for its turn
+        keep()
+
+    harness._keep = stop_first
+    harness.count_writes(2)
+    stopped[0].join(30)
+    harness.look()
+    assert (harness.latch, harness.written_today()) == ("stopped by ann", 2)

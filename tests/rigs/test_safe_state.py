@@ -264,6 +264,59 @@ def test_a_second_harness_is_refused_with_the_name_of_the_first(tmp_path) -> Non
     run(tmp_path, work)
 
 
+def test_a_rig_is_stopped_under_a_harness_that_runs_and_stays_so(tmp_path) -> None:
+    """It asks nobody for the rig; the harness hears of the latch with its next order and sends none any more."""
+    from rigs.device import Command, RoleSpec
+    from rigs.open_bench import open_bench
+    from rigs.preflight import reset_latch
+    from rigs.stop import stop
+
+    role = "house_2.pv"
+    plate = "nameplate: {kind: pv_inverter, p_max_w: 8000}"
+
+    def drive(path: Path, power_w: Callable[[], float]) -> None:
+        roles = [RoleSpec(role, "pv_inverter", SUN_W)]
+        with open_bench(path, roles, arm={role: 60.0}, state=tmp_path) as bench:
+
+            def until(reached: Callable[[], bool]) -> None:
+                deadline_s = time.monotonic() + _PATIENCE_S
+                while not reached():
+                    assert time.monotonic() < deadline_s
+                    bench.step(0, 1, {role: Command(LIMIT_W)}, {})
+                    time.sleep(0.02)
+
+            until(lambda: abs(power_w() - LIMIT_W) < 1)
+            assert stop(path, tmp_path)[role] == (True, "safe, and latched")
+            until(lambda: abs(power_w()) < 1)
+            polls = bench.timing()[role].polls
+            until(lambda: bench.timing()[role].polls > polls + 5)  # with the order still standing
+            assert abs(power_w()) < 1
+            assert "latched: stopped by " in bench.step(0, 1, {role: Command(LIMIT_W)}, {})[role].note
+            assert reset_latch("lab", role, tmp_path).startswith("stopped by ")
+            until(lambda: abs(power_w() - LIMIT_W) < 1)  # a person let it go on
+
+    async def main() -> None:
+        emulator = EmulatorProcess(
+            EmulatorConfig(role, "pv_inverter", SUN_W, clock="wall", model="pv", serial="SN7")
+        )
+        try:
+            await emulator.ready()
+            await emulator.ask("surroundings", p_available_w=SUN_W)
+            path = tmp_path / "bench.yaml"
+            path.write_text(bench_text(emulator.port, 60).rstrip() + f"\n    {plate}\n")
+            loop = asyncio.get_running_loop()
+
+            def power_w() -> float:
+                asked = asyncio.run_coroutine_threadsafe(emulator.ask("truth"), loop)
+                return float(asked.result(_PATIENCE_S)["power_w"])
+
+            await asyncio.to_thread(drive, path, power_w)
+        finally:
+            emulator.end()
+
+    asyncio.run(main())
+
+
 def test_another_device_at_the_address_is_never_written(tmp_path) -> None:
     from rigs.device import Command, RoleSpec
     from rigs.errors import RigError
