@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -95,7 +96,9 @@ def make_inverters(
     ]
     kinds = tuple(kind for kind, _ in found)
     point = np.array([row for _, row in found], dtype=np.int64)
-    rated_va = np.array([rated[kind][row] for kind, row in found]) * (section.rating_percent / 100)
+    rated_w = np.array([rated[kind][row] for kind, row in found])
+    stated = [section.s_rated_va.get(f"{people.names[row]}.{kind}", np.nan) for kind, row in found]
+    rated_va = np.where(np.isnan(stated), rated_w * (section.rating_percent / 100), stated)
     small = rated_va <= SMALL_VA
     stored = np.array([kind != PV for kind in kinds], dtype=bool)
     others = []
@@ -105,9 +108,32 @@ def make_inverters(
             others.append((settings, rows))
     solar = np.flatnonzero(~stored)
     return Inverters(
-        InverterFleet(others[0][0] if others else PRESETS["unity"], point, rated_va, tuple(others), solar),
+        InverterFleet(
+            others[0][0] if others else PRESETS["unity"], point, rated_va, tuple(others), solar, rated_w
+        ),
         kinds,
     )
+
+
+def rating_problems(section: InverterSection, people: Participants) -> list[tuple[str, str]]:
+    """Roles of ``s_rated_va`` that have no inverter, or are rated below their asset; and what is wrong with each."""
+    rated = {PV: people.pv_rated_w, STORAGE: people.battery_p_w, CAR: people.ev_p_w}
+    known = {
+        f"{people.names[row]}.{kind}": float(power[row])
+        for kind, power in rated.items()
+        if kind in section.assets
+        for row in np.flatnonzero(power > 0).tolist()
+    }
+    wrong = []
+    for role, s_va in section.s_rated_va.items():
+        if role not in known:
+            near = get_close_matches(role, known, 1) or ["none is close"]
+            wrong.append(
+                (role, f"there is no such inverter among grid.plant.inverters.assets; nearest: {near[0]}")
+            )
+        elif not known[role] <= s_va:
+            wrong.append((role, f"must be at least the rated power of the asset, {known[role]:g} W"))
+    return wrong
 
 
 def _settings(

@@ -9,7 +9,7 @@ from adapters.grid.feeder import Feeder
 from adapters.grid.inverter_engine import InverterEngine
 from adapters.grid.oltc import Following, TapChanger, TapControl
 from twin.answering_plant import AnsweringPlant
-from twin.inverters import Inverters, make_inverters
+from twin.inverters import Inverters, make_inverters, rating_problems
 from twin.participants import Participants
 from twin.plant import Plant
 from twin.scenario.schema import Scenario
@@ -109,6 +109,9 @@ def plant_problems(
             f"nobody has {' or '.join(plant.inverters.assets)}, so there is no inverter",
             hint="Add participants.assets of such a kind.",
         )
+    if plant.inverters is not None:
+        for role, why in rating_problems(plant.inverters, people):
+            complain("grid.plant.inverters.s_rated_va", f"{role}: {why}", plant.inverters.s_rated_va[role])
     _departure_problems(scenario, feeder, complain)
     if plant.tap_control is not None:
         try:

@@ -36,8 +36,8 @@ class InverterSettings:
     """Which functions are on.
 
     ``volt_var`` gives reactive power over rated apparent power against voltage in pu, ``volt_watt`` the largest
-    active power over rated active power against voltage, ``watt_var`` reactive over rated apparent power against
-    active over rated power. With none of volt-var and watt-var the power factor is fixed: ``power_factor`` with
+    active power over rated active power against voltage, ``watt_var`` reactive over rated active power against
+    active over rated active power. With none of volt-var and watt-var the power factor is fixed: ``power_factor`` with
     ``excitation`` 'absorb' or 'inject'. With ``priority`` 'var' active power gives way where both do not fit
     into the rating, with 'watt' reactive power does.
     """
@@ -62,23 +62,19 @@ class InverterSettings:
 IEEE_1547_A_VOLT_VAR = Curve((0.90, 1.00, 1.10), (0.25, 0.0, -0.25))
 IEEE_1547_B_VOLT_VAR = Curve((0.92, 0.98, 1.02, 1.08), (0.44, 0.0, 0.0, -0.44))
 IEEE_1547_VOLT_WATT = Curve((1.06, 1.10), (1.0, 0.0))
-# VDE-AR-N 4105:2018, 5.7.2: Q(U) and cos phi (P), for plants above 4.6 kVA (0.90) and up to it (0.95). Not compared
-# with a second source: the rule is not public.
+# VDE-AR-N 4105:2018, 5.7.2: Q(U) and cos phi (P), for plants above 4.6 kVA (0.90) and up to it (0.95). Reactive
+# power is that of pandapower's class of the rule, in the tests; the voltages have no second source.
 _SIN_090, _SIN_095 = float(np.sqrt(1 - 0.90**2)), float(np.sqrt(1 - 0.95**2))
 VDE_4105_VOLT_VAR_LARGE = Curve((0.93, 0.97, 1.03, 1.07), (_SIN_090, 0.0, 0.0, -_SIN_090))
 VDE_4105_VOLT_VAR_SMALL = Curve((0.93, 0.97, 1.03, 1.07), (_SIN_095, 0.0, 0.0, -_SIN_095))
 
 
 def _cos_phi_of_p(full_load: float) -> Curve:
-    """Cos phi falls linearly from 1 at half to ``full_load`` at rated active power, absorbing.
-
-    Rated active power is ``full_load`` times the rated apparent power, so that both are reached together.
-    """
+    """Cos phi falls linearly from 1 at half to ``full_load`` at rated active power, absorbing."""
     share = np.linspace(0.5, 1.0, 26)
     cos = 1.0 - (1.0 - full_load) * (share - 0.5) / 0.5
-    p = share * full_load
-    q = -p * np.sqrt(1 - cos**2) / cos
-    return Curve((0.0, *map(float, p)), (0.0, *map(float, q)))
+    q = -share * np.sqrt(1 - cos**2) / cos
+    return Curve((0.0, *map(float, share)), (0.0, *map(float, q)))
 
 
 VDE_4105_WATT_VAR_LARGE = _cos_phi_of_p(0.90)
@@ -99,7 +95,11 @@ PRESETS: dict[str, InverterSettings] = {
 
 
 def inverter_output(
-    settings: InverterSettings, v_pu: FloatArray, p_available_w: FloatArray, s_rated_va: FloatArray
+    settings: InverterSettings,
+    v_pu: FloatArray,
+    p_available_w: FloatArray,
+    s_rated_va: FloatArray,
+    p_rated_w: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """What inverters feed in at given voltages.
 
@@ -107,18 +107,20 @@ def inverter_output(
         settings: the functions that are on.
         v_pu: (k, m) voltage at the terminals.
         p_available_w: (k, m) what the panels or the battery give, >= 0 (charging is not curtailed: < 0 passes).
-        s_rated_va: (m,) rated apparent power; the rated active power is taken as equal to it.
+        s_rated_va: (m,) rated apparent power.
+        p_rated_w: (m,) rated active power, which it never exceeds; default: equal to the apparent power.
 
     Returns:
         Active and reactive power (k, m) into the grid. Their apparent power never exceeds the rating.
     """
-    p_w = np.minimum(p_available_w, s_rated_va)
+    p_rated_w = s_rated_va if p_rated_w is None else p_rated_w
+    p_w = np.minimum(p_available_w, p_rated_w)
     if settings.volt_watt is not None:
-        p_w = np.minimum(p_w, settings.volt_watt(v_pu) * s_rated_va)
+        p_w = np.minimum(p_w, settings.volt_watt(v_pu) * p_rated_w)
     if settings.volt_var is not None:
         q_var = settings.volt_var(v_pu) * s_rated_va
     elif settings.watt_var is not None:
-        q_var = settings.watt_var(np.maximum(p_w, 0.0) / s_rated_va) * s_rated_va
+        q_var = settings.watt_var(np.maximum(p_w, 0.0) / p_rated_w) * p_rated_w
     else:
         sign = -1.0 if settings.excitation == "absorb" else 1.0
         q_var = sign * np.abs(p_w) * np.sqrt(1 - settings.power_factor**2) / settings.power_factor

@@ -18,7 +18,9 @@ _MEMORY = 3
 
 @dataclass(frozen=True)
 class InverterFleet:
-    """Inverters: ``point`` (m,) rows of ``Feeder.points``, ``s_rated_va`` (m,).
+    """Inverters: ``point`` (m,) rows of ``Feeder.points``, ``s_rated_va`` (m,) rated apparent power.
+
+    ``p_rated_w`` (m,): rated active power, at most the apparent; None: equal to it.
 
     ``others``: settings of the rows among them that have not ``settings``. ``solar``: rows that are off while they
     have nothing to feed in, and give no reactive power then.
@@ -29,13 +31,15 @@ class InverterFleet:
     s_rated_va: FloatArray
     others: tuple[tuple[InverterSettings, IntArray], ...] = ()
     solar: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    p_rated_w: FloatArray | None = None
 
     def output(self, v_pu: FloatArray, p_available_w: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Active and reactive power (k, m) into the grid at the voltages of their terminals, (k, m)."""
-        p_w, q_var = inverter_output(self.settings, v_pu, p_available_w, self.s_rated_va)
+        active_w = self.s_rated_va if self.p_rated_w is None else self.p_rated_w
+        p_w, q_var = inverter_output(self.settings, v_pu, p_available_w, self.s_rated_va, active_w)
         for settings, own in self.others:
             p_w[:, own], q_var[:, own] = inverter_output(
-                settings, v_pu[:, own], p_available_w[:, own], self.s_rated_va[own]
+                settings, v_pu[:, own], p_available_w[:, own], self.s_rated_va[own], active_w[own]
             )
         if len(self.solar):
             q_var[:, self.solar] *= p_available_w[:, self.solar] > 0
@@ -119,6 +123,11 @@ def _check(fleet: InverterFleet, p_other_w: FloatArray, p_available_w: FloatArra
         raise GridInputError(f"{m} inverters in {k} scenarios do not fit the fleet or the other powers.")
     if not (fleet.s_rated_va > 0).all():
         raise GridInputError(f"inverter {int(np.argmin(fleet.s_rated_va))} has no rated apparent power.")
+    if (
+        fleet.p_rated_w is not None
+        and not ((fleet.p_rated_w > 0) & (fleet.p_rated_w <= fleet.s_rated_va * (1 + 1e-12))).all()
+    ):
+        raise GridInputError("rated active power must be above 0 and at most the rated apparent power.")
 
 
 class _Relaxation:

@@ -9,7 +9,7 @@ from adapters.grid.feeder import FloatArray
 from adapters.grid.inverter_curves import IEEE_1547_B_VOLT_VAR, IEEE_1547_VOLT_WATT
 from twin import ScenarioError
 from twin.answering_plant import AnsweringPlant
-from twin.inverters import make_inverters
+from twin.inverters import make_inverters, rating_problems
 from twin.scenario.grid_section import InverterSection
 
 SUNNY = {
@@ -62,7 +62,9 @@ def test_what_volt_watt_takes_off_is_metered_billed_and_counted(run_street, pass
     assert other["metered_wh"].sum() - table["metered_wh"].sum() == pytest.approx(lost_wh, abs=len(table))
     assert run.kpis["bills_total_micro"] > free.kpis["bills_total_micro"], "less was sold"
     assert run.kpis["money_sum_micro"] == 0
-    most = np.interp(table["v_pu"], IEEE_1547_VOLT_WATT.x, IEEE_1547_VOLT_WATT.y) * 15000 * 1.1
+    most = (
+        np.interp(table["v_pu"], IEEE_1547_VOLT_WATT.x, IEEE_1547_VOLT_WATT.y) * 15000
+    )  # of rated active power
     assert (table["p_gen_w"] <= most + 2e-4 * 16500).all(), "what the inverter gives, less the load"
 
 
@@ -81,6 +83,21 @@ def test_fixed_power_factor_and_the_german_curves_by_size(run_street, passive):
     assert fleet.point.tolist() == [0, 2] and at.tolist() == [0]
     assert small.volt_var.y[0] == pytest.approx(np.sqrt(1 - 0.95**2))
     assert large.volt_var.y[0] == pytest.approx(np.sqrt(1 - 0.90**2))
+
+
+def test_an_inverters_own_rating_wins_and_a_wrong_one_is_told():
+    none = np.zeros(3)
+    people = SimpleNamespace(
+        names=("a", "b", "c"), pv_rated_w=np.array([3000.0, 0.0, 10_000.0]), battery_p_w=none, ev_p_w=none
+    )
+    section = InverterSection(mode="volt_watt", s_rated_va={"c.pv": 10_000.0})
+    fleet = make_inverters(section, people).fleet
+    assert fleet.s_rated_va.tolist() == pytest.approx([3300.0, 10_000.0])
+    assert fleet.p_rated_w.tolist() == [3000.0, 10_000.0]
+    section = InverterSection(mode="volt_var", s_rated_va={"c.pv": 9_999.0, "b.pv": 5e3})
+    told = dict(rating_problems(section, people))
+    assert "at least the rated power of the asset, 10000 W" in told["c.pv"]
+    assert "no such inverter" in told["b.pv"] and "nearest" in told["b.pv"]
 
 
 def test_a_fixed_point_that_is_not_found_is_an_inconclusive_interval(run_street, monkeypatch):

@@ -37,6 +37,11 @@ class InverterSection(Section):
         le=300,
         description="Rated apparent power of an inverter, of the rated power of its asset.",
     )
+    s_rated_va: dict[str, float] = Field(
+        default_factory=dict,
+        description="Rated apparent power of single inverters in VA, by role ('<participant>.pv', '.battery' or '.ev'); "
+        "at least the rated power of the asset, and less room for reactive power where it is just that.",
+    )
     known_to_gate: bool = Field(
         True,
         description="The operator computes with these inverters; false: with none, to see what that costs.",

@@ -1,6 +1,7 @@
 """Inverter functions against EPRI's OpenDER, and their fixed point with the power flow."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from adapters.grid.feeder import Feeder
 from adapters.grid.inverter_curves import (
     IEEE_1547_B_VOLT_VAR,
     PRESETS,
+    VDE_4105_VOLT_VAR_LARGE,
+    VDE_4105_VOLT_VAR_SMALL,
     VDE_4105_WATT_VAR_LARGE,
     Curve,
     InverterSettings,
@@ -25,11 +28,14 @@ Net = Callable[..., Any]
 S_VA = 100_000.0
 
 
-def opender(category: str, voltage: float, p_pu: float) -> tuple[float, float]:
-    """Steady state of a unit with volt-var and volt-watt on, default settings."""
+def opender(category: str, voltage: float, p_pu: float, s_va: float = S_VA) -> tuple[float, float]:
+    """Steady state of a unit of 100 kW with volt-var and volt-watt on, default settings."""
     from opender import DER_PV, DERCommonFileFormat
 
-    settings = DERCommonFileFormat(NP_NORMAL_OP_CAT=category, NP_Q_MAX_INJ=44_000, NP_Q_MAX_ABS=44_000)
+    settings = DERCommonFileFormat(
+        NP_NORMAL_OP_CAT=category, NP_VA_MAX=s_va, NP_P_MAX=S_VA, NP_P_MAX_UNDER_PF=S_VA, NP_P_MAX_OVER_PF=S_VA,
+        NP_Q_MAX_INJ=0.44 * s_va, NP_Q_MAX_ABS=0.44 * s_va,
+    )  # fmt: skip
     settings.QV_MODE_ENABLE = settings.PV_MODE_ENABLE = "ENABLED"
     DER_PV.t_s = 100_000  # far longer than every response time
     unit = DER_PV(settings)
@@ -80,12 +86,59 @@ def test_fixed_power_factor() -> None:
     assert q_var[0, 0] < 0
 
 
+@pytest.mark.parametrize(
+    ("volt_var", "power_factor", "per_active"),
+    [(VDE_4105_VOLT_VAR_SMALL, 0.95, 0.328684), (VDE_4105_VOLT_VAR_LARGE, 0.90, 0.484322)],
+)
+def test_vde_reactive_power_is_pandapowers(volt_var: Curve, power_factor: float, per_active: float) -> None:
+    """pandapower 3's ``PQArea4105`` is per rated active power, which is 0.95 or 0.90 of the apparent power.
+
+    Its numbers are written down here, because the class needs a library that is no dependency.
+    """
+    assert (volt_var.y[0], -volt_var.y[-1]) == pytest.approx((per_active * power_factor,) * 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("s_over_p", [1.0, 1.1, 1.25])
+@pytest.mark.parametrize("priority", ["var", "watt"])
+def test_rated_active_below_rated_apparent_power(s_over_p: float, priority: str) -> None:
+    """By hand, at 1.08 pu: volt-watt leaves half of rated active, volt-var takes 0.44 of rated apparent power.
+
+    At 1.06 volt-watt leaves all of it: what does not fit beside the reactive power gives way by priority.
+    """
+    settings = replace(PRESETS["ieee_1547_b"], priority=priority)
+    p_rated, s_rated = np.array([10_000.0]), np.array([10_000.0 * s_over_p])
+    v, sun = np.array([[1.08], [1.06]]), np.full((2, 1), 12_000.0)
+    p_w, q_var = inverter_output(settings, v, sun, s_rated, p_rated)
+    assert (p_w[0, 0], q_var[0, 0]) == pytest.approx((5_000.0, -4_400 * s_over_p))
+    asked_var = 0.44 * 10_000 * s_over_p * (1.06 - 1.02) / 0.06
+    room_w = np.sqrt((10_000 * s_over_p) ** 2 - asked_var**2)
+    room_var = 10_000 * np.sqrt(s_over_p**2 - 1)
+    wanted = (min(10_000, room_w), -asked_var) if priority == "var" else (10_000, -min(asked_var, room_var))
+    assert (p_w[1, 0], q_var[1, 0]) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("category", "preset"), [("CAT_A", "ieee_1547_a"), ("CAT_B", "ieee_1547_b")])
+def test_an_oversized_inverter_is_openders(category: str, preset: str) -> None:
+    """110 kVA for 100 kW: reactive power by the apparent, volt-watt by the active rating, var before watt."""
+    voltages = np.array([0.91, 0.95, 1.0, 1.03, 1.05, 1.065, 1.08, 1.09])
+    for available in (0.5, 1.0):
+        p_w, q_var = inverter_output(
+            PRESETS[preset], voltages[:, None], np.full((8, 1), available * S_VA), np.array([1.1 * S_VA]),
+            np.array([S_VA]),
+        )  # fmt: skip
+        expected = np.array([opender(category, v, available, 1.1 * S_VA) for v in voltages])
+        np.testing.assert_allclose(p_w[:, 0], expected[:, 0], atol=0.02)
+        np.testing.assert_allclose(q_var[:, 0], expected[:, 1], atol=0.02)
+
+
 def test_vde_cos_phi_of_p() -> None:
     """Cos phi 1 up to half of rated active power, 0.90 at rated power, linear between."""
     settings = InverterSettings(watt_var=VDE_4105_WATT_VAR_LARGE)
     for share, cos in ((0.3, 1.0), (0.5, 1.0), (0.75, 0.95), (1.0, 0.90)):
         p = share * 0.9 * S_VA
-        p_w, q_var = inverter_output(settings, np.ones((1, 1)), np.array([[p]]), np.array([S_VA]))
+        p_w, q_var = inverter_output(
+            settings, np.ones((1, 1)), np.array([[p]]), np.array([S_VA]), np.array([0.9 * S_VA])
+        )
         assert p_w[0, 0] == pytest.approx(p)
         assert p / np.hypot(p, q_var[0, 0]) == pytest.approx(cos, abs=2e-4)
 
