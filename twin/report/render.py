@@ -15,6 +15,7 @@ from adapters.export.files import to_json, write_text_atomically
 from twin.report import words
 from twin.report.devices import devices_context
 from twin.report.feeder import feeder_payload
+from twin.report.heat_pumps import heat_pumps_context
 from twin.report.market import market_context
 from twin.report.mechanisms import mechanisms_context, mechanisms_payload
 from twin.report.operator import operator_context
@@ -136,6 +137,7 @@ def _context(run: RunResult) -> Context:
         "mechanisms": mechanisms_context(run, currency),
         "market": market_context(run, currency),
         "devices": devices_context(run),
+        "heat_pumps": heat_pumps_context(run, runs, titles),
         "operator": operator_context(runs, titles, currency),
         "payload": payload,
         "command": _command(manifest),

@@ -28,6 +28,7 @@ _SERIES: dict[str, tuple[tuple[str, ...], float, str]] = {
     "pv_kw": (("pv_w",), 1e-3, "mean"),
     "battery_kw": (("battery_w",), 1e-3, "mean"),
     "ev_kw": (("ev_w",), 1e-3, "mean"),
+    "heat_kw": (("heat_pump_w",), 1e-3, "mean"),
     "price": (("price_micro_per_kwh",), 1e-6, "mean"),
     "local_kwh": (("local_accepted_wh",), 1e-3, "sum"),
     "supplier_kwh": (("supplier_flexible_accepted_wh",), 1e-3, "sum"),

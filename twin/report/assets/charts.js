@@ -163,10 +163,11 @@ const charts = (() => {
     const s = (name) => hold(twin.series(chosen, name));
     const up = (values) => values.map((v) => (v === null ? null : Math.max(v, 0)));
     const down = (values) => values.map((v) => (v === null ? null : Math.max(-v, 0)));
-    const slack = s("slack_kw"), battery = s("battery_kw");
+    const slack = s("slack_kw"), battery = s("battery_kw"), warm = s("heat_kw");
+    const heat = warm.some((v) => v !== null) ? [{ label: "heat pumps", fill: "#d55e00", values: warm }] : [];
     const rows = [
       ...stack([{ label: "import", fill: "#9aa5b1", values: up(slack) }, { label: "PV", fill: "#f0b429", values: s("pv_kw") }, { label: "batteries give", fill: "#009e73", values: up(battery) }], 1),
-      ...stack([{ label: "houses", fill: "#56728f", values: s("load_kw") }, { label: "cars", fill: "#cc79a7", values: s("ev_kw") }, { label: "batteries take", fill: "#66c2a5", values: down(battery) }, { label: "export", fill: "#c9d1d9", values: down(slack) }, { label: "losses", fill: "#3b3b3b", values: s("loss_kw") }], -1),
+      ...stack([{ label: "houses", fill: "#56728f", values: s("load_kw") }, { label: "cars", fill: "#cc79a7", values: s("ev_kw") }, ...heat, { label: "batteries take", fill: "#66c2a5", values: down(battery) }, { label: "export", fill: "#c9d1d9", values: down(slack) }, { label: "losses", fill: "#3b3b3b", values: s("loss_kw") }], -1),
     ];
     const series = rows.map((row) => ({ label: row.label, stroke: row.fill, fill: row.fill, width: 0.5, paths: stepped, points: { show: false }, value: (u, v, k, i) => (i === null || i === undefined ? "–" : twin.kw(row.values[i] ?? NaN)) }));
     plot("chart-energy", [times(chosen), ...rows.map((row) => row.sum)], series, { unit: "kW, above: sources", height: 270 });
