@@ -48,6 +48,12 @@ class Deployment:
     currency: str
     registry: str = ""
     certificates: str = ""
+    block: int = 0  # the settlement's; nothing of ours is older
+
+    def on(self, node: Node) -> "Deployment":
+        """Let a node look for events since this deployment."""
+        node.first_block = self.block
+        return self
 
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -114,7 +120,12 @@ def deploy_all(node: Node, keys: KeyRing, outbox: Outbox, terms: Terms, poll_s: 
         Post(SETUP, "approve", token, currency.data("approve", settlement, 2**256 - 1), 100_000),
     )
     wait_idle(outbox, poll_s=poll_s)
-    return Deployment(node.chain_id(), settlement, token)
+    return Deployment(node.chain_id(), settlement, token, block=_block_of(outbox)).on(node)
+
+
+def _block_of(outbox: Outbox) -> int:
+    blocks = [row["block_number"] for row in outbox.rows(SETUP, "create EnergySettlement")]
+    return int([block for block in blocks if block is not None][-1])
 
 
 def deploy_community(
@@ -125,7 +136,7 @@ def deploy_community(
         settlement = deploy_settlement(outbox, keys, terms, token, poll_s)
         outbox.post(*_grants(node, settlement, keys.operator.address))
         wait_idle(outbox, poll_s=poll_s)
-        base = Deployment(node.chain_id(), settlement, token)
+        base = Deployment(node.chain_id(), settlement, token, block=_block_of(outbox)).on(node)
     else:
         base = deploy_all(node, keys, outbox, terms, poll_s)
     registry = create(outbox, "AssetRegistry", ["address"], [keys.operator.address], poll_s)

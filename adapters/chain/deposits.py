@@ -95,7 +95,7 @@ class Counter:
         self.node = reach(url)
         try:
             check_node(self.node, self.keys, RpcOptions(url, ":memory:", development=development))
-            found = Deployment.load(deployment, self.node.chain_id())
+            found = Deployment.load(deployment, self.node.chain_id()).on(self.node)
             self.contract = Contract(self.node, "EnergySettlement", found.settlement)
             self.contract.check_code()
             token = check_address(str(self.contract.read("token")), "token")

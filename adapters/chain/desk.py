@@ -68,7 +68,7 @@ class Desk:
     def __init__(self, url: str, deployment: Path, development: bool) -> None:
         self.keys = embedded_keys() if development else None
         self.node = reach(url)
-        found = Deployment.load(deployment, self.node.chain_id())
+        found = Deployment.load(deployment, self.node.chain_id()).on(self.node)
         if not found.registry:
             raise ChainInputError(f"{deployment.name} names no registry: deploy with 'twin chain deploy'")
         self.registry = Contract(self.node, "AssetRegistry", found.registry)

@@ -72,7 +72,7 @@ def enrol(
     node = reach(options.url)
     try:
         check_node(node, keys, options)
-        found = Deployment.load(Path(options.deployment), node.chain_id())
+        found = Deployment.load(Path(options.deployment), node.chain_id()).on(node)
         if not found.registry:
             raise ChainInputError(
                 f"{Path(options.deployment).name} names no registry: deploy with 'twin chain deploy'"

@@ -219,7 +219,7 @@ class GreenRun:
 
     def _open_node(self, url: str, deployment: Path) -> None:
         node = reach(url)
-        found = Deployment.load(deployment, node.chain_id())
+        found = Deployment.load(deployment, node.chain_id()).on(node)
         if found.settlement.lower() != self._history["contracts"]["settlement"].lower():
             node.close()
             raise ChainInputError(f"{deployment.name} is not the deployment that the run settled on")

@@ -92,6 +92,7 @@ class LedgerChain:
         """Where this chain can be read again: its id and our contracts on it."""
         chain_id = self.settlement.outbox.chain_id
         names = {"kind": self.name, "chain_id": chain_id, "market_id": self._market_id}
+        names |= {"first_block": self.node.first_block}
         return names | {"contracts": self.contracts()}
 
     def contracts(self) -> dict[str, str]:

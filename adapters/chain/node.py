@@ -55,6 +55,7 @@ class Node:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self.first_block = 0  # before it none of our contracts existed
 
     def request(self, method: str, *params: Any) -> Any:
         """Ask. Raises RevertedError, NodeRefusedError or ChainUnavailableError."""
@@ -147,9 +148,30 @@ class Node:
         answer = self.request("eth_call", message, hex(block) if isinstance(block, int) else block)
         return bytes.fromhex(answer[2:])
 
-    def logs(self, address: str, topics: list[str | None], first_block: int = 0) -> list[Log]:
-        """Events of a contract, oldest first."""
-        query = {"address": address, "topics": topics, "fromBlock": hex(first_block), "toBlock": "latest"}
+    def logs(self, address: str, topics: list[str | None]) -> list[Log]:
+        """Events of a contract since ``first_block``, oldest first.
+
+        Many providers answer for so many blocks or events only; they are asked in parts then. Raises NodeRefusedError
+        where not even one block is answered.
+        """
+        query = {"address": address, "topics": topics}
+        try:
+            return self._logs(query | {"fromBlock": hex(self.first_block), "toBlock": "latest"})
+        except NodeRefusedError:
+            start, last = self.first_block, self.height()
+        found, width = [], last - start + 1
+        while start <= last:
+            end = min(start + width - 1, last)
+            try:
+                found += self._logs(query | {"fromBlock": hex(start), "toBlock": hex(end)})
+                start = end + 1
+            except NodeRefusedError:
+                if width <= 1:
+                    raise
+                width = (width + 1) // 2
+        return found
+
+    def _logs(self, query: dict[str, Any]) -> list[Log]:
         return [_log(item) for item in self.request("eth_getLogs", query)]
 
     def mine_at(self, time_s: int) -> None:

@@ -60,6 +60,7 @@ def _attach(history: dict[str, Any], url: str) -> tuple[Contract, Node]:
         if not url:
             raise ChainInputError("this run settled on a node: give its address with --url")
         node = reach(url)
+        node.first_block = int(history.get("first_block", 0))
         if node.chain_id() != history["chain_id"]:
             raise ChainInputError(
                 f"the node is of chain {node.chain_id()}, the run's is {history['chain_id']}"

@@ -194,7 +194,7 @@ def _deployment(
     node: Node, keys: KeyRing, outbox: Outbox, market_id: str, options: RpcOptions, terms: Terms | None
 ) -> Deployment:
     if options.deployment and Path(options.deployment).exists():
-        return Deployment.load(Path(options.deployment), node.chain_id())
+        return Deployment.load(Path(options.deployment), node.chain_id()).on(node)
     if not options.development:
         raise ChainInputError("name the file of the deployment (twin chain deploy writes it)")
     outbox.confirmations = 0  # a development node makes a block per transaction and none on top

@@ -237,3 +237,38 @@ def test_a_node_that_answers_a_mined_failure_with_the_failure(bare):
     bare.outbox.pump()
     go_on(bare)
     assert rows()[-1]["status"] == "confirmed"
+
+
+class Metered:
+    """A provider that gives the events of so many blocks at a time, or of none at all."""
+
+    def __init__(self, inner, most):
+        self.inner, self.most, self.asked = inner, most, []
+
+    def request(self, method, params):
+        if method == "eth_getLogs":
+            query, head = params[0], int(self.inner.request("eth_blockNumber", [])["result"], 16)
+            last = head if query["toBlock"] == "latest" else int(query["toBlock"], 16)
+            self.asked.append((int(query["fromBlock"], 16), last))
+            if last - int(query["fromBlock"], 16) >= self.most:
+                return {"error": {"code": -32005, "message": "query exceeds max block range"}}
+        return self.inner.request(method, params)
+
+    def close(self):
+        """Nothing."""
+
+
+def test_a_provider_that_limits_the_range_of_a_query_is_asked_in_parts(bench):
+    for i in range(4):
+        bench.open(**{f"house_{i}": 5})
+    whole = bench.settlement.history("AccountOpened")
+    assert [event["name"] for event in whole] == [f"house_{i}" for i in range(4)]
+    wire = bench.node.transport = Metered(bench.node.transport, 3)
+    assert bench.settlement.history("AccountOpened") == whole
+    tiles = [span for span in wire.asked if span[1] - span[0] < 3]
+    assert tiles[0][0] == bench.deployment.block > 0, "nothing is asked of blocks before the contract"
+    assert all(one[1] + 1 == other[0] for one, other in pairwise(tiles))
+    wire.most = 0
+    with pytest.raises(NodeRefusedError, match="exceeds max block range"):
+        bench.settlement.history("AccountOpened")
+    bench.node.transport = wire.inner
