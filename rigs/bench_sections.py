@@ -5,21 +5,30 @@ A bench never mentions price, time or market; a scenario never mentions a host, 
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from rigs.device import DeviceKind
+from rigs.rig_sections import AcSourceSection, AggregateSection, InterlockSection
+from rigs.section_base import IdentitySection, Mode, Port, Seconds, Section
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0, le=86400)]
-Mode = Literal["observe", "shadow", "armed"]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+__all__ = [
+    "AcSourceSection",
+    "AggregateSection",
+    "BenchFile",
+    "DeviceSection",
+    "EmulatedSection",
+    "IdentitySection",
+    "InterlockSection",
+    "LimitsSection",
+    "MeterSection",
+    "NameplateSection",
+    "SafeSection",
+    "SerialSection",
+    "TimingSection",
+    "TlsSection",
+]
 
 
 class LimitsSection(Section):
@@ -30,10 +39,7 @@ class LimitsSection(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> "LimitsSection":
-        for name in ("p_gen_w", "soc"):
-            pair = getattr(self, name)
-            if pair is not None and not pair[0] <= pair[1]:
-                raise ValueError(f"{name}: the first of the two must not exceed the second")
+        self.must_rise("p_gen_w", "soc")
         if self.soc is not None and not (self.soc[0] >= 0 and self.soc[1] <= 1):
             raise ValueError("soc: must lie in 0..1")
         return self
@@ -43,18 +49,6 @@ class SafeSection(Section):
     """What is written when the device is made safe, and what its own reversion timer falls back to."""
 
     p_set_w: float = 0.0
-
-
-class IdentitySection(Section):
-    """Who must answer (SunSpec model 1); checked before arming and whenever the link returns."""
-
-    maker: str
-    model: str
-    serial: str
-
-    def says(self, idn: str) -> bool:
-        """Tell whether an answer to ``*IDN?`` (maker, model, serial, firmware; IEEE 488.2) is of this instrument."""
-        return [part.strip() for part in idn.split(",")][:3] == [self.maker, self.model, self.serial]
 
 
 class NameplateSection(Section):
@@ -196,10 +190,13 @@ class DeviceSection(Section):
         "", description="Signed exception: why this device may be armed without a proven reversion timer."
     )
     poll_s: float = Field(1.0, gt=0, le=60, description="Wall-clock mode: time between two polls.")
-    stale_after_s: float = Field(5.0, gt=0, description="Wall-clock mode: an older sample is stale.")
+    stale_after_s: float = Field(
+        5.0, gt=0, le=86400, description="Wall-clock mode: an older sample is stale."
+    )
     safe_after_s: float = Field(
         15.0,
         gt=0,
+        le=86400,
         description="Wall-clock mode: without a step or an answer for so long, the device is made safe.",
     )
     meter: MeterSection = Field(
@@ -237,77 +234,6 @@ class DeviceSection(Section):
         if self.meter.accuracy_class is not None:
             return self.meter.accuracy_class / 100
         return 0.02 if self.driver == "modbus" else 0.0
-
-
-class InterlockSection(Section):
-    """The hard-wired interlock as an input: read before anything is armed, and before every write. It is the
-    protection; this only looks at it. Whatever cannot be read counts as open."""
-
-    driver: Literal["emulated", "modbus"]
-    host: str | None = Field(None, description="Address of the input module (driver modbus).")
-    port: Port = 502
-    unit_id: int = Field(1, ge=0, le=255)
-    table: Literal["holding", "input"] = "input"
-    address: int = Field(0, ge=0, le=65535, description="Register of the input, 0-based; read only.")
-    bit: int = Field(0, ge=0, le=15, description="Bit of the register, 0 is the least significant.")
-    closed: Literal[0, 1] = Field(1, description="Value of the bit while the interlock is closed.")
-    every_s: float = Field(0.5, gt=0, le=10, description="Wall-clock time: how often it is read.")
-    timeout_s: float = Field(1.0, gt=0, le=60)
-
-    @model_validator(mode="after")
-    def _fits_driver(self) -> "InterlockSection":
-        if (self.driver == "modbus") != (self.host is not None):
-            raise ValueError("driver modbus needs host, driver emulated has none")
-        return self
-
-
-class AcSourceSection(Section):
-    """A grid simulator: sets the voltage that devices see, by SCPI over a socket. With it a bench may be coupled
-    to the plant (coupling: quasi_static)."""
-
-    driver: Literal["emulated", "scpi"]
-    host: str | None = Field(None, description="Address of the source (driver scpi).")
-    port: Port = Field(5025, description="Port of SCPI over TCP; an emulated source takes a free one.")
-    v_nominal_v: float = Field(230.0, gt=0, le=1000)
-    f_nominal_hz: float = Field(50.0, gt=0, le=400)
-    v_pu: tuple[float, float] = Field(
-        (0.85, 1.15),
-        description="Least and most voltage; beyond it nothing is sent and the bench is made safe.",
-    )
-    identity: IdentitySection | None = Field(
-        None, description="Who must answer *IDN?; arming needs it. Another instrument is never set."
-    )
-    feeds: list[str] = Field(default_factory=list, description="Roles at its terminals; none: all devices.")
-
-    @model_validator(mode="after")
-    def _fits(self) -> "AcSourceSection":
-        if (self.driver == "scpi") != (self.host is not None):
-            raise ValueError("driver scpi needs host, driver emulated has none")
-        if not 0 <= self.v_pu[0] <= 1 <= self.v_pu[1] <= 2:
-            raise ValueError("v_pu: the first must lie in 0..1, the second in 1..2")
-        return self
-
-
-class AggregateSection(Section):
-    """Limits of all roles together. A breach is rejected and latched for all of them."""
-
-    p_gen_w: tuple[float, float] | None = Field(None, description="Least and most sum of the set points.")
-    soc: tuple[float, float] | None = Field(
-        None,
-        description="Window of the state of charge of all batteries together, 0..1, weighted by their capacity.",
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "AggregateSection":
-        if self.p_gen_w is None and self.soc is None:
-            raise ValueError("give p_gen_w, soc or both")
-        for name in ("p_gen_w", "soc"):
-            pair = getattr(self, name)
-            if pair is not None and not pair[0] <= pair[1]:
-                raise ValueError(f"{name}: the first of the two must not exceed the second")
-        if self.soc is not None and not (self.soc[0] >= 0 and self.soc[1] <= 1):
-            raise ValueError("soc: must lie in 0..1")
-        return self
 
 
 class BenchFile(Section):

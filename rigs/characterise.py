@@ -20,6 +20,7 @@ from rigs.errors import RigError
 from rigs.fault_watch import owner_of
 from rigs.grid_functions import FunctionSettings, read_function, switch_function
 from rigs.open_bench import open_bench
+from rigs.signals import uninterrupted
 from rigs.step_test import SETTLED, Judgement, Step, judge
 from rigs.wire import WireDevice
 
@@ -227,8 +228,8 @@ def _voltage_test(session: _Session, settings: FunctionSettings) -> Characterisa
     least_pu, most_pu = bench.source.section.v_pu
     # output that ceases or trips is no part of these curves: IEEE 1547-2018, tables 11 to 16
     voltages = _voltages(settings, max(least_pu, 0.885), min(most_pu, 1.095))
-    _on_wire(bench, role, lambda wire: switch_function(wire, settings.name, True))
     try:
+        _on_wire(bench, role, lambda wire: switch_function(wire, settings.name, True))
         _apply(bench, 1.0)
         free_w, _ = session.settle(response_s)
         judgements: list[Judgement] = []
@@ -240,9 +241,12 @@ def _voltage_test(session: _Session, settings: FunctionSettings) -> Characterisa
             judgements += judge(step, _expected(settings, free_w))
         return Characterisation(role, settings.name, tuple(judgements), settings)
     finally:
-        _apply(bench, 1.0)
-        if not settings.enabled:
-            _on_wire(bench, role, lambda wire: switch_function(wire, settings.name, False))
+        with uninterrupted():
+            try:
+                if not settings.enabled:
+                    _on_wire(bench, role, lambda wire: switch_function(wire, settings.name, False))
+            finally:
+                _apply(bench, 1.0)
 
 
 def _expected(settings: FunctionSettings, free_w: float) -> Callable[[float], float]:

@@ -73,6 +73,8 @@ async def switch_function(wire: WireDevice, name: str, on: bool) -> None:
     if on:  # switching back is always allowed
         wire.gate.check(asyncio.get_running_loop().time())
     points = {"Ena": float(on)}
+    wire.gate.count(len(points))
+    wire.gate.journal("switched", {"role": wire.spec.role, "function": name, "on": on})
     await wire.gate.writer.write(MODELS[name], points)
     if wrong := await wire.gate.writer.differences(MODELS[name], points):
         raise RigError(f"{wire.spec.role}: {name}: {'; '.join(wrong)}")

@@ -15,10 +15,10 @@ from rigs.control_points import AnyActuator, Points
 from rigs.errors import LatchedError, NotArmedError
 from rigs.gate_rules import Decision, GateMemory, GateRules, Journal, Outcome
 from rigs.point_writer import PointWriter, Proposal
+from rigs.proof import let_it_run_out
 from rigs.shaping import Shaping
 from rigs.shared_limits import NO_ROOM, SharedLimits
 
-_PROOF_MARGIN_S = 1.0
 _AT_ONCE = "at once: "
 
 
@@ -68,7 +68,7 @@ class WriteGate:
 
     async def send(self, proposal: Proposal) -> Decision:
         """Write what was proposed, read it back, and book what became of it."""
-        return self.settle(proposal, *await self._send(proposal.writer, proposal.value_w))
+        return self.settle(proposal, *await self._write(proposal.writer, self.points(proposal.value_w)))
 
     def propose(self, p_w: float, time_s: float) -> Decision | Proposal:
         """Return what was decided where nothing is to be sent, else what has to be sent, and then settled."""
@@ -105,9 +105,13 @@ class WriteGate:
         budget = self.rules.daily_writes
         if budget is not None and self.memory.written_today() + requests > budget:
             return False
-        if budget is not None:
-            self.memory.count_writes(requests)
+        self.count(requests)
         return True
+
+    def count(self, requests: int) -> None:
+        """Count what wears and no budget forbids: making safe, and switching back."""
+        if self.rules.daily_writes is not None:
+            self.memory.count_writes(requests)
 
     def settle(self, proposal: Proposal, outcome: Outcome, reason: str) -> Decision:
         """Book what became of a proposal."""
@@ -144,8 +148,7 @@ class WriteGate:
         self._prepared = False
         self.shared.reserve(self.rules.role, self.rules.safe_w)  # no room forbids it, but it counts
         points = self.safe_points()
-        if self.rules.daily_writes is not None:
-            self.memory.count_writes(len(points))  # no budget forbids it, but it wears as well
+        self.count(len(points))
         outcome, reason = await self._write(writer, points)
         self._decide(time_s, self.rules.safe_w, self.rules.safe_w, outcome, reason or "make safe")
         if outcome != "sent":
@@ -162,8 +165,7 @@ class WriteGate:
         return {**actuator.value(rules.safe_w), **lasting, **actuator.enable()}
 
     async def prove_reversion(self, wait: Callable[[float], Awaitable[None]]) -> None:
-        """Let the device's reversion timer expire once, with a value that changes nothing, and see it fall
-        back.
+        """Let the device's reversion timer expire once, with a value that changes nothing, and see it fall back.
 
         Args:
             wait: Lets the device's time pass, in s.
@@ -173,7 +175,6 @@ class WriteGate:
         """
         if self.writer is None or self.rules.unproven_reason:
             return
-        model_id = self.actuator.model_id
         shown, before, fallen = self.actuator.proof_point()
         proof_s = self.actuator.proof_s
         points = self.actuator.proof(self.rules.safe_w, proof_s)
@@ -182,10 +183,7 @@ class WriteGate:
                 f"{self.rules.role}: the write budget of {self.rules.daily_writes} requests a day leaves none for the "
                 "proof of its reversion timer; arm it tomorrow, or raise daily_writes in the bench"
             )
-        await self.writer.write(model_id, points)
-        armed = await self.writer.read(model_id, shown)
-        await wait(proof_s + _PROOF_MARGIN_S)
-        after = await self.writer.read(model_id, shown)
+        armed, after = await let_it_run_out(self.actuator, self.writer, points, wait)
         self.proven = armed == before and after == fallen
         self.journal("proof", {"role": self.rules.role, "before": armed, "after": after})
         if not self.proven:
@@ -286,15 +284,17 @@ class WriteGate:
         """Give a ramp no credit for this time, and count on the device's falling back by itself."""
         self._shaping.stood_still(time_s)
         self.shared.lose(self.rules.role)
+        if (
+            self.memory.latch
+        ):  # whoever latched it may have written as well: nothing is believed when it is reset
+            self._prepared, self._returned = False, True
+            self._shaping.stands(math.nan, math.nan)
 
     def would(self, p_w: float, time_s: float) -> float:
         """Return the set point that the device would have after an order."""
         if self.memory.latch or self.doubt:
             return self.rules.safe_w if math.isnan(self._sent_w) else self._sent_w
         return self.shape(p_w, time_s)[0]
-
-    async def _send(self, writer: PointWriter, value_w: float) -> tuple[Outcome, str]:
-        return await self._write(writer, self.points(value_w))
 
     async def _write(self, writer: PointWriter, points: Points) -> tuple[Outcome, str]:
         model_id, trouble = self.actuator.model_id, ""

@@ -112,6 +112,19 @@ def test_the_default_mode_writes_nothing(write_bench) -> None:
         load_bench(write_bench("bench: b\ndevices: 3\n"), ROLES)
 
 
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "0", "-1"])
+@pytest.mark.parametrize(
+    "key", ["reversion_s", "ramp_w_per_s", "poll_s", "stale_after_s", "safe_after_s", "daily_writes"]
+)
+def test_no_number_switches_a_protection_off(write_bench, key, number) -> None:
+    """For example a time of infinity after which a silent device is made safe."""
+    text = f"bench: b\ndevices:\n  house_1.battery: {{driver: emulated, {key}: {number}}}\n"
+    found = check_bench(write_bench(text), ROLES[:1])
+    assert (key, number) == ("ramp_w_per_s", ".inf") or f"devices.house_1.battery.{key}" in "".join(found), (
+        found
+    )
+
+
 @pytest.mark.parametrize(("seconds", "fits"), [(9, False), (10, True), (600, True), (601, False)])
 def test_a_real_wallbox_takes_a_failsafe_within_its_range(write_bench, seconds, fits) -> None:
     text = (

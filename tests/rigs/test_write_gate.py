@@ -162,6 +162,48 @@ def test_the_proof_itself_moves_no_power() -> None:
     run(work)
 
 
+@pytest.mark.parametrize(
+    ("kind", "in_force"),
+    [
+        (
+            "pv_inverter",
+            {"WMaxLimPct": 0.0, "WMaxLimPct_RvrtTms": 0.0, "WMaxLim_Ena": 1.0},
+        ),  # made safe by a run before
+        (
+            "pv_inverter",
+            {"WMaxLimPct": 30.0, "WMaxLimPct_RvrtTms": 900.0, "WMaxLim_Ena": 1.0},
+        ),  # somebody's limit
+        ("battery", {"WSetMod": 1.0, "WSet": -700.0, "WSetRvrtTms": 0.0, "WSetEna": 1.0}),
+        ("pv_inverter", {"WMaxLimPct": 30.0, "WMaxLim_Ena": 0.0}),
+    ],
+)
+def test_the_proof_leaves_in_force_what_was_in_force(kind, in_force) -> None:
+    """Else arming would lift a safe limit: the inverter would be at full power before the first order."""
+
+    async def work(rig: Rig) -> None:
+        model_id = rig.gate.actuator.model_id
+        await rig.gate.writer.write(model_id, in_force)
+        rig.frames.clear()
+
+        async def wait(seconds: float) -> None:
+            rig.device.advance(seconds)
+
+        await rig.gate.prove_reversion(wait)
+        assert rig.gate.proven
+        values = [v for n, v in rig.written() if n in ("WMaxLimPct", "WSet")]
+        enabled = in_force.get("WMaxLim_Ena", in_force.get("WSetEna"))
+        if enabled:
+            name = "WSet" if kind == "battery" else "WMaxLimPct"
+            assert values == pytest.approx([in_force[name]] * 2)
+            held = await rig.gate.writer._device.read(model_id, *in_force)
+            assert held == in_force
+        else:
+            assert values == [100]
+            assert await rig.gate.writer.read(model_id, "WMaxLim_Ena") == 0
+
+    run(work, EmulatorConfig("x", kind, 5000.0, 10000.0, 0.5, serial="1"), prove=False)
+
+
 @pytest.mark.parametrize("ask_w", [4000.1, -4001, float("inf"), float("nan")])
 def test_a_breach_is_rejected_and_latched_never_clamped(ask_w) -> None:
     async def work(rig: Rig) -> None:
