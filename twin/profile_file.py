@@ -1,6 +1,7 @@
 """Profiles of the user's own, from a CSV or Parquet file."""
 
 import csv
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,12 @@ from adapters.grid.feeder import FloatArray
 from twin.profiles import ProfileError
 
 KINDS = ("load", "load_q", "pv")
+ZONED = (
+    "column 'time' carries a time zone or offset: write the time without one, at the offset of the scenario's start "
+    "all through the file (in pandas: time.dt.tz_convert('Etc/GMT-1').dt.tz_localize(None) for +01:00)"
+)
+CLOCKS = " (are the clocks changed here? Write one offset all through the file, winter time for example)"
+_ZONE = re.compile(r":\d\d(?:[.,]\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$")
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,17 @@ def read_user_table(path: Path) -> UserTable:
         raise ProfileError(
             f"{path.name}: no column 'time'; got columns {', '.join(map(str, frame.columns[:5]))}"
         )
-    time = pd.to_datetime(frame["time"], errors="coerce")
-    problems = [
-        f"line {i + 2}: time is not a date: {frame['time'].iloc[i]!r}"
-        for i in np.flatnonzero(time.isna())[:5]
-    ]
+    if frame["time"].dtype == object and frame["time"].astype(str).str.contains(_ZONE).any():
+        problems = [
+            ZONED
+        ]  # of one offset or of several: pandas warns of the latter, and gives up on them later
+        time = frame["time"]
+    else:
+        time = pd.to_datetime(frame["time"], errors="coerce")
+        problems = [
+            f"line {i + 2}: time is not a date: {frame['time'].iloc[i]!r}"
+            for i in np.flatnonzero(time.isna())[:5]
+        ]
     if not problems:
         problems = _time_problems(time)
     names, wrong = _columns(frame)
@@ -113,9 +126,7 @@ def _time_problems(time: Any) -> list[str]:
     if len(time) < 2:
         return ["needs at least two rows"]
     if time.dt.tz is not None:
-        return [
-            "column 'time' carries a time zone: write local time without one, the scenario's start has the zone"
-        ]
+        return [ZONED]
     steps = time.diff().dt.total_seconds().to_numpy()[1:]
     if not steps[0] > 0:
         return ["line 3: time does not rise"]
@@ -126,7 +137,7 @@ def _time_problems(time: Any) -> list[str]:
     bad = np.flatnonzero(steps != steps[0])
     return [
         f"line {i + 3}: gap or jump: {time.iloc[i]} is followed by {time.iloc[i + 1]}, "
-        f"expected a step of {steps[0]:g} s"
+        f"expected a step of {steps[0]:g} s{CLOCKS if abs(steps[i] - steps[0]) == 3600 else ''}"
         for i in bad[:5]
     ]
 

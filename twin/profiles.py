@@ -108,11 +108,18 @@ class Calendar:
         start = np.datetime64(self._table.start, "s")
         row = ((date.astype("datetime64[s]") - start).astype(np.int64) + second) // self._table.step_s
         if row.min() < 0 or row.max() >= self._n:
+            end = self._table.start + timedelta(seconds=self._n * self._table.step_s)
+            first, last = moments.min(), moments.max()
             raise ProfileError(
-                f"the profiles hold {self._n} steps of {self._table.step_s} s from {self._table.start}; "
-                "the scenario's dates fall outside: give a whole year, or repeat_year: false"
+                f"the profiles hold {self._n} steps of {self._table.step_s} s from {self._table.start} to {end}; "
+                f"the scenario's dates ({_plain(first)} to {_plain(last)}, of any year) fall outside: give a whole "
+                "year, or the very dates and repeat_year: false"
             )
         return np.asarray(row, dtype=np.int64)
+
+
+def _plain(moment: Any) -> str:
+    return str(moment).replace("T", " ")[5:16]
 
 
 def _date(year: Any, month: Any, day: Any) -> Any:

@@ -60,7 +60,7 @@ CARS = {"kind": "ev", "at": ["load 1"]}
         ({"grid": {"source": "pandapower:create_kerber_dorfnetz", "plant": {"tap_pos": 40}}}, ["grid.plant", "40"]),
         ({"profiles": {"source": "grid"}}, ["profiles.source", "no profiles of its own"]),
         ({"profiles": {"source": "none.csv"}}, ["profiles.source", "no such file", "none.csv"]),
-        ({"start": "2016-03-01T12:00:00+01:00"}, ["profiles.source", "fall outside: give a whole year"]),
+        ({"start": "2016-03-01T12:00:00+01:00"}, ["profiles.source", "(03-01 12:00 to 03-01", "fall outside: give a whole year"]),
         ({"duration_days": 5, "profiles": {"repeat_year": False}}, ["profiles.source", "the profiles cover 2016-01-18 00:00:00 to 2016-01-20 00:00:00, the run needs"]),
         ({"substep_s": 180, "profiles": {"source": "odd.csv"}}, ["substep_s", "must be a multiple or a divisor of the profiles' step", "700 s"]),
         ({"start": "2016-01-18T16:00:00"}, ["start", "time zone"]),
