@@ -13,6 +13,7 @@ from typing import Any
 from adapters.chain.errors import ChainInputError, NodeRefusedError, RevertedError
 from adapters.chain.keys import Signer
 from adapters.chain.node import Node, Receipt
+from adapters.chain.sole import Sole
 from adapters.chain.taker import LAG_BLOCKS, Taker, taker_of
 
 TIP_WEI = 10**9
@@ -80,8 +81,13 @@ class Outbox:
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
         self.db.executescript(SCHEMA)
-        self.bind("chain_id", str(self.chain_id))
-        self.bind("sender", signer.address)
+        try:
+            self.bind("chain_id", str(self.chain_id))
+            self.bind("sender", signer.address)
+            self._sole = Sole(path)
+        except ChainInputError:
+            self.db.close()
+            raise
 
     def post(self, *posts: Post, note: str = "", note_values: tuple[Any, ...] = ()) -> None:
         """Sign and store transactions in order, and a statement of the caller's, all in one step.
@@ -123,6 +129,7 @@ class Outbox:
     def close(self) -> None:
         """Close the file."""
         self.db.close()
+        self._sole.close()
 
     def bind(self, key: str, value: str) -> None:
         """A file belongs to one chain, contract and sender for ever."""

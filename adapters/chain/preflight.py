@@ -17,6 +17,7 @@ from adapters.chain.keys import KeyRing, embedded_keys, keys_from_environment
 from adapters.chain.node import Node
 from adapters.chain.options import Device, RpcOptions
 from adapters.chain.rpc import funds_problem, reach, shown
+from adapters.chain.sole import check_free
 from adapters.chain.typed import account_id, market_key
 
 T = TypeVar("T")
@@ -176,6 +177,11 @@ def _outbox(path: Path, bound: dict[str, str]) -> Iterator[str]:
             db.close()
     except sqlite3.Error as error:
         yield f"{path.name} is no outbox ({error}): name another file"
+        return
+    try:
+        check_free(path)
+    except ChainInputError as error:
+        yield str(error)
         return
     if bound.get("contract") == NEW and "contract" in have:
         yield (
