@@ -88,9 +88,9 @@ class BenchSource:
         """Whether this source may be set at all."""
         return self.section.driver == "emulated" or self._armed_for_s is not None
 
-    def charge(self) -> SourceCharge | None:
-        """Return what the supervisor needs to set it back; None where it is not set, or ends with us."""
-        if not self._touched:
+    def charge(self, with_us: bool = False) -> SourceCharge | None:
+        """Return what a supervisor needs to set it back; None where it is not set, or emulated and ending ``with_us``."""
+        if not self._touched or (with_us and self.section.driver == "emulated"):
             return None
         nominal = self.section.v_nominal_v, self.section.f_nominal_hz
         return SourceCharge(ROLE, *self.endpoint, self.identity, *nominal)
@@ -167,7 +167,9 @@ class BenchSource:
         try:
             await self._source.link.connect()
             if (found := await self._source.identity()) != self.identity:
-                raise RigError(f"{ROLE}: not safe: {found} answers instead of {self.identity}; nothing was set")
+                raise RigError(
+                    f"{ROLE}: not safe: {found} answers instead of {self.identity}; nothing was set"
+                )
             await self._source.set_voltage(self.section.v_nominal_v)
             await self._source.set_frequency(self.section.f_nominal_hz)
         except ScpiError as error:

@@ -18,7 +18,7 @@ from adapters.modbus.register_map import load_map
 from rigs.ac_source import ROLE, BenchSource
 from rigs.arming import orders_of, share
 from rigs.bench_file import BenchFile, DeviceSection, find_map
-from rigs.charge import AnyCharge, charge_of
+from rigs.charge import charges_of
 from rigs.device import Ambient, Command, Quality, RoleSpec, Sample
 from rigs.emulator_process import EmulatorProcess
 from rigs.errors import RigError
@@ -68,7 +68,7 @@ class OpenBench:
         self._tasks: list[asyncio.Task[None]] = []
         self._faults: tuple[Fault, ...] = ()
         self._watch = FaultWatch(())
-        self._signals = sigterm_raises()
+        self._signals = contextlib.ExitStack()
         self._memory: dict[str, MemoryDevice] = {}
         self._wired: dict[str, WireDevice] = {}
         self._interlock = Interlock(bench.interlock, folder) if bench.interlock is not None else None
@@ -82,7 +82,8 @@ class OpenBench:
         self._shared = SharedLimits()
 
     def open(self) -> None:
-        """Start and open everything; on trouble close what was opened and raise."""
+        """Start and open everything; on trouble, or a signal, make safe what was written to, close all and raise."""
+        self._signals.enter_context(sigterm_raises())
         self._thread.start()
         try:
             self._locks = self._lines.lock(self._state / "locks")
@@ -92,7 +93,7 @@ class OpenBench:
             if self._live:
                 sys.setswitchinterval(_SWITCH_S)
         except BaseException as error:
-            self._tear_down(error)
+            self._leave(error)
             raise
 
     def _prepare(self, role: str, section: DeviceSection) -> None:
@@ -117,8 +118,8 @@ class OpenBench:
         self, time_s: float, step_s: float, commands: dict[str, Command], ambient: dict[str, Ambient]
     ) -> dict[str, Sample]:
         """Write all, advance all, read all; see ``rigs.device.Bench``. A role without a command is told safe."""
-        if self._closed:
-            raise RigError(f"bench {self.name} is closed")
+        if self._closed or self.log.trouble:
+            raise RigError(f"bench {self.name} is closed" if self._closed else self.log.trouble)
         self._time_s = time_s + step_s
         self._watch.begins(time_s, step_s)
         samples: dict[str, Sample] = {}
@@ -197,20 +198,19 @@ class OpenBench:
 
     def close(self) -> None:
         """Make all safe and close; leaving the context does the same."""
-        self._tear_down(None)
+        self._leave(None)
 
     def __enter__(self) -> Self:
-        self._signals.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with uninterrupted():
-                self._tear_down(error)
-        finally:
-            self._signals.__exit__(kind, error, trace)
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        with self._signals, uninterrupted():
+            self._tear_down(error)
 
     @property
     def journal(self) -> list[tuple[str, dict[str, Any]]]:
@@ -230,32 +230,29 @@ class OpenBench:
         raise_together(opens, await asyncio.gather(*opens.values(), return_exceptions=True))
         if self.source is not None:  # nothing is written before all are who they should be
             await self.source.energise()
+        for role, device in self._wired.items():
+            if not device.lockstep:  # which is asked in its step
+                self._live[role] = LiveDevice(device, stalled=self._guard.stalled)
+        await self._supervise()
         proofs = (device.prove() for device in self._wired.values())
         raise_together(self._wired, await asyncio.gather(*proofs, return_exceptions=True))
-        self._shared = share(self._file, {r: d for r, d in self._wired.items() if not d.lockstep})
-        for role, device in self._wired.items():
-            if device.lockstep:
-                continue  # it is asked in its step
-            if self._interlock is not None and device.gate is not None:
-                device.gate.interlock = self._interlock.trouble
-            self._live[role] = LiveDevice(device, stalled=self._guard.stalled)
-            self._tasks.append(asyncio.create_task(self._live[role].run()))
+        self._shared = share(self._file, {r: self._wired[r] for r in self._live})
+        for live in self._live.values():
+            if self._interlock is not None and live.wire.gate is not None:
+                live.wire.gate.interlock = self._interlock.trouble
+            self._tasks.append(asyncio.create_task(live.run()))
         if self._interlock is not None and self._live:
             self._tasks.append(asyncio.create_task(self._interlock.watch(self._wired, self._now_s)))
         await asyncio.gather(*(live.polled.wait() for live in self._live.values()))
-        await self._supervise()
 
     def _now_s(self, role: str) -> float:
         """The time that a role's gate counts in."""
         return self._loop.time() if role in self._live else self._time_s
 
     async def _supervise(self) -> None:
-        """Start the supervisor where something armed outlives this process."""
-        charges: list[AnyCharge] = []
-        for role in self._live:
-            if (charge := await charge_of(role, self._wired[role], self._folder)) is not None:
-                charges.append(charge)
-        if self.source is not None and self._live and (source := self.source.charge()) is not None:
+        """Start the supervisor where something armed outlives this process, before anything is written to it."""
+        charges = await charges_of({r: self._wired[r] for r in self._live}, self._folder)
+        if self.source is not None and (source := self.source.charge(with_us=not self._live)) is not None:
             charges.append(source)
         self._guard.supervise(charges, self._locks)
         if charges:

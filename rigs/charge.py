@@ -3,6 +3,7 @@
 Plain values only: a charge travels to the supervisor's process as JSON, made while the harness was still well.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -126,6 +127,16 @@ async def charge_of(role: str, wire: WireDevice, folder: Path) -> Charge | None:
         writes=tuple(await gate.writer.registers(gate.actuator.model_id, points)),
         readback=tuple(await gate.writer.read_back_as(gate.actuator.model_id, points)),
     )
+
+
+async def charges_of(wires: Mapping[str, WireDevice], folder: Path) -> list[AnyCharge]:
+    """Return the charges of all devices that may be written to.
+
+    Raises:
+        ModbusError: one does not answer.
+    """
+    found = [await charge_of(role, wire, folder) for role, wire in wires.items()]
+    return [charge for charge in found if charge is not None]
 
 
 async def identity_registers(device: AnyDevice, model_id: int) -> tuple[Registers, ...]:

@@ -2,6 +2,7 @@
 replay."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import math
@@ -39,6 +40,7 @@ class RigJournal:
     utc: Callable[[], str]
     path: Path | None = None
     entries: deque[tuple[str, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    trouble: str = ""  # why nothing can be written down any more; devices are still made safe
     _head: str = _GENESIS
     _file: TextIOWrapper | None = None
 
@@ -61,14 +63,27 @@ class RigJournal:
         entry = {"kind": kind, "content": dict(content), "mono_s": self.monotonic_s(), "utc": self.utc()}
         body = json.dumps(entry, sort_keys=True)
         self._head = _digest(self._head, body)
-        self._file.write(f"{self._head} {body}\n")
-        if kind == "decision":
-            self._file.flush()  # what was decided must outlive a crash
+        try:
+            self._file.write(f"{self._head} {body}\n")
+            if kind == "decision":
+                self._file.flush()  # what was decided must outlive a crash
+        except OSError as error:  # raised here it would keep a device from being made safe
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.trouble = f"{self.path}: the log cannot be written ({error.strerror}); the run ends"
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
 
     def close(self) -> None:
-        """Write everything out. Safe to call twice."""
+        """Write everything out. Safe to call twice; never raises."""
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:
+                self._give_up(error)
             self._file = None
 
 

@@ -5,11 +5,11 @@ function.
 import asyncio
 from pathlib import Path
 
-from adapters.modbus.errors import ModbusError
 from adapters.modbus.register_map import load_map
 from rigs.bench_file import find_map, load_bench, nameplate_roles
-from rigs.errors import RigError
+from rigs.bench_sections import DeviceSection
 from rigs.gate_rules import GateMemory, today
+from rigs.line import Lines
 from rigs.open_bench import default_state
 from rigs.rig_lock import holder
 from rigs.wire import WireDevice
@@ -42,17 +42,22 @@ async def _stop(path: Path, state: Path) -> dict[str, tuple[bool, str]]:
     for memory in memories.values():
         if not memory.latch:
             memory.set_latch(f"stopped by {holder()} with 'twin rig stop'")
-    for role, section in writable.items():
+    lines = Lines(bench)
+
+    async def make_safe(role: str, section: DeviceSection) -> None:
         device = WireDevice(
             specs[role], section, None, memories[role], lambda k, c: None, False, 60.0,
             load_map(find_map(section.map, path.parent)) if section.map else None, folder=path.parent,
         )  # fmt: skip
+        device.line = lines.of(role)
         try:
             await device.open()
             await device.make_safe(asyncio.get_running_loop().time())
             done[role] = True, "safe, and latched"
-        except (ModbusError, RigError) as error:
+        except Exception as error:  # whatever is wrong with one must not keep the others from being made safe
             done[role] = False, f"latched, but not known to be safe: {error}"
         finally:
             await device.close()
-    return done
+
+    await asyncio.gather(*(make_safe(role, section) for role, section in writable.items()))
+    return {role: done[role] for role in bench.devices}

@@ -155,3 +155,21 @@ def test_a_command_beyond_the_limits_is_rejected_latched_and_marks_the_sample(
         after = bench.step(1800, 900, {BATTERY.role: Command(1000)}, {})[BATTERY.role]
         assert "latched" in after.note
         assert after.p_gen_w == pytest.approx(1500, abs=1)  # held, not clamped
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_log_that_cannot_be_written_ends_the_run_and_devices_are_still_made_safe(
+    write_bench, bench_text, tmp_path
+) -> None:
+    path = write_bench(bench_text(roles=[BATTERY]))
+    with (
+        pytest.raises(RigError, match=r"the log cannot be written \(No space left on device\); the run ends"),
+        open_bench(path, [BATTERY], record=tmp_path / "log") as bench,
+    ):
+        bench.step(0, 900, {BATTERY.role: Command(1000)}, {})
+        bench.log._file.close()
+        bench.log._file = Path("/dev/full").open("w")
+        for k in range(1, 4):
+            bench.step(900 * k, 900, {BATTERY.role: Command(1000 + k)}, {})
+    made = bench.journal[-1][1]
+    assert (made["reason"], made["outcome"]) == ("make safe", "sent")

@@ -1,5 +1,8 @@
 """Who answers at a bench's addresses is known before anything is written: every trouble at once, and no write frame."""
 
+import asyncio
+import os
+import signal
 import socket
 
 import pytest
@@ -9,6 +12,8 @@ from rigs.errors import RigError
 from rigs.open_bench import default_state, open_bench
 from rigs.reach import reach
 from rigs.rig_lock import RigLock
+from rigs.stop import stop
+from rigs.wire import WireDevice
 
 ROLES = tuple(RoleSpec(f"{name}.battery", "battery", 5000.0, 10000.0, 0.5) for name in "abcd")
 DEVICE = """\
@@ -87,3 +92,36 @@ def test_while_one_device_is_the_wrong_one_none_is_written_to(serve, write_bench
     with pytest.raises(RigError, match="the bench names p2p-grid-twin m 2; nothing was written"):
         open_bench(path, roles, arm={spec.role: 60.0 for spec in roles})
     assert right.frames and right.written() == other.written() == []
+
+
+def test_a_signal_while_a_bench_is_opened_makes_safe_what_was_written_to(
+    serve, write_bench, monkeypatch
+) -> None:
+    served = serve()
+    path, roles = bench(write_bench, (served.port, "1"))
+
+    async def prove(device) -> None:
+        """Killed in the middle of it, with a set point in force."""
+        device.touched = True
+        await device.gate.writer.write(704, {"WSetMod": 1, "WSet": 900, "WSetEna": 1})
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(WireDevice, "prove", prove)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        open_bench(path, roles, arm={roles[0].role: 60.0})
+    image = served.device.image
+    assert [image.get(704, n) for n in ("WSet", "WSetEna", "WSetEnaRvrt")] == [0, 1, 1]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_device_that_nobody_answers_for_does_not_keep_a_stop_from_the_others(serve, write_bench) -> None:
+    served = serve()
+    path, _ = bench(write_bench, (nobody(), "3"), (served.port, "1"))
+    plate = "    nameplate: {kind: battery, p_max_w: 5000, capacity_wh: 10000}\n"
+    path.write_text(path.read_text().replace("    driver: modbus\n", f"    driver: modbus\n{plate}"))
+    done = stop(path)
+    assert done["a.battery"][0] is False and "latched, but not known to be safe" in done["a.battery"][1]
+    assert done["b.battery"] == (True, "safe, and latched")
+    assert (704, "WSet") in served.written()
