@@ -162,9 +162,8 @@ class Settlement:
         reason = self._refusal(data) if self.preflight else ""
         if reason.startswith(BROKE) and self.accounts.forget(batch):
             return  # somebody else moved their money: look again
-        if reason.startswith(
-            (PAUSED, RACED)
-        ):  # raced: the head came from a node behind this address that lags
+        # Raced: the head came from a node behind this address that lags.
+        if reason.startswith((PAUSED, RACED)):
             self.batches.wait(row, reason)
             return
         if reason:
