@@ -15,6 +15,7 @@ STORIES = {
     "evening_rush_ungated.yaml",
     "evening_rush_gated.yaml",
     "inverters_and_taps.yaml",
+    "heat_pumps.yaml",
 }
 """Those that have a test of their own; of inverters and taps: ``test_inverters_scenario``."""
 ABOUT_THE_CHAIN = {name for name in FILES if "chain" in (FOLDER / name).read_text()}
@@ -121,3 +122,19 @@ def test_one_winter_evening(tmp_path, capsys):
     assert result.kpis["batches_count"] == 1
     loads = [r.kpis["load_wh"] for r in (result, supplier, local)]
     assert loads[0] == loads[1] == loads[2], "the same houses on the same evening"
+
+
+def test_heat_pumps_wait_store_and_are_cut_and_nobody_goes_without_heat(tmp_path, capsys):
+    code, result = run("heat_pumps.yaml", tmp_path / "out", capsys, *NO_CHAIN)
+    assert (code, result.verdict) == (0, "pass")
+    free, gated = result.variant("free").kpis, result.kpis
+    assert result.variant("free").verdict == "fail" and free["transformer_loading_max_percent"] > 120
+    assert gated["cut_wh"] > 0 == free["cut_wh"] and gated["heat_pump_wh"] < free["heat_pump_wh"]
+    assert gated["heat_unserved_wh"] == 0 < gated["heat_comfort_lost_h"] < 3, (
+        "the cut costs comfort, not heat"
+    )
+    table = result.table("heat_pumps").to_pandas()
+    assert set(table["sg_state"]) == {1, 2, 3, 4}
+    roles = {r["role"].rpartition(".")[2]: r for r in result.manifest["devices"]["roles"]}
+    assert set(roles) == {"heat_pump", "heat_meter"}
+    assert all(r["wire_samples"] == 18 and r["bad_samples"] == 0 for r in roles.values())
