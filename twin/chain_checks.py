@@ -8,6 +8,9 @@ from adapters.chain.port import BatchReceipt
 from twin.chain_outcome import UNDER_WAY, Pairs
 from twin.checks import Check
 
+BEHIND = "PrevNotFinal"
+"""The contract finalises in order: another sender's batch comes first, which is a matter of time."""
+
 
 def chain_checks(pairs: Pairs, on_chain: bool) -> list[Check]:
     """The check ``settlement``: every batch is final, or under way with its window open; a refused one fails.
@@ -22,11 +25,17 @@ def chain_checks(pairs: Pairs, on_chain: bool) -> list[Check]:
         detail = f"{len(refused)} of {len(pairs)} batches were refused; the first: {refused[0].reason}"
         return [Check("settlement", "fail", len(refused), 0, "batches", count=len(refused), detail=detail)]
     detail = "1 batch is final" if len(pairs) == 1 else f"{len(pairs)} batches are final"
-    undecided = [receipt for receipt in waiting if receipt.status == "disputed" or receipt.reason]
+    behind = any(receipt.reason.startswith(BEHIND) for receipt in waiting)
+    undecided = [
+        receipt
+        for receipt in waiting
+        if receipt.status == "disputed" or (receipt.reason and not receipt.reason.startswith(BEHIND))
+    ]
     if waiting:
         states = Counter(receipt.status.upper() for receipt in waiting)
         told = " and ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        why = _why(undecided) or "their window is open by the chain's own clock"
+        window = "an earlier batch of another sender" if behind else "their window"
+        why = _why(undecided) or f"{window} is open by the chain's own clock"
         detail = (
             f"{told} of {len(pairs)} batches: {why}; debits are taken, credits follow when they are final"
         )

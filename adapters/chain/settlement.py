@@ -21,6 +21,8 @@ RACED, MOST_RACES = "WrongPrev", 5
 BROKE = "InsufficientBalance"
 PAUSED = "EnforcedPause"
 """Refused while the contract is paused: the batch waits in the outbox."""
+MOVED = ("WrongStatus", "WindowOpen")
+"""Refused because it is not as we think: disputed, finalised by somebody else, or recorded anew in a later block."""
 MOST_TRIES = 3
 """Transactions of one kind that may fail for one batch: each costs gas, and what failed so often fails again."""
 GAS_PER_BYTE = 250
@@ -210,6 +212,9 @@ class Settlement:
         positions = typed.pack(typed.positions_of(batch))
         data = self.contract.data("finalise", header.values(), positions)
         refusal = self._refusal_to_finalise(row, data)
+        if refusal.startswith(MOVED):
+            self.refresh(row)
+            return
         if refusal:
             self.batches.wait(row, refusal)
             return
@@ -249,6 +254,8 @@ class Settlement:
     def refresh(self, row: Any) -> None:
         """Take a batch's state and deadline from the contract: disputed, undone, or its window is still open."""
         status, _, deadline_s = self.contract.read("recordOf", bytes.fromhex(row["batch_id"][2:]))
+        if STATUS[status] == "none":
+            return  # a node that lags behind does not know it yet
         kept = json.loads(row["header"]) | {"deadline_s": int(deadline_s)}
         reason = UNDONE if STATUS[status] == "rejected" else row["reason"]
         self.batches.note(row, status=STATUS[status], header=json.dumps(kept), reason=reason)

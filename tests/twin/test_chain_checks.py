@@ -18,6 +18,11 @@ def pairs(*states):
     [
         ([("final", "")] * 2, "pass", "2 batches are final"),
         ([("final", ""), ("proposed", "")], "pass", "1 PROPOSED of 2 batches: their window is open"),
+        (
+            [("proposed", "PrevNotFinal(prev=0x1)")],
+            "pass",
+            "an earlier batch of another sender is open by the chain's",
+        ),
         ([("proposed", "EnforcedPause()")], "inconclusive", "does not finalise them (EnforcedPause())"),
         (
             [("disputed", ""), ("proposed", "")],

@@ -146,3 +146,63 @@ def test_a_chain_of_ones_own_does_not_wait_for_what_cannot_come(calm, make_batch
     with pytest.raises(ChainUnavailableError, match=r"nothing moved on the chain \(EnforcedPause\)"):
         chain.submit(make_batch(0, n=5))
     assert MOST_IDLE < len(looks) < 10 * MOST_IDLE
+
+
+def proposed_on(calm, make_batch):
+    """A batch that is recorded, and the arguments with which the contract finalises it."""
+    calm.settlement.batches.add(make_batch(0, n=5))
+    while calm.statuses() != ["proposed"]:
+        calm.settlement.pump()
+        calm.evm.mine()
+    (event,) = calm.settlement.contract.history("BatchProposed")
+    data = calm.node.sent_data(event["transaction"])
+    header, positions, _ = calm.settlement.contract.arguments("propose", data)
+    return event["id"], (header, positions)
+
+
+def by_hand(calm, name, *args):
+    """The operator calls the contract past the outbox, in the next block."""
+    contract, operator = calm.settlement.contract, calm.keys.operator
+    fields = {"chainId": 413_117, "nonce": calm.node.nonce(operator.address), "gas": 2_000_000, "value": 0}
+    fields |= {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**9, "to": contract.address}
+    calm.evm.send_raw(operator.sign_transaction(fields | {"data": contract.data(name, *args)})[0])
+    calm.evm.mine()
+    assert calm.evm.blocks[-1].transactions
+
+
+def test_a_batch_that_somebody_else_finalised_is_final(calm, make_batch):
+    _, arguments = proposed_on(calm, make_batch)
+    calm.node.mine_at(calm.node.now_s() + 5)
+    by_hand(calm, "finalise", *arguments)
+    settle_on(calm)
+    assert calm.settlement.outbox.rows(1, "finalise") == []
+    receipt = calm.settlement.receipt(1)
+    assert (receipt.status, receipt.reason) == ("final", "")
+
+
+def test_a_dispute_that_the_outbox_did_not_make_is_seen_and_its_end_too(calm, make_batch):
+    calm.settlement.batches.add(make_batch(0, n=5))
+    while not calm.settlement.contract.history("BatchProposed"):
+        calm.settlement.pump()
+        calm.evm.mine()
+    (event,) = calm.settlement.contract.history("BatchProposed")
+    batch_id = event["id"]
+    by_hand(
+        calm, "dispute", batch_id, "the meter of house 3 lies"
+    )  # within its window, before it is confirmed
+    settle_on(calm)
+    assert calm.settlement.receipt(1).status == "disputed"
+    by_hand(calm, "dismiss", batch_id, "it does not")
+    calm.settlement.refresh_disputed()
+    settle_on(calm)
+    receipt = calm.settlement.receipt(1)
+    assert (receipt.status, receipt.reason) == ("final", "")
+
+
+def test_a_node_that_does_not_know_a_batch_yet_loses_none(calm, make_batch, monkeypatch):
+    proposed_on(calm, make_batch)
+    read = calm.settlement.contract.read
+    none = lambda name, *args, **more: (0, 0, 0) if name == "recordOf" else read(name, *args, **more)  # noqa: E731
+    monkeypatch.setattr(calm.settlement.contract, "read", none)
+    calm.settlement.refresh(calm.settlement.batches.having("proposed")[0])
+    assert calm.statuses() == ["proposed"]
