@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.modbus.errors import LinkDownError
+from rigs.bench_file import load_bench
 from rigs.control_points import SgReady
 from rigs.device import Ambient, Command, Quality, RoleSpec
 from rigs.gate_rules import GateMemory, GateRules
@@ -216,6 +217,15 @@ def test_what_a_bench_must_not_say_of_a_heat_pump(tmp_path: Path, change, expect
     assert any(expected in line for line in problems), problems
     path.write_text(text)
     assert check_bench(path, ROLES) == []
+
+
+def test_ten_minutes_and_normal_operation_hold_where_a_bench_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "b.yaml"
+    for said, expected_s in (("", 600), ("min_interval_s: 600, ", 600), ("min_interval_s: 901, ", 901)):
+        path.write_text(bench_text("emulated").replace("mode: armed", f"{said}mode: armed"))
+        device = load_bench(path, ROLES).devices[PUMP.role]
+        assert device.min_interval_s == expected_s
+        assert state_of(device.safe.p_set_w, PUMP.p_max_w) == NORMAL
 
 
 def test_a_meter_of_nothing_is_told(tmp_path: Path) -> None:

@@ -174,10 +174,10 @@ class Believed:
         return self.told
 
 
-def tariff(night=None) -> SupplierTariff:
+def tariff(night=None, from_h=2.0) -> SupplierTariff:
     section = SupplierSection(
         retail_price_eur_per_kwh=Decimal("0.30"), feed_in_price_eur_per_kwh=Decimal("0.10"),
-        night_price_eur_per_kwh=night, night_from_h=2, night_to_h=6,
+        night_price_eur_per_kwh=night, night_from_h=from_h, night_to_h=6,
     )  # fmt: skip
     return SupplierTariff(section, 0)
 
@@ -223,6 +223,19 @@ def test_it_waits_for_a_lower_price_while_its_store_lasts_and_two_hours_at_most(
         "and it would still take neighbours' energy, at full power"
     )
     assert blocked[3].bid_micro[STORE, 0] == 200_000
+
+
+def test_a_block_never_outlasts_two_hours_though_the_price_falls_in_its_last_interval(make_people):
+    people = owner(make_people)
+    believed = Believed(np.full(1, 3000.0))
+    for blocked_s, expected in (
+        (6900.0, NORMAL),
+        (6300.0, BLOCKED),
+    ):  # at 2:00, three minutes before the night
+        plan = Heating(people, believed, tariff(Decimal("0.20"), 2.05), H).plan(
+            8, state(9000.0, blocked_s), np.array([400.0]), np.zeros(1)
+        )
+        assert plan.base_state[0] == expected
 
 
 def test_its_own_roof_comes_first(make_people):
