@@ -89,7 +89,7 @@ class BenchSource:
         return self.section.driver == "emulated" or self._armed_for_s is not None
 
     def charge(self, with_us: bool = False) -> SourceCharge | None:
-        """Return what a supervisor needs to set it back; None where it is not set, or emulated and ending ``with_us``."""
+        """What a supervisor needs to set it back; None where it is not set, or is emulated and ends ``with_us``."""
         if not self._touched or (with_us and self.section.driver == "emulated"):
             return None
         nominal = self.section.v_nominal_v, self.section.f_nominal_hz

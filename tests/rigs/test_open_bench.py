@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_written_ends_the_run_and_devices_are_still_made_sa
     ):
         bench.step(0, 900, {BATTERY.role: Command(1000)}, {})
         bench.log._file.close()
-        bench.log._file = Path("/dev/full").open("w")
+        bench.log._file = Path("/dev/full").open("w")  # noqa: SIM115 - the bench closes it
         for k in range(1, 4):
             bench.step(900 * k, 900, {BATTERY.role: Command(1000 + k)}, {})
     made = bench.journal[-1][1]
