@@ -264,6 +264,7 @@ def test_a_second_harness_is_refused_with_the_name_of_the_first(tmp_path) -> Non
     run(tmp_path, work)
 
 
+@pytest.mark.slow
 def test_a_rig_is_stopped_under_a_harness_that_runs_and_stays_so(tmp_path) -> None:
     """It asks nobody for the rig; the harness hears of the latch with its next order and sends none any more."""
     from rigs.device import Command, RoleSpec
