@@ -199,10 +199,10 @@ def _states(feeder: Feeder, reference: Engine) -> tuple[tuple[str, ...], FloatAr
         hint = (
             "it does at no load: check the loads"
             if at_rest
-            else "nor at no load: check impedances and topology"
+            else "nor at no load: check impedances, topology and voltage-controlled generators"
         )
         raise FeederNotSolvableError(
-            f"{feeder.name}: the power flow does not converge at nominal load; {hint}."
+            f"{feeder.name}: the power flow does not converge at nominal load, without generation; {hint}."
         )
     feed_in = -0.5 * p
     if feeder.assets:

@@ -82,3 +82,34 @@ def test_where_it_cannot_write_is_said(arguments, says, tmp_path, capsys, monkey
     monkeypatch.chdir(tmp_path)
     assert main(["feeder", STREET, *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "LV-rural1--1",
+        "MV-comm--0",
+        "MVLV-rural-4.101-1",
+        "HV-urban--0",
+        "HVMV-mixed-1.105-0",
+        "MVLV-urban-all-1",
+    ],
+)
+def test_simbench_of_every_class_is_solved_by_engines_that_agree(code, capsys):
+    """The last one has 10,464 buses; at twice its load Newton's method ends on a collapsed solution."""
+    assert main(["feeder", f"simbench:1-{code}-sw", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["engines_agree"] and facts["buses"] > 10
+    assert len(facts["agreement"]) >= 2 and not any("DISAGREE" in each for each in facts["agreement"])
+    assert 0.85 < facts["nominal_v_min_pu"] < facts["nominal_v_max_pu"] < 1.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "why"), [("EHV-mixed--1", "dcline"), ("EHV-mixed--0", "voltage-controlled generators")]
+)
+def test_simbench_transmission_grids_are_refused_with_a_reason(code, why, capsys):
+    assert main(["feeder", f"simbench:1-{code}-sw"]) == 2
+    assert why in capsys.readouterr().err
