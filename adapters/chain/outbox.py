@@ -6,6 +6,7 @@ Each is a row: signed, sent and sent again with the same bytes until it is mined
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,8 @@ class Outbox:
         except ChainInputError:
             self.db.close()
             raise
+        # many an outbox in memory is simply let go; from Python 3.13 on, sqlite3 warns of what was not closed
+        weakref.finalize(self, _close, self.db, self._sole)
 
     def post(self, *posts: Post, note: str = "", note_values: tuple[Any, ...] = ()) -> None:
         """Sign and store transactions in order, and a statement of the caller's, all in one step.
@@ -128,8 +131,7 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file."""
-        self.db.close()
-        self._sole.close()
+        _close(self.db, self._sole)
 
     def bind(self, key: str, value: str) -> None:
         """A file belongs to one chain, contract and sender for ever."""
@@ -295,3 +297,9 @@ class Outbox:
     def _set(self, row_id: int, **fields: Any) -> None:
         names = ", ".join(f"{name} = ?" for name in fields)
         self.db.execute(f"UPDATE txs SET {names} WHERE id = ?", (*fields.values(), row_id))
+
+
+def _close(db: sqlite3.Connection, sole: Sole) -> None:
+    """Close a file and let go of it; closing twice does nothing."""
+    db.close()
+    sole.close()

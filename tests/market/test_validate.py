@@ -24,7 +24,7 @@ def test_a_sound_book_has_no_problems(orders, random_book):
         ("price_micro_per_kwh", MAX_PRICE + 1, "price_micro_per_kwh is"),
         ("price_micro_per_kwh", -(2**63), "price_micro_per_kwh is"),
         ("side", 0, "side is 0; allowed are 1 (sell) and -1 (buy)"),
-        ("device", 4, "device is 4; allowed is 0 to 3"),
+        ("device", 5, "device is 5; allowed is 0 to 4"),
         ("participant", -1, "participant is -1"),
         ("time", -1, "time is -1"),
         ("interval", 1, "interval is 1; allowed is 0 to 0"),
