@@ -160,7 +160,9 @@ class Garage:
         zeros = np.zeros(people.n)
         nobody = np.zeros(people.n, dtype=np.bool_)
         heat = None if people.heat is None else HeatState.initial(people.heat)
-        return FleetState(0, people.soc_initial.copy(), nobody, zeros, np.zeros(people.n, dtype=np.int64), heat)
+        return FleetState(
+            0, people.soc_initial.copy(), nobody, zeros, np.zeros(people.n, dtype=np.int64), heat
+        )
 
     def update(self, state: FleetState) -> FleetState:
         """Let cars leave and come at ``state.time_s``. Returns the state itself where none does."""

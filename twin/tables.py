@@ -147,7 +147,10 @@ ORACLES = pa.schema(
     [
         ("interval", pa.int64()),
         ("participant", pa.string()),  # or its meter behind the connection point, NAME.pv or NAME.battery
-        ("status", pa.string()),  # outvoted | held | not certified; readings that were simply agreed on have no row
+        (
+            "status",
+            pa.string(),
+        ),  # outvoted | held | not certified; readings that were simply agreed on have no row
         ("named", pa.string()),  # the source that is wrong: meter | grid log | model | nobody
         (
             "finding",

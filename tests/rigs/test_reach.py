@@ -1,9 +1,9 @@
 """Who answers at a bench's addresses is known before anything is written: every trouble at once, and no write frame."""
 
-import asyncio
-import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +13,6 @@ from rigs.open_bench import default_state, open_bench
 from rigs.reach import reach
 from rigs.rig_lock import RigLock
 from rigs.stop import stop
-from rigs.wire import WireDevice
 
 ROLES = tuple(RoleSpec(f"{name}.battery", "battery", 5000.0, 10000.0, 0.5) for name in "abcd")
 DEVICE = """\
@@ -94,26 +93,35 @@ def test_while_one_device_is_the_wrong_one_none_is_written_to(serve, write_bench
     assert right.frames and right.written() == other.written() == []
 
 
-def test_a_signal_while_a_bench_is_opened_makes_safe_what_was_written_to(
-    serve, write_bench, monkeypatch
-) -> None:
+OPENING = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from rigs.device import RoleSpec
+from rigs.open_bench import open_bench
+from rigs.wire import WireDevice
+
+async def prove(device):
+    device.touched = True
+    await device.gate.writer.write(704, {"WSetMod": 1, "WSet": 900, "WSetEna": 1})
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(30)
+
+WireDevice.prove = prove
+role = RoleSpec("a.battery", "battery", 5000.0, 10000.0, 0.5)
+open_bench(Path(sys.argv[1]), [role], arm={role.role: 60.0})
+"""
+
+
+def test_a_signal_while_a_bench_is_opened_makes_safe_what_was_written_to(serve, write_bench) -> None:
+    """Killed in the middle of the proof of a timer, with a set point in force; in a process of its own."""
     served = serve()
-    path, roles = bench(write_bench, (served.port, "1"))
-
-    async def prove(device) -> None:
-        """Killed in the middle of it, with a set point in force."""
-        device.touched = True
-        await device.gate.writer.write(704, {"WSetMod": 1, "WSet": 900, "WSetEna": 1})
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(30)
-
-    monkeypatch.setattr(WireDevice, "prove", prove)
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit):
-        open_bench(path, roles, arm={roles[0].role: 60.0})
+    path, _ = bench(write_bench, (served.port, "1"))
+    done = subprocess.run(
+        [sys.executable, "-c", OPENING, str(path)], check=False, timeout=120, capture_output=True, text=True
+    )
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
     image = served.device.image
     assert [image.get(704, n) for n in ("WSet", "WSetEna", "WSetEnaRvrt")] == [0, 1, 1]
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_device_that_nobody_answers_for_does_not_keep_a_stop_from_the_others(serve, write_bench) -> None:

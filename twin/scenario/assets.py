@@ -119,8 +119,12 @@ class HeatPumpSection(Placement):
     heat_load_w: Watt = Field(6000, description="Heat (thermal) that the house needs at design_c.")
     hot_water_w: Watt = Field(250, description="Heat (thermal) for hot water, the mean.")
     spread_percent: Percent = Field(20, description="How far both differ from house to house, at most.")
-    design_c: float = Field(-12, ge=-50, le=20, description="Outdoor temperature that heat_load_w is for, in °C.")
-    heating_limit_c: float = Field(15, ge=-20, le=30, description="Outdoor temperature without heating, in °C.")
+    design_c: float = Field(
+        -12, ge=-50, le=20, description="Outdoor temperature that heat_load_w is for, in °C."
+    )
+    heating_limit_c: float = Field(
+        15, ge=-20, le=30, description="Outdoor temperature without heating, in °C."
+    )
     outdoor_c: float = Field(2, ge=-50, le=50, description="Mean outdoor temperature of the run, in °C.")
     outdoor_swing_k: float = Field(3, ge=0, le=25, description="How far 15:00 is warmer than the mean, in K.")
     flow_c: float = Field(35, ge=20, le=75, description="Flow temperature of the heating, in °C.")
@@ -131,7 +135,8 @@ class HeatPumpSection(Placement):
         description="Coefficient of performance; default: by outdoor_c and flow_c (Ruhnau et al. 2019).",
     )
     demand_profile: str | None = Field(
-        None, description="Load profile that the heat follows, per unit of heat_load_w; default: the temperature."
+        None,
+        description="Load profile that the heat follows, per unit of heat_load_w; default: the temperature.",
     )
 
     @model_validator(mode="after")

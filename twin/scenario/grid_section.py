@@ -39,7 +39,7 @@ class InverterSection(Section):
     )
     s_rated_va: dict[str, float] = Field(
         default_factory=dict,
-        description="Rated apparent power of single inverters in VA, by role ('<participant>.pv', '.battery' or '.ev'); "
+        description="Rated apparent power of single inverters in VA, by role ('<participant>.pv', '.battery', '.ev'); "
         "at least the rated power of the asset, and less room for reactive power where it is just that.",
     )
     known_to_gate: bool = Field(

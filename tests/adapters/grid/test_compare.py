@@ -128,5 +128,7 @@ def test_what_power_grid_model_cannot_model_runs_on_pandapower_alone(two_bus_net
 
 def test_a_feeder_that_does_not_converge_is_refused(two_bus_net: Net) -> None:
     feeder = feeder_from_net(two_bus_net(r_ohm=0.1, p_mw=1.0), "heavy", "test")
-    with pytest.raises(FeederNotSolvableError, match=r"heavy.*nominal load, without generation; it does at no load"):
+    with pytest.raises(
+        FeederNotSolvableError, match=r"heavy.*nominal load, without generation; it does at no load"
+    ):
         compare_engines(feeder)

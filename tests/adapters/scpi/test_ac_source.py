@@ -24,6 +24,7 @@ def with_source(work: Callable[[BenchSource], Coroutine[Any, Any, None]]) -> Non
         source = BenchSource(AcSourceSection(driver="emulated"))
         try:
             await source.open()
+            await source.energise()
             await work(source)
         finally:
             await source.close()
@@ -161,6 +162,7 @@ def test_a_device_process_sees_what_the_source_process_applies(wires) -> None:
         )
         try:
             await asyncio.gather(source.open(), inverter.ready())
+            await source.energise()
 
             async def power_w() -> float:
                 return float((await inverter.ask("truth"))["power_w"])

@@ -121,7 +121,7 @@ ASSET_WRONG = [
     ("{kind: ev, count: 1, energy_need_wh: 70000}", "[0].energy_need_wh", "capacity_wh (60000)"),
     ("{kind: ev, count: 1, strategy: cheep}", "[0].strategy", "Did you mean cheap?"),
     ("{kind: batery, count: 1}", "[0].kind", "Did you mean battery?"),
-    ("{count: 1}", "[0].kind", "is missing; allowed: battery, ev or pv"),
+    ("{count: 1}", "[0].kind", "is missing; allowed: battery, ev, heat_pump or pv"),
     ("{kind: battery, count: 1, soc_min: 0.96, soc_initial: 0.97}", "[0].soc_min", "below soc_max (0.95)"),
     (
         "{kind: battery, count: 1, soc_initial: 0.05}",
