@@ -9,7 +9,7 @@ from twin.scenario.quantity import UNITS, suggestion
 
 UNITLESS = {
     "seed", "count", "factor", "robust", "efficiency", "soc_initial", "soc_min", "soc_max", "line_impedance_factor", "power_factor", "tap_pos", "min", "max",
-    "chain_id", "confirmations", "reorg_blocks", "quorum", "horizon_intervals",
+    "chain_id", "confirmations", "reorg_blocks", "quorum", "horizon_intervals", "heat_initial", "comfort_min", "comfort_normal", "cop",
 }  # fmt: skip
 
 
