@@ -150,6 +150,15 @@ def test_real_devices_and_wrong_arming_are_refused_all_at_once(street) -> None:
         prepare(load_scenario(street(devices={"bench": None})), None, {"load 3.pv": 60})
 
 
+def test_check_asks_real_devices_unless_they_are_out_of_reach(street, capsys) -> None:
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        path = street(REAL.format(port=taken.getsockname()[1]), interval_s=60, substep_s=1)
+        assert main(["check", str(path)]) == 2
+        assert "load 0.battery: tcp://127.0.0.1:" in capsys.readouterr().err
+        assert main(["check", str(path), "--offline"]) == 0
+
+
 def test_arming_is_a_role_with_a_time(street, capsys) -> None:
     words = ["--arm", "load 0.battery", "--arm", "=5", "--arm", "a.b=-3", "--arm", "a.b=x"]
     assert main(["run", str(street()), *words]) == 2

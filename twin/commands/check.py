@@ -12,6 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``twin check`` understands."""
     parser.add_argument("scenario", type=Path, nargs="+", help="scenario files (YAML)")
     parser.add_argument("--bench", type=Path, metavar="FILE", help="bench file to check the scenario with")
+    parser.add_argument(
+        "--offline", action="store_true", help="do not ask the bench's real devices who they are"
+    )
     add_overrides(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
@@ -27,7 +30,7 @@ def execute(arguments: argparse.Namespace) -> int:
     for file in arguments.scenario:
         try:
             loaded = load_scenario(file, arguments.overrides, arguments.seed)
-            prepared = prepare(loaded, arguments.bench, ask=True)
+            prepared = prepare(loaded, arguments.bench, ask=not arguments.offline)
         except ScenarioError as error:
             problems += error.problems
             continue
