@@ -30,9 +30,14 @@ class Slow:
     """A node that counts the newest block's nonces and shows neither the block nor its receipts, as anvil in a moment."""
 
     def __init__(self, inner, evm):
-        self.inner, self.evm, self.hides = inner, evm, False
+        self.inner, self.evm, self.hides, self.refused = inner, evm, False, 0
 
     def request(self, method, params):
+        if self.hides and method == "eth_sendRawTransaction":
+            self.refused += 1
+            return {"error": {"code": -32003, "message": "nonce too low"}}
+        if self.hides and method == "eth_getTransactionCount" and params[1] == hex(self.evm.head.number - 1):
+            params = [params[0], "latest"]  # the state is ahead of the newest block that is shown
         body = self.inner.request(method, params)
         if not self.hides:
             return body
@@ -49,14 +54,17 @@ class Slow:
         """Nothing."""
 
 
-def test_a_nonce_that_is_counted_before_its_receipt_is_shown_is_not_signed_anew(calm):
+@pytest.mark.parametrize("confirmations", [0, CONFIRMATIONS])
+def test_a_nonce_that_is_counted_before_its_receipt_is_shown_is_not_signed_anew(calm, confirmations):
+    calm.settlement.outbox.confirmations = confirmations
     rows = probes(calm, 1)
     calm.settlement.pump()
     slow = calm.node.transport = Slow(calm.node.transport, calm.evm)
     slow.hides = True
     calm.evm.mine()
     for _ in range(3):
-        calm.settlement.pump()  # the node says: nonce too low
+        calm.settlement.pump()
+    assert slow.refused == 3
     assert len(rows(0)) == 1
     slow.hides = False
     go_on(calm, CONFIRMATIONS + 1)
