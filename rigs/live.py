@@ -176,8 +176,17 @@ class LiveDevice:
         self.timing.worst_latency_s = max(self.timing.worst_latency_s, latency_s)
 
 
+CANCEL_AGAIN_S = 1.0
+
+
 async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel tasks of the I/O loop and wait for their end."""
-    for task in tasks:
-        task.cancel()
+    """Cancel tasks of the I/O loop and wait for their end.
+
+    Again and again: ``asyncio.wait_for`` of Python 3.11 drops a cancellation that comes together with the answer that
+    is waited for, and a loop would go on for ever.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
