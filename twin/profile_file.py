@@ -57,9 +57,8 @@ def read_user_table(path: Path) -> UserTable:
             f"{path.name}: no column 'time'; got columns {', '.join(map(str, frame.columns[:5]))}"
         )
     if frame["time"].dtype == object and frame["time"].astype(str).str.contains(_ZONE).any():
-        problems = [
-            ZONED
-        ]  # of one offset or of several: pandas warns of the latter, and gives up on them later
+        # of one offset or of several: pandas warns of the latter, and gives up on them later
+        problems = [ZONED]
         time = frame["time"]
     else:
         time = pd.to_datetime(frame["time"], errors="coerce")

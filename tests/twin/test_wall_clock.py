@@ -162,7 +162,7 @@ def test_check_asks_real_devices_unless_they_are_out_of_reach(street, capsys) ->
 def test_arming_is_a_role_with_a_time(street, capsys) -> None:
     words = ["--arm", "load 0.battery", "--arm", "=5", "--arm", "a.b=-3", "--arm", "a.b=x"]
     assert main(["run", str(street()), *words]) == 2
-    assert capsys.readouterr().err.count("is no role with a time") == 4
+    assert capsys.readouterr().err.count(": give ROLE=SECONDS, for example") == 4
 
 
 @pytest.fixture

@@ -88,27 +88,15 @@ def _say(note: str) -> None:
 
 def _armed(words: list[str]) -> dict[str, float]:
     """Read ROLE=SECONDS; every word that is no such thing is told."""
+    from rigs.arming import read_arms
+    from rigs.errors import RigError
     from twin.scenario.problems import Problem, ScenarioError
 
-    arm: dict[str, float] = {}
-    problems = []
-    for word in words:
-        role, _, text = word.rpartition("=")
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = float("nan")
-        if not role or not seconds > 0:
-            allowed = "ROLE=SECONDS, for example house_1.battery=600"
-            problems.append(
-                Problem("command line", None, "--arm", "is no role with a time", repr(word), allowed)
-            )
-        elif role in arm:
-            problems.append(Problem("command line", None, "--arm", "arms a role twice", repr(word)))
-        arm[role] = seconds
-    if problems:
-        raise ScenarioError(problems)
-    return arm
+    try:
+        return read_arms(words)
+    except RigError as error:
+        lines = str(error).splitlines()
+        raise ScenarioError([Problem("command line", None, "", line) for line in lines]) from None
 
 
 def _variants(loaded: "LoadedScenario", wanted: list[str] | None) -> list[str] | None:
